@@ -1,0 +1,46 @@
+"""What every source yields: one person's keypoints in one video, and the section of params that chooses a source."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor
+
+from lib.cameras import Camera
+from lib.params import Section
+
+
+class SplitParams(Section):
+    """Which subjects are for what; validation subjects are taken from the training subjects."""
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+
+
+class SourceParams(Section):
+    """`data`: the source, its 2D keypoints, the split, and which sequences are kept."""
+
+    elsewhere: ClassVar[frozenset[str]] = frozenset({"window", "transforms", "loader"})
+
+    source: Literal["sample", "h36m"]
+    keypoints: str  # h36m reads data_2d_h36m_NAME.npz; the sample knows gt and noisy
+    split: SplitParams
+    min_frames: Annotated[int, Field(ge=1)]  # shorter sequences are dropped
+
+
+@dataclass(frozen=True)
+class PoseSequence:
+    """The keypoints of one person in one video, in H36M's 17 joints.
+
+    `positions` are in metres in the camera frame; None where a source has no 3D.
+    """
+
+    subject: str
+    action: str
+    camera: Camera
+    fps: float
+    keypoints: Float[Tensor, "frame joint 2"]  # pixels
+    confidence: Float[Tensor, "frame joint"]  # 0 to 1
+    positions: Float[Tensor, "frame joint 3"] | None

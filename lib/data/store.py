@@ -1,0 +1,97 @@
+"""The HDF5 store of preprocessed poses.
+
+A group a split (train, validation, test) holds contiguous float32 arrays, all frames back to back, and a table of
+sequences, so that a window is an index range. 3D positions are read only where `labels` asks for them: objectives that
+claim to train without labels never do.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lib.data.sequences import PoseSequence
+from lib.errors import UserError
+from lib.files import replacing
+
+COLUMNS = ("subject", "action", "camera", "fps", "width", "height", "start", "length")
+
+
+@dataclass(frozen=True)
+class Split:
+    """All frames of a split, back to back, and where each sequence lies in them."""
+
+    table: pd.DataFrame  # a row a sequence, with COLUMNS
+    keypoints: Float[Tensor, "frame joint 2"]  # pixels
+    confidence: Float[Tensor, "frame joint"]  # 0 to 1
+    rays: Float[Tensor, "frame joint 2"]  # calibrated, distortion undone: (X, Y) / Z in the camera frame
+    positions: Float[Tensor, "frame joint 3"] | None  # metres, camera frame; None unless asked for
+
+
+def write(path: Path, splits: Mapping[str, Sequence[PoseSequence]]) -> None:
+    """Write the store; a split's positions are stored if all of its sequences have them."""
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        for name, sequences in splits.items():
+            group = file.create_group(name)
+            _write_table(group, sequences)
+            _write_array(group, "keypoints", [s.keypoints for s in sequences], (17, 2))
+            _write_array(group, "confidence", [s.confidence for s in sequences], (17,))
+            _write_array(group, "rays", [s.camera.to_rays(s.keypoints) for s in sequences], (17, 2))
+            positions = [s.positions for s in sequences if s.positions is not None]
+            if len(positions) == len(sequences):
+                _write_array(group, "positions", positions, (17, 3))
+
+
+def read_split(path: Path, split: str, labels: bool = False) -> Split:
+    """Read a split into memory; its 3D positions only with `labels`.
+
+    Raises:
+        UserError: the store or the split is missing or empty, or labels are asked for and there are none.
+    """
+    if not path.exists():
+        raise UserError(f"{path} is missing: run `dvc repro preprocess` first")
+    with h5py.File(path, "r") as file:
+        if split not in file or len(file[split]["length"]) == 0:
+            raise UserError(f"{path} has no {split} sequences: name subjects that the source has in data.split.{split}")
+        group = file[split]
+        if labels and "positions" not in group:
+            raise UserError(f"{path} has no 3D for the {split} split: this source has keypoints only")
+        return Split(
+            table=_read_table(group),
+            keypoints=torch.from_numpy(group["keypoints"][:]),
+            confidence=torch.from_numpy(group["confidence"][:]),
+            rays=torch.from_numpy(group["rays"][:]),
+            positions=torch.from_numpy(group["positions"][:]) if labels else None,
+        )
+
+
+def _write_array(group: h5py.Group, name: str, parts: Sequence[Tensor], shape: tuple[int, ...]) -> None:
+    array = torch.cat(list(parts)).float().numpy() if parts else np.zeros((0, *shape), np.float32)
+    group.create_dataset(name, data=array)
+
+
+def _write_table(group: h5py.Group, sequences: Sequence[PoseSequence]) -> None:
+    lengths = np.array([len(s.keypoints) for s in sequences], np.int64)
+    text = h5py.string_dtype()
+    group.create_dataset("subject", data=[s.subject for s in sequences], dtype=text)
+    group.create_dataset("action", data=[s.action for s in sequences], dtype=text)
+    group.create_dataset("camera", data=[s.camera.name for s in sequences], dtype=text)
+    group.create_dataset("fps", data=np.array([s.fps for s in sequences], np.float64))
+    group.create_dataset("width", data=np.array([s.camera.size[0] for s in sequences], np.int64))
+    group.create_dataset("height", data=np.array([s.camera.size[1] for s in sequences], np.int64))
+    group.create_dataset("start", data=np.cumsum(lengths) - lengths)
+    group.create_dataset("length", data=lengths)
+
+
+def _read_table(group: h5py.Group) -> pd.DataFrame:
+    columns = {}
+    for name in COLUMNS:
+        dataset = group[name]
+        columns[name] = dataset.asstr()[:] if dataset.dtype.kind == "O" else dataset[:]
+    return pd.DataFrame(columns)

@@ -1,0 +1,53 @@
+"""Where every stage reads and writes, relative to the project's root (tests pass a root of their own)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The files of one run of the pipeline below `root`."""
+
+    root: Path = Path()
+
+    def raw(self, source: str) -> Path:
+        """The folder of a source's raw files."""
+        return self.root / "data" / "raw" / source
+
+    def metrics(self, stage: str) -> Path:
+        """The flat JSON metrics of a stage."""
+        return self.root / "metrics" / f"{stage}.json"
+
+    def plot(self, name: str) -> Path:
+        """A CSV file that DVC draws."""
+        return self.root / "plots" / name
+
+    @property
+    def poses(self) -> Path:
+        """The HDF5 store of preprocessed sequences."""
+        return self.root / "data" / "processed" / "poses.h5"
+
+    @property
+    def stats(self) -> Path:
+        """The cached statistics of the store."""
+        return self.root / "data" / "processed" / "stats.json"
+
+    @property
+    def pretrained(self) -> Path:
+        """The checkpoint that pretrain writes."""
+        return self.root / "data" / "models" / "pretrained.pt"
+
+    @property
+    def predictions(self) -> Path:
+        """The predicted poses of the test split."""
+        return self.root / "data" / "predictions" / "test.h5"
+
+    @property
+    def logs(self) -> Path:
+        """TensorBoard's event files, a folder a run; not an output of DVC."""
+        return self.root / "data" / "logs"
+
+    @property
+    def figures(self) -> Path:
+        """The pictures of the visualize stage."""
+        return self.root / "plots" / "figures"

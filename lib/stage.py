@@ -1,0 +1,18 @@
+"""The entry point that all stages share: read params.yaml, run, and turn a user's error into one line."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lib.errors import UserError
+from lib.params import read
+from lib.paths import Paths
+
+
+def main(run: Callable[[dict[str, Any], Paths], None]) -> None:
+    """Run a stage on ./params.yaml in the current folder; a UserError ends it with its message and exit code 1."""
+    try:
+        run(read(Path("params.yaml")), Paths())
+    except UserError as error:
+        sys.exit(f"error: {error}")
