@@ -17,7 +17,7 @@ class Crop(NamedTuple):
     """A view whose optical axis is the root's ray (see `perspective_crop`)."""
 
     keypoints: Float[Tensor, "*batch joint 2"]  # root-centred rays, divided by `scale`
-    scale: Float[Tensor, "*batch"]  # RMS length of the root-centred rays
+    scale: Float[Tensor, "*batch"]  # RMS or largest length of the root-centred rays
     rotation: Float[Tensor, "*batch 3 3"]  # camera frame -> crop frame
 
 
@@ -64,7 +64,7 @@ def project(points: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 2"]:
     return points[..., :2] / points[..., 2:]
 
 
-def perspective_crop(rays: Float[Tensor, "*batch joint 2"]) -> Crop:
+def perspective_crop(rays: Float[Tensor, "*batch joint 2"], normalization: str = "rms") -> Crop:
     """Turn the camera so that the root's ray is its optical axis, then centre and scale.
 
     The turn is a pan followed by a tilt, so a level camera sees the vertical in the crop's plane x = 0. Nothing is
@@ -75,7 +75,8 @@ def perspective_crop(rays: Float[Tensor, "*batch joint 2"]) -> Crop:
     tilt = rotation_about("x", torch.atan2(y, (x * x + 1).sqrt()))
     rotation = tilt @ pan
     turned = project(rotate(rotation, homogeneous(rays)))
-    scale = turned.square().sum(-1).mean(-1).sqrt().clamp_min(1e-6)
+    squares = turned.square().sum(-1)
+    scale = {"rms": squares.mean(-1), "max": squares.amax(-1)}[normalization].sqrt().clamp_min(1e-6)
     return Crop(turned / scale[..., None, None], scale, rotation)
 
 
@@ -117,8 +118,10 @@ def align_similarity(
     target_mean = target.mean(-2, keepdim=True)
     p, t = predicted - predicted.mean(-2, keepdim=True), target - target_mean
     u, singular, vh = torch.linalg.svd(t.mT @ p)
+    nearest = u @ vh  # orthogonal; its determinant as a triple product costs a tenth of two calls of linalg.det
+    determinant = (torch.linalg.cross(nearest[..., 0], nearest[..., 1]) * nearest[..., 2]).sum(-1)
     sign = torch.ones_like(singular)
-    sign[..., -1] = torch.where(torch.linalg.det(u) * torch.linalg.det(vh) < 0, -1.0, 1.0)
+    sign[..., -1] = determinant.sign()
     rotation = (u * sign[..., None, :]) @ vh
     factor = (singular * sign).sum(-1) / p.square().sum((-2, -1)).clamp_min(1e-12)
-    return factor[..., None, None] * rotate(rotation, p) + target_mean
+    return rotate(factor[..., None, None] * rotation, p) + target_mean

@@ -34,8 +34,13 @@ class Paths:
 
     @property
     def pretrained(self) -> Path:
-        """The checkpoint that pretrain writes."""
+        """The checkpoint with the lowest label-free validation loss."""
         return self.root / "data" / "models" / "pretrained.pt"
+
+    @property
+    def pretrained_last(self) -> Path:
+        """The checkpoint at the end of training."""
+        return self.root / "data" / "models" / "pretrained_last.pt"
 
     @property
     def predictions(self) -> Path:

@@ -1,7 +1,8 @@
 """What every source yields: one person's keypoints in one video, and the section of params that chooses a source."""
 
+import re
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, NamedTuple, get_args
 
 from jaxtyping import Float
 from pydantic import Field
@@ -44,3 +45,31 @@ class PoseSequence:
     keypoints: Float[Tensor, "frame joint 2"]  # pixels
     confidence: Float[Tensor, "frame joint"]  # 0 to 1
     positions: Float[Tensor, "frame joint 3"] | None
+
+
+Reason = Literal["no_2d", "no_3d", "shorter_than_mocap", "not_finite", "too_short"]
+REASONS: tuple[Reason, ...] = get_args(Reason)
+
+
+class Dropped(NamedTuple):
+    """A sequence that is left out, and why."""
+
+    subject: str
+    action: str
+    camera: str
+    frames: int
+    reason: Reason
+
+
+class SourceData(NamedTuple):
+    """All that a source yields for the subjects that the split names."""
+
+    sequences: list[PoseSequence]
+    dropped: list[Dropped]
+    subjects: tuple[str, ...]  # those the source has, whether the split names them or not
+    cut_frames: int = 0  # 2D frames after the end of their sequence's 3D
+
+
+def action_name(action: str) -> str:
+    """The action without its take number: 'Eating 2' is a take of 'Eating'; 'Walk1' is a name of its own."""
+    return re.sub(r" \d+$", "", action)

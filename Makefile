@@ -1,0 +1,36 @@
+# Everything runs in .venv, made from requirements.txt; `make PYTHON=python3.12 ...` chooses the Python it is made with.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# dvc.yaml says `python -m stages...`: that must be the environment's own
+RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
+
+.PHONY: reproduce test check format clean
+
+reproduce: $(VENV)/.stamp  ## the whole pipeline, only the stages that something changed for
+	$(RUN) dvc repro
+
+test: $(VENV)/.stamp  ## lint, types, tests
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(RUN) python -m pytest -q
+
+check:  ## what CI runs
+	bash .ci/run
+
+format: $(VENV)/.stamp
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:  ## the environment and the tools' caches; data, metrics and plots stay
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find lib stages tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.stamp: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || { \
+	  echo "error: Python 3.10 to 3.13 is needed, but $(PYTHON) is $$($(PYTHON) --version 2>&1 | tail -n 1)"; \
+	  echo "       name another one: make PYTHON=python3.12 ..."; exit 1; } >&2
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@

@@ -1,0 +1,66 @@
+"""Checkpoints that rebuild their model by themselves, whatever params.yaml says today.
+
+Plain tensors, strings and numbers, so that they load with weights_only=True: opening one runs no code.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lib.errors import UserError
+from lib.files import replacing
+from lib.models.lifters import ModelParams, build_model
+from lib.models.transformer import TransformerLifter
+from lib.params import section
+from lib.skeleton import H36M
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained lifter and what is needed to use it."""
+
+    model: dict[str, Any]  # the `model` section of params.yaml
+    frames: int
+    normalization: str
+    body_size: float  # metres: total bone length of the prior's mean body
+    joints: tuple[str, ...]
+    weights: dict[str, Tensor]
+    training: dict[str, Any]  # step, validation losses, and the state that training goes on from
+
+    def build(self) -> TransformerLifter:
+        """The model with its weights, on the CPU, in evaluation mode."""
+        model = build_model(section(ModelParams, "model", {"model": self.model}), self.frames)
+        model.load_state_dict(self.weights)
+        return model.eval()
+
+
+def save(checkpoint: Checkpoint, path: Path) -> None:
+    """Write a checkpoint, whole or not at all."""
+    content = {"format": FORMAT, **asdict(checkpoint), "joints": list(checkpoint.joints)}
+    with replacing(path) as temporary:
+        torch.save(content, temporary)
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        UserError: the file is missing, is no checkpoint of this project, or was made for another skeleton.
+    """
+    if not path.exists():
+        raise UserError(f"{path} is missing: run `dvc repro pretrain` first")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises pickle, zip and runtime errors, depending on where a file is damaged
+        raise UserError(f"{path} is no checkpoint, or a damaged one: {str(error).splitlines()[0]}") from None
+    if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
+        raise UserError(f"{path} was not written by this version of the project: run `dvc repro pretrain` again")
+    checkpoint = Checkpoint(**{**content, "joints": tuple(content["joints"])})
+    if checkpoint.joints != H36M.names:
+        raise UserError(f"{path} was trained on another skeleton: {', '.join(checkpoint.joints)}")
+    return checkpoint

@@ -1,0 +1,46 @@
+"""The sample's motion clips: where they come from, and who performs which.
+
+They are motion capture that ships with DeepMimic (X. B. Peng et al., SIGGRAPH 2018), MIT licence, inside the PyPI wheel
+of pybullet. The wheel is only a parcel: it is not installed, and the same file serves every system. This module imports
+little, because the download depends on whatever it imports.
+"""
+
+from typing import ClassVar
+
+from lib.params import Section
+
+REQUIREMENT = "pybullet==3.2.7"
+PLATFORM = ("--platform", "manylinux2014_x86_64", "--python-version", "311")
+WHEEL = "pybullet-3.2.7-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl"
+WHEEL_SHA256 = "5d858abf7c12a21ef3ed351cf81dac1b5e486ec25c9ab59bfc84beb89034edff"
+FOLDER = "pybullet_data/data/motions"  # inside the wheel
+LICENCE = "pybullet-3.2.7.dist-info/LICENSE.txt"  # inside the wheel
+
+# A test clip is never a training clip, whatever the bodies. Chosen before any figure was known, so that every role has
+# locomotion or a jump and a fight move, and training and test each a dance and a get-up.
+CLIPS = {
+    "train": ("walk", "crawl", "spinkick", "dance_a", "spin", "cartwheel", "roll", "backflip", "getup_faceup"),
+    "validation": ("jump", "punch"),
+    "test": ("run", "kick", "dance_b", "getup_facedown"),
+}
+# The subjects, named after Human3.6M's, whose cameras film them.
+PERFORMERS = {
+    "train": ("S1", "S5", "S6", "S7"),
+    "validation": ("S8",),
+    "test": ("S9", "S11"),
+}
+
+
+class DownloadParams(Section):
+    """`data.source`, which is all of `data` that the download depends on."""
+
+    elsewhere: ClassVar[frozenset[str]] = frozenset(
+        {"keypoints", "split", "min_frames", "window", "transforms", "loader"}
+    )
+
+    source: str
+
+
+def file_name(clip: str) -> str:
+    """The file of a clip, in the wheel and in data/raw/sample."""
+    return f"humanoid3d_{clip}.txt"

@@ -1,0 +1,163 @@
+"""Human3.6M in the files of VideoPose3D.
+
+`data_3d_h36m.npz` holds {subject: {action: (frame, 32, 3)}}, metres, world frame, z up; `data_2d_h36m_NAME.npz` holds
+{subject: {action: [(frame, 17, 2) a camera]}}, pixels. What is done with their known faults:
+
+- 2D that goes on after the mocap's end (CPN and others) is cut to its length; 2D that ends before it is dropped,
+  because nobody can say which frames are missing.
+- Takes without 3D (S11 Directions, whose recording is corrupt) or without 2D, and takes with a value that is not
+  finite, are dropped. Every dropped sequence is reported with its reason.
+- S2, S3 and S4 of the CPN files have no 3D at all: they are no subjects of this source.
+- S9's Greeting, SittingDown 1 and Waiting 1, whose 3D is shifted against the video, are kept: VideoPose3D's protocol
+  keeps them, and its published figures include them. (MotionBERT drops them.)
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lib.cameras import Camera
+from lib.data import npz
+from lib.data.h36m_cameras import CAMERAS, SUBJECTS, cameras
+from lib.data.sequences import Dropped, PoseSequence, Reason, SourceData, SourceParams
+from lib.errors import UserError
+from lib.skeleton import H36M
+
+FPS = 50.0
+# Which of the capture system's 32 joints are H36M's 17, in their order; the rest are duplicates, fingers and toes.
+_KEPT = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)
+_CAPTURED = 32
+_POSITIONS_FILE = "data_3d_h36m.npz"
+
+
+def read(raw: Path, params: SourceParams) -> SourceData:
+    """Read the sequences of the subjects in the split from VideoPose3D's two files in `raw`.
+
+    Raises:
+        UserError: a file is missing, damaged or not in VideoPose3D's layout.
+    """
+    positions_path, keypoints_path = raw / _POSITIONS_FILE, raw / f"data_2d_h36m_{params.keypoints}.npz"
+    _require_files(raw, positions_path, keypoints_path)
+    positions = _takes(npz.read(positions_path, "positions_3d"), positions_path)
+    _check_layout(keypoints_path)
+    keypoints = _takes(npz.read(keypoints_path, "positions_2d"), keypoints_path)
+
+    subjects = tuple(subject for subject in SUBJECTS if subject in positions and subject in keypoints)
+    data = SourceData([], [], subjects)
+    for subject in subjects:
+        if subject not in (*params.split.train, *params.split.validation, *params.split.test):
+            continue
+        for action in dict.fromkeys([*positions[subject], *keypoints[subject]]):
+            world = positions[subject].get(action)
+            views = keypoints[subject].get(action)
+            world = None if world is None else _world(world, f"{positions_path}: {subject} {action}")
+            views = None if views is None else _views(views, f"{keypoints_path}: {subject} {action}")
+            data = _add_take(data, subject, action, world, views)
+    return data
+
+
+def _add_take(
+    data: SourceData, subject: str, action: str, world: Tensor | None, views: list[Tensor] | None
+) -> SourceData:
+    """Add a take's four sequences to what is read or to what is dropped."""
+    cut = data.cut_frames
+    for index, camera in enumerate(cameras(subject)):
+        view = views[index] if views else None
+        reason = _fault(world, view)
+        if world is None or view is None or reason:
+            frames = max(0 if part is None else len(part) for part in (world, view))
+            data.dropped.append(Dropped(subject, action, camera.name, frames, reason or "no_2d"))
+            continue
+        cut += len(view) - len(world)
+        data.sequences.append(_sequence(subject, action, camera, world, view[: len(world)]))
+    return data._replace(cut_frames=cut)
+
+
+def _fault(world: Tensor | None, view: Tensor | None) -> Reason | None:
+    if world is None:
+        return "no_3d"
+    if view is None:
+        return "no_2d"
+    if len(view) < len(world):
+        return "shorter_than_mocap"
+    if not (world.isfinite().all() and view[: len(world)].isfinite().all()):
+        return "not_finite"
+    return None
+
+
+def _sequence(subject: str, action: str, camera: Camera, world: Tensor, view: Tensor) -> PoseSequence:
+    return PoseSequence(
+        subject=subject,
+        action=action,
+        camera=camera,
+        fps=FPS,
+        keypoints=view[..., :2].contiguous(),
+        confidence=view[..., 2].clamp(0, 1) if view.shape[-1] > 2 else view.new_ones(view.shape[:-1]),
+        # In double precision: a float at 5 m is coarser than what the reprojection is checked to.
+        positions=camera.to_camera(world.double()).float(),
+    )
+
+
+def _require_files(raw: Path, *wanted: Path) -> None:
+    missing = [path.name for path in wanted if not path.is_file()]
+    if missing:
+        there = ", ".join(sorted(path.name for path in raw.glob("data_2d_h36m_*.npz"))) or "none"
+        raise UserError(
+            f"{raw} lacks {' and '.join(missing)}: put there what DATASETS.md of facebookresearch/VideoPose3D on "
+            "GitHub says how to make (you need a licence for Human3.6M); data.keypoints is the NAME in "
+            f"data_2d_h36m_NAME.npz, of which are present: {there}"
+        )
+
+
+def _check_layout(path: Path) -> None:
+    """Some 2D files have 17 joints of another skeleton (COCO's): their mirror pairs tell."""
+    metadata = npz.read(path, "metadata")
+    pairs = metadata.get("keypoints_symmetry") if isinstance(metadata, Mapping) else None
+    sides = [[int(joint) for joint in side] for side in pairs] if pairs is not None else None
+    if sides != [list(H36M.left), list(H36M.right)]:
+        layout = metadata.get("layout_name", "unnamed") if isinstance(metadata, Mapping) else "unnamed"
+        raise UserError(
+            f"{path} is not in Human3.6M's layout of {len(H36M)} joints (layout {layout!r}, left and right {sides}): "
+            "use keypoints of a detector that was fine-tuned on Human3.6M"
+        )
+
+
+def _takes(content: Any, path: Path) -> Mapping[str, Mapping[str, Any]]:
+    if not (isinstance(content, Mapping) and all(isinstance(takes, Mapping) for takes in content.values())):
+        raise UserError(f"{path} is not in VideoPose3D's layout: it must hold {{subject: {{action: ...}}}}")
+    return content
+
+
+def _world(content: Any, where: str) -> Float[Tensor, "frame joint 3"]:
+    """A take's 3D, reduced to H36M's 17 joints."""
+    if not _is_frames(content, joints=(len(H36M), _CAPTURED), coords=(3,)):
+        raise UserError(f"{where}: 3D must be (frames, 32 or 17, 3), but is {_shape(content)}")
+    world = torch.from_numpy(np.ascontiguousarray(content, np.float32))
+    return world[:, _KEPT] if world.shape[1] == _CAPTURED else world
+
+
+def _views(content: Any, where: str) -> list[Float[Tensor, "frame joint coord"]]:
+    """A take's 2D in each camera; a third coordinate is the confidence."""
+    if not isinstance(content, list | tuple | np.ndarray) or len(content) != len(CAMERAS):
+        raise UserError(f"{where}: 2D must be a list of {len(CAMERAS)} cameras, but is {_shape(content)}")
+    for view in content:
+        if not _is_frames(view, joints=(len(H36M),), coords=(2, 3)):
+            raise UserError(f"{where}: 2D of a camera must be (frames, 17, 2 or 3), but is {_shape(view)}")
+    return [torch.from_numpy(np.ascontiguousarray(view, np.float32)) for view in content]
+
+
+def _is_frames(content: Any, joints: tuple[int, ...], coords: tuple[int, ...]) -> bool:
+    if not (isinstance(content, np.ndarray) and content.ndim == 3 and content.dtype.kind in "fiu"):
+        return False
+    return content.shape[1] in joints and content.shape[2] in coords
+
+
+def _shape(content: Any) -> str:
+    if isinstance(content, np.ndarray):
+        return f"{content.dtype} of shape {content.shape}"
+    return f"a {type(content).__name__} of {len(content)}" if hasattr(content, "__len__") else type(content).__name__

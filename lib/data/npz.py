@@ -1,0 +1,132 @@
+"""A reader of VideoPose3D's npz files that runs nothing of what is in them.
+
+The files hold dicts and lists of arrays as pickles, and np.load(allow_pickle=True) calls whatever a pickle names. Here
+a pickle gets stand-ins for the few names that arrays are made of, and no other. Not even numpy's own constructors are
+handed out: they trust the state that they are given, so a forged one could make them read bytes as object pointers.
+"""
+
+import pickle
+import re
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from lib.errors import UserError
+
+
+class _Dtype:
+    """Stands in for numpy.dtype: plain numbers, text and objects, no structures."""
+
+    def __init__(self, code: str, *_flags: object) -> None:
+        if not re.fullmatch(r"[biufSUO]\d{0,6}", code):
+            raise ValueError(f"dtype {code!r} in a file of keypoints")
+        self.value: np.dtype[Any] = np.dtype(code)
+
+    def __setstate__(self, state: Sequence[Any]) -> None:
+        if any(part is not None for part in state[2:5]):
+            raise ValueError("a structured dtype in a file of keypoints")
+        self.value = self.value.newbyteorder(state[1])
+
+
+class _Array:
+    """Stands in for numpy.ndarray; `value` is the array, with stand-ins inside it if it holds objects."""
+
+    value: Any = None
+
+    def __setstate__(self, state: Sequence[Any]) -> None:
+        _, shape, dtype, fortran, content = state
+        if dtype.value.hasobject:
+            flat = np.empty(len(content), object)
+            for index, item in enumerate(content):  # one by one: numpy would take a list for a row
+                flat[index] = item
+        else:
+            # Python 2 wrote bytes as text.
+            raw = content.encode("latin1") if isinstance(content, str) else content
+            # Owned, writable and, as numpy does it, in this machine's byte order.
+            flat = np.frombuffer(raw, dtype.value).astype(dtype.value.newbyteorder("="))
+        self.value = flat.reshape(shape, order="F" if fortran else "C")
+
+
+def _reconstruct(*_: object) -> _Array:
+    return _Array()
+
+
+def _scalar(dtype: _Dtype, content: bytes) -> Any:
+    return np.frombuffer(content, dtype.value)[0]
+
+
+def _encode(text: str, _encoding: str) -> bytes:
+    return text.encode("latin1")  # what protocol 2 writes bytes as, and nothing else
+
+
+def _no_bytes() -> bytes:
+    return b""  # which protocol 2 writes as a call
+
+
+_ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
+    ("numpy", "ndarray"): _Array,
+    ("numpy", "dtype"): _Dtype,
+    ("_codecs", "encode"): _encode,
+    ("__builtin__", "bytes"): _no_bytes,
+    **{(f"numpy.{core}.multiarray", "_reconstruct"): _reconstruct for core in ("core", "_core")},
+    **{(f"numpy.{core}.multiarray", "scalar"): _scalar for core in ("core", "_core")},
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, file: IO[bytes], path: Path) -> None:
+        super().__init__(file, encoding="latin1")
+        self.path = path
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ALLOWED:
+            raise UserError(
+                f"{self.path} is not safe to read: it wants to run {module}.{name}; get it from its source again"
+            )
+        return _ALLOWED[module, name]
+
+
+def read(path: Path, key: str) -> Any:
+    """Read one entry of an npz file: an array, or the dicts, lists, strings, numbers and arrays that it holds.
+
+    Raises:
+        UserError: the file is damaged or no npz, has no such entry, or names anything but arrays to construct.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            keys = [name.removesuffix(".npy") for name in archive.namelist()]
+            if key not in keys:
+                raise UserError(f"{path} has no {key!r}; it has {', '.join(keys) or 'nothing'}")
+            with archive.open(f"{key}.npy") as file:
+                return _read_entry(file, path)
+    except UserError:
+        raise
+    except Exception as error:  # a damaged pickle raises whatever its bytes happen to mean
+        raise UserError(f"{path} is damaged or no npz file ({type(error).__name__}: {error}); get it again") from None
+
+
+def _read_entry(file: IO[bytes], path: Path) -> Any:
+    npy: Any = np.lib.format  # numpy leaves these functions without annotations
+    version = npy.read_magic(file)
+    shape, fortran, dtype = npy.read_array_header_1_0(file) if version == (1, 0) else npy.read_array_header_2_0(file)
+    if dtype.hasobject:
+        array = _plain(_Unpickler(file, path).load())
+        return array.item() if shape == () else array.reshape(shape, order="F" if fortran else "C")
+    return np.frombuffer(file.read(), dtype).astype(dtype.newbyteorder("=")).reshape(shape, order="F" if fortran else "C")
+
+
+def _plain(node: Any) -> Any:
+    """Replace the stand-ins by what they stand for."""
+    if isinstance(node, _Array):
+        if node.value.dtype.hasobject:
+            for index in np.ndindex(node.value.shape):
+                node.value[index] = _plain(node.value[index])
+        return node.value
+    if isinstance(node, dict):
+        return {_plain(key): _plain(value) for key, value in node.items()}
+    if isinstance(node, list | tuple):
+        return type(node)(_plain(value) for value in node)
+    return node

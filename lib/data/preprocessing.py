@@ -1,0 +1,145 @@
+"""From a source's sequences to the splits of the store, and the statistics of what is in them."""
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lib.data.sequences import REASONS, Dropped, PoseSequence, SourceData, SourceParams, SplitParams
+from lib.data.store import Split
+from lib.errors import UserError
+from lib.geometry import bone_lengths, perspective_crop
+from lib.skeleton import H36M
+
+_CHUNK = 1 << 16  # frames at a time, which bounds the memory of intermediate results
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Run torch on one thread: preprocessing is many small operations, which several only wait for each other in."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def check_split(split: SplitParams) -> None:
+    """Refuse a subject that is named twice.
+
+    Raises:
+        UserError: naming the subject and where it stands.
+    """
+    places: dict[str, list[str]] = {}
+    for name in SplitParams.model_fields:
+        for subject in getattr(split, name):
+            places.setdefault(subject, []).append(name)
+    for subject, names in places.items():
+        if len(names) > 1:
+            raise UserError(
+                f"params.yaml: data.split names {subject} more than once ({', '.join(names)}): "
+                "a subject belongs to one split"
+            )
+
+
+def split_sequences(data: SourceData, params: SourceParams) -> tuple[dict[str, list[PoseSequence]], list[Dropped]]:
+    """Sort sequences by their subject's split; drop those with fewer than `min_frames`. Returns all that was dropped.
+
+    Raises:
+        UserError: a subject is not in the source, or nothing is left of a split.
+    """
+    long_enough = [s for s in data.sequences if len(s.keypoints) >= params.min_frames]
+    short = [
+        Dropped(s.subject, s.action, s.camera.name, len(s.keypoints), "too_short")
+        for s in data.sequences
+        if len(s.keypoints) < params.min_frames
+    ]
+    dropped = [*data.dropped, *short]
+    splits = {}
+    for name in SplitParams.model_fields:
+        subjects = getattr(params.split, name)
+        for subject in subjects:
+            if subject not in data.subjects:
+                raise UserError(
+                    f"params.yaml: data.split.{name} names {subject}, which the {params.source} source does not have; "
+                    f"it has {', '.join(data.subjects) or 'no subjects'}"
+                )
+        splits[name] = [s for s in long_enough if s.subject in subjects]
+        if subjects and not splits[name]:
+            why = ", ".join(f"{d['sequences']} {r}" for r, d in count_dropped(dropped, subjects).items())
+            raise UserError(
+                f"params.yaml: data.split.{name} = {', '.join(subjects)} leaves no sequence "
+                f"({why or 'the source has none'}; data.min_frames = {params.min_frames})"
+            )
+    return splits, dropped
+
+
+def count_dropped(dropped: Iterable[Dropped], subjects: Sequence[str] | None = None) -> dict[str, dict[str, Any]]:
+    """Reason -> how many sequences and frames, and which; of some subjects only, if given."""
+    counts: dict[str, dict[str, Any]] = {}
+    for sequence in dropped:
+        if subjects is None or sequence.subject in subjects:
+            count = counts.setdefault(sequence.reason, {"sequences": 0, "frames": 0, "which": []})
+            count["sequences"] += 1
+            count["frames"] += sequence.frames
+            count["which"].append(f"{sequence.subject} {sequence.action} {sequence.camera}")
+    return counts
+
+
+def flat_metrics(
+    splits: Mapping[str, Sequence[PoseSequence]], dropped: Sequence[Dropped], cut: int
+) -> dict[str, float]:
+    """Counts as flat numbers, the same keys in every run."""
+    metrics: dict[str, float] = {}
+    for name, sequences in splits.items():
+        metrics[f"{name}_sequences"] = len(sequences)
+        metrics[f"{name}_frames"] = sum(len(s.keypoints) for s in sequences)
+    metrics["dropped_sequences"] = len(dropped)
+    for reason in REASONS:
+        metrics[f"dropped_{reason}"] = sum(d.reason == reason for d in dropped)
+    metrics["cut_frames"] = cut
+    return metrics
+
+
+def keypoint_statistics(split: Split) -> dict[str, Any]:
+    """What a split holds, and the scale of its 2D; nothing of its 3D."""
+    box = split.keypoints.amax(1) - split.keypoints.amin(1)
+    scale = torch.cat([perspective_crop(rays).scale for rays in torch.split(split.rays, _CHUNK)])
+    table = split.table
+    return {
+        "subjects": sorted(table["subject"].unique(), key=lambda s: (len(s), s)),
+        "sequences": len(table),
+        "frames": len(split.keypoints),
+        "seconds": round(float((table["length"] / table["fps"]).sum()), 3),
+        "fps": sorted(float(fps) for fps in table["fps"].unique()),
+        "confidence": _spread(split.confidence),
+        "box_width_px": _spread(box[:, 0]),
+        "box_height_px": _spread(box[:, 1]),
+        "crop_scale": _spread(scale),  # RMS length of the root-centred rays: what a crop is divided by
+        "ray_x": _spread(split.rays[..., 0]),
+        "ray_y": _spread(split.rays[..., 1]),
+    }
+
+
+def position_statistics(positions: Float[Tensor, "frame joint 3"]) -> dict[str, Any]:
+    """3D statistics in metres, camera frame: for judging results. What trains without labels must not read them."""
+    centred_mean = (positions - positions[:, H36M.root, None]).double().mean(0)
+    lengths = bone_lengths(positions)
+    return {
+        "mean_pose_m": {name: _rounded(joint) for name, joint in zip(H36M.names, centred_mean, strict=True)},
+        "bone_length_m": {H36M.names[child]: _spread(lengths[:, i]) for i, (child, _) in enumerate(H36M.bones)},
+        "root_depth_m": _spread(positions[:, H36M.root, 2]),
+    }
+
+
+def _spread(values: Tensor) -> dict[str, float]:
+    variance, mean = torch.var_mean(values.double(), correction=0)
+    return {"mean": round(float(mean), 6), "std": round(float(variance.sqrt()), 6)}
+
+
+def _rounded(values: Float[Tensor, "3"]) -> list[float]:
+    return [round(float(value), 6) for value in values]

@@ -1,0 +1,65 @@
+"""Lifting whole splits with a trained model."""
+
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lib import checkpoints
+from lib.data.store import Split
+from lib.data.transforms import CropBatch, mirror, normalize
+from lib.data.windows import WindowBatch, WindowParams, Windows
+from lib.device import resolve_device
+from lib.geometry import rotate, unproject_crop
+from lib.models.lifters import corrected
+from lib.models.transformer import TransformerLifter
+from lib.skeleton import H36M
+
+
+def lift_crops(model: TransformerLifter, crops: CropBatch) -> Float[Tensor, "batch frame joint 3"]:
+    """Poses in the crop frame, root-centred, in units of root depth, from the corrected keypoints."""
+    lifted = model(crops.keypoints, crops.confidence, crops.scale)
+    return unproject_crop(corrected(crops, lifted), crops.scale, lifted.depth)
+
+
+class Lifter:
+    """A trained model with what it takes to lift calibrated keypoints."""
+
+    def __init__(self, checkpoint: checkpoints.Checkpoint, device: torch.device) -> None:
+        self.model = checkpoint.build().to(device)
+        self.frames = checkpoint.frames
+        self.normalization = checkpoint.normalization
+        self.body_size = checkpoint.body_size
+        self.device = device
+
+    @classmethod
+    def load(cls, path: Path, device: str = "auto") -> "Lifter":
+        """Load a checkpoint onto a device ('auto' picks the fastest); raises UserError where it cannot."""
+        return cls(checkpoints.load(path), resolve_device(device))
+
+    @torch.inference_mode()
+    def lift(self, split: Split, batch_size: int, flip: bool) -> Float[Tensor, "frame joint 3"]:
+        """Lift every frame of a split: root-centred poses in the camera frame, in units of root depth, on the CPU.
+
+        Windows do not overlap, but for the last one of a sequence; a frame in two windows gets the mean of both. With
+        `flip`, the mirrored view is lifted as well and averaged.
+        """
+        windows = Windows(split, WindowParams(frames=self.frames, stride=self.frames))
+        total = torch.zeros(len(split.rays), len(H36M), 3)
+        count = torch.zeros(len(split.rays), 1, 1)
+        for numbers in torch.arange(len(windows)).split(max(1, batch_size // self.frames)):
+            batch = WindowBatch(*(part.to(self.device) for part in windows[numbers]))
+            poses = self._lift_windows(normalize(batch, self.normalization), flip)
+            flat = windows.frame_index(numbers).flatten()
+            total.index_add_(0, flat, poses.flatten(0, 1).float().cpu())
+            count.index_add_(0, flat, torch.ones(len(flat), 1, 1))
+        return total / count
+
+    def _lift_windows(self, crops: CropBatch, flip: bool) -> Tensor:
+        poses = lift_crops(self.model, crops)
+        if flip:
+            order = torch.tensor(H36M.mirror, device=poses.device)
+            mirrored = lift_crops(self.model, mirror(crops))[..., order, :]
+            poses = (poses + mirrored * poses.new_tensor([-1.0, 1.0, 1.0])) / 2
+        return rotate(crops.rotation.mT, poses)

@@ -1,0 +1,74 @@
+"""What the pictures show: a split's keypoints, its predictions and, where there is 3D, the truth."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from lib import metrics
+from lib.data.store import Split
+from lib.errors import UserError
+from lib.evaluation import CHUNK, MM, Predictions, root_centred
+from lib.plotting.animation import frame_indices, motion_images
+from lib.plotting.figures import Example
+from lib.plotting.selection import sequence_names, typical_frames
+from lib.plotting.skeletons import Colors
+
+
+@dataclass(frozen=True)
+class Results:
+    """Keypoints (pixels) and poses (metres, root-centred, camera frame) of all frames of a split."""
+
+    table: pd.DataFrame  # a row a sequence, with store.COLUMNS
+    keypoints: Float[Tensor, "frame joint 2"]
+    predicted: Float[Tensor, "frame joint 3"]
+    target: Float[Tensor, "frame joint 3"] | None
+
+    @classmethod
+    def of(cls, split: Split, predictions: Predictions) -> "Results":
+        """Put predictions beside the split that they were made from.
+
+        Raises:
+            UserError: they were made from other sequences.
+        """
+        if not predictions.table.equals(split.table):
+            raise UserError("the predictions belong to other sequences than the store: run `dvc repro evaluate` first")
+        target = None if split.positions is None else root_centred(split.positions)
+        return cls(split.table, split.keypoints, predictions.predicted, target)
+
+    def example(self, frame: int, label: str = "") -> Example:
+        """A frame of the split, labelled with its sequence and its place in it."""
+        row = int(self.table["start"].searchsorted(frame, side="right")) - 1
+        place = f"{sequence_names(self.table)[row]}, frame {frame - int(self.table['start'].iloc[row])}"
+        target = None if self.target is None else self.target[frame]
+        return Example(f"{label}\n{place}" if label else place, self.keypoints[frame], self.predicted[frame], target)
+
+    def typical_examples(self) -> list[Example]:
+        """A good, a median and a bad frame by P-MPJPE over the whole split; none without 3D."""
+        if self.target is None:
+            return []
+        chunks = zip(torch.split(self.predicted * MM, CHUNK), torch.split(self.target * MM, CHUNK), strict=True)
+        errors = torch.cat([metrics.p_mpjpe(predicted, target).mean(-1) for predicted, target in chunks])
+        return [self.example(frame, label) for label, frame in typical_frames(errors).items()]
+
+    def middle_examples(self, sequences: pd.DataFrame) -> list[Example]:
+        """The middle frame of each of these sequences."""
+        return [self.example(int(start + length // 2)) for start, length in _ranges(sequences)]
+
+    def motion(self, sequence: "pd.Series[Any]", frames: int, fps: float, colors: Colors) -> list[Image.Image]:
+        """The images of a sequence in motion, at its real speed."""
+        shown = int(sequence["start"]) + frame_indices(sequence["length"], sequence["fps"], frames, fps)
+        target = None if self.target is None else self.target[shown]
+        title = f"{sequence['subject']}/{sequence['action']}/{sequence['camera']}"
+        if target is not None:
+            error = metrics.p_mpjpe(self.predicted[shown] * MM, target * MM).mean()
+            title += f"\nmean P-MPJPE: {float(error):.0f} mm"
+        return motion_images(self.keypoints[shown], self.predicted[shown], target, title, colors)
+
+
+def _ranges(sequences: pd.DataFrame) -> list[tuple[int, int]]:
+    return list(zip(sequences["start"].astype(int), sequences["length"].astype(int), strict=True))

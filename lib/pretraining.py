@@ -1,0 +1,157 @@
+"""Pre-training, put together: data, prior, model, objective, device and logs, from params to checkpoints."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import torch
+from pydantic import Field
+from torch.utils.data import DataLoader
+
+from lib.anatomy import PosePrior, PriorParams
+from lib.checkpoints import Checkpoint
+from lib.console import Console
+from lib.data.store import read_split
+from lib.data.transforms import TransformParams
+from lib.data.windows import LoaderParams, WindowBatch, WindowParams, Windows, training_loader
+from lib.device import choose_threads, make_fabric, resolve_device, resolve_precision
+from lib.losses import LossParams
+from lib.models.lifters import ModelParams, build_model
+from lib.objectives import Lift
+from lib.params import Section, section
+from lib.skeleton import H36M
+from lib.tensorboard import Board
+from lib.training import Progress, TrainingParams, fit
+
+VALIDATION_WINDOWS = 4096
+LOADER_BATCHES = 50  # gathered once before training, to measure the loader alone
+
+
+class SeedParams(Section):
+    """The top level of params.yaml, of which this is the one plain number."""
+
+    seed: Annotated[int, Field(ge=0)]
+
+
+@dataclass(frozen=True)
+class PretrainParams:
+    """The sections of params.yaml that determine a pre-trained model."""
+
+    seed: int
+    window: WindowParams
+    transforms: TransformParams
+    loader: LoaderParams
+    prior: PriorParams
+    model: ModelParams
+    losses: LossParams
+    training: TrainingParams
+
+    @classmethod
+    def read(cls, params: Mapping[str, Any]) -> "PretrainParams":
+        """Validate all sections."""
+        return cls(
+            seed=section(SeedParams, "", {"seed": params.get("seed")}).seed,
+            window=section(WindowParams, "data.window", params),
+            transforms=section(TransformParams, "data.transforms", params),
+            loader=section(LoaderParams, "data.loader", params),
+            prior=section(PriorParams, "prior", params),
+            model=section(ModelParams, "model", params),
+            losses=section(LossParams, "losses", params),
+            training=section(TrainingParams, "training", params).shortened(),
+        )
+
+    def dump(self) -> dict[str, Any]:
+        """Plain dictionaries, for the logs."""
+        return {name: part if name == "seed" else part.model_dump() for name, part in vars(self).items()}
+
+
+class Pretrained(NamedTuple):
+    """What pre-training leaves behind."""
+
+    best: Checkpoint
+    last: Checkpoint
+    curves: list[dict[str, float]]
+    metrics: dict[str, object]
+
+
+def pretrain(params: PretrainParams, poses: Path, logs: Path) -> Pretrained:
+    """Train on the 2D of the store's training subjects; reads no 3D."""
+    training, console = params.training, Console()
+    device = resolve_device(training.device)
+    precision, fallback = resolve_precision(training.precision, device)
+    threads = choose_threads(training.threads)
+    torch.set_num_threads(threads)
+    fabric = make_fabric(device, precision)
+    train, validation = read_split(poses, "train"), read_split(poses, "validation")
+    windows = Windows(train, params.window)
+    generator = torch.Generator().manual_seed(params.seed)
+    loader = training_loader(windows, training.batch_size, params.loader, generator)
+
+    torch.manual_seed(params.seed)  # of the model's first weights, the one thing that takes no generator
+    model = build_model(params.model, params.window.frames)
+    prior = PosePrior(params.prior)
+    fps = float(train.table["fps"].median())
+    objective = Lift(prior, params.losses, params.transforms, params.window.frames, fps)
+    console.header(
+        "pre-training",
+        {
+            "device": f"{device}, {precision}" + (f", {threads} threads" if device.type == "cpu" else ""),
+            "model": f"{params.model.name}, {sum(p.numel() for p in model.parameters()):,} parameters",
+            "data": f"{len(windows):,} windows of {params.window.frames} frames, {len(train.table)} sequences",
+            "training": f"{training.epochs} epochs of {training.steps_per_epoch} steps",
+        },
+    )
+    if fallback:
+        console.announce(fallback)
+    loader_rate = _rate(loader, LOADER_BATCHES)
+    board = Board(logs, params.dump())
+    held_out = _validation_batches(Windows(validation, params.window), training.batch_size)
+    progress = fit(fabric, model, objective, loader, held_out, training, console, board, params.seed)
+    board.close()
+    return Pretrained(
+        best=_checkpoint(params, prior, progress, best=True),
+        last=_checkpoint(params, prior, progress, best=False),
+        curves=progress.rows,
+        metrics={
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "steps": progress.step,
+            "best_step": progress.best_step,
+            "validation_loss": progress.best_loss,
+            "seconds": round(progress.seconds, 1),
+            "poses_per_second": round(progress.poses / progress.training_seconds),
+            "step_batches_per_second": round(progress.step / progress.training_seconds, 2),
+            "loader_batches_per_second": round(loader_rate, 2),
+        },
+    )
+
+
+def _checkpoint(params: PretrainParams, prior: PosePrior, progress: Progress, best: bool) -> Checkpoint:
+    weights = progress.best if best else progress.last
+    return Checkpoint(
+        model=params.model.model_dump(),
+        frames=params.window.frames,
+        normalization=params.transforms.normalization,
+        body_size=prior.body_size,
+        joints=H36M.names,
+        weights={name: value.cpu() for name, value in weights.items()},
+        training={"step": progress.best_step if best else progress.step, "validation_loss": progress.best_loss},
+    )
+
+
+def _validation_batches(windows: Windows, batch_size: int) -> list[WindowBatch]:
+    """At most VALIDATION_WINDOWS windows, evenly spread over the validation subjects' sequences."""
+    count = min(len(windows), VALIDATION_WINDOWS)
+    numbers = torch.linspace(0, len(windows) - 1, count).round().long()
+    return [windows[chunk] for chunk in numbers.split(batch_size)]
+
+
+def _rate(loader: "DataLoader[WindowBatch]", batches: int) -> float:
+    """Batches per second of the loader alone."""
+    stream = iter(loader)
+    next(stream)  # starts the workers
+    started = time.perf_counter()
+    for _ in range(batches):
+        next(stream)
+    return batches / (time.perf_counter() - started)

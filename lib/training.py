@@ -1,0 +1,171 @@
+"""The training loop: one for every device, precision and objective, on lightning-fabric."""
+
+import copy
+import math
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Annotated, Literal
+
+import torch
+from lightning_fabric import Fabric
+from pydantic import Field
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from lib.console import Console
+from lib.data.windows import WindowBatch
+from lib.models.transformer import TransformerLifter
+from lib.objectives import Lift
+from lib.optimization import ScheduleParams, build_optimizer, build_schedule
+from lib.params import Section
+from lib.tensorboard import Board
+
+Count = Annotated[int, Field(ge=1)]
+LOG_EVERY = 10  # steps between readings of the losses, each of which waits for the device
+
+
+class TrainingParams(Section):
+    """`training`."""
+
+    device: str  # auto, cpu, cuda, cuda:1, mps
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
+    threads: Literal["auto"] | Count
+    epochs: Count
+    steps_per_epoch: Count
+    batch_size: Count  # windows of real 2D in a step
+    prior_batch_size: Count  # windows of the prior in a step
+    prior_epochs: Annotated[int, Field(ge=0)]  # first epochs, which see the prior alone
+    optimizer: Literal["adamw", "adam", "sgd"]
+    lr: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    schedule: ScheduleParams
+    gradient_clip: Annotated[float, Field(ge=0)]  # largest norm; 0 turns it off
+    ema_decay: Annotated[float, Field(ge=0, lt=1)]  # of the averaged weights that are validated and kept
+    validate_every: Count  # epochs
+    patience: Count  # validations without a better loss after which training stops
+    debug: bool  # a run of seconds, to see that everything works
+
+    def shortened(self) -> "TrainingParams":
+        """These params, or with `debug` those of a run of seconds."""
+        if not self.debug:
+            return self
+        tiny = {"epochs": 2, "prior_epochs": 1, "steps_per_epoch": 5, "batch_size": 16, "prior_batch_size": 16, "validate_every": 1}
+        return self.model_copy(update=tiny)
+
+
+@dataclass
+class Progress:
+    """What a training run has come to."""
+
+    step: int = 0
+    best_step: int = 0
+    best_loss: float = float("inf")
+    best: dict[str, Tensor] = field(default_factory=dict)  # weights with the best validation loss
+    last: dict[str, Tensor] = field(default_factory=dict)
+    rows: list[dict[str, float]] = field(default_factory=list)  # a row an epoch, for plots/training.csv
+    poses: int = 0
+    training_seconds: float = 0.0  # of the steps alone
+    seconds: float = 0.0  # with validation
+
+
+def fit(  # noqa: PLR0913 - the loop's parts, each of them replaceable
+    fabric: Fabric,
+    model: TransformerLifter,
+    objective: Lift,
+    batches: Iterable[WindowBatch],
+    validation: list[WindowBatch],
+    params: TrainingParams,
+    console: Console,
+    board: Board,
+    seed: int,
+) -> Progress:
+    """Train a model and return its averaged weights, best and last, with the curves.
+
+    The best weights are those with the lowest label-free validation loss; training stops when that has not fallen for
+    `patience` validations.
+    """
+    objective.prior.to(fabric.device)
+    averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(params.ema_decay)).to(fabric.device)
+    averaged.eval()
+    optimizer = build_optimizer(model, params.optimizer, params.lr, params.weight_decay)
+    schedule = build_schedule(optimizer, params.schedule, params.epochs * params.steps_per_epoch)
+    student, optimizer = fabric.setup(model, optimizer)
+    generator = torch.Generator(fabric.device).manual_seed(seed)
+    progress, stream, started = Progress(), _on_device(fabric, batches), time.monotonic()
+    frames = (params.batch_size + params.prior_batch_size) * objective.frames
+
+    with console.progress(params.epochs, params.steps_per_epoch) as bar:
+        for epoch in range(1, params.epochs + 1):
+            student.train()
+            began = time.monotonic()
+            recent: list[dict[str, Tensor]] = []
+            for step, batch in enumerate(islice(stream, params.steps_per_epoch), start=1):
+                if epoch <= params.prior_epochs:
+                    terms = objective.prior_terms(student, params.batch_size + params.prior_batch_size, generator)
+                else:
+                    terms = objective.terms(student, averaged.module, batch, params.prior_batch_size, generator)
+                loss = objective.total(terms)
+                optimizer.zero_grad()
+                fabric.backward(loss)
+                if params.gradient_clip > 0:
+                    fabric.clip_gradients(student, optimizer, max_norm=params.gradient_clip, error_if_nonfinite=False)
+                optimizer.step()
+                if step < params.steps_per_epoch:  # the last one waits for the validation
+                    schedule.step()
+                averaged.update_parameters(model)
+                progress.step += 1
+                progress.poses += frames
+                if progress.step % LOG_EVERY == 0 or progress.step % params.steps_per_epoch == 0:
+                    recent.append({name: value.detach() for name, value in {**terms, "total": loss}.items()})
+                    bar.step(poses=frames, losses={name: float(value) for name, value in recent[-1].items()})
+                else:
+                    bar.step(poses=frames)
+
+            progress.training_seconds += time.monotonic() - began
+            row = {"step": float(progress.step), "lr": optimizer.param_groups[0]["lr"], **_mean(recent, "train")}
+            if epoch % params.validate_every == 0 or epoch == params.epochs:
+                row |= validate(averaged.module, objective, validation, fabric, params)
+                if row["validation/total"] < progress.best_loss:
+                    progress.best_loss, progress.best_step = row["validation/total"], progress.step
+                    progress.best = copy.deepcopy(averaged.module.state_dict())
+            schedule.step(row.get("validation/total"))
+            progress.rows.append(row)
+            bar.epoch(epoch, {"loss": row["train/total"], "validation": row.get("validation/total", math.nan)})
+            board.scalars(row, progress.step)
+            if _stale(progress, params):
+                console.announce(
+                    f"stopped early: the validation loss has not fallen since step {progress.best_step}"
+                )
+                break
+    progress.last = averaged.module.state_dict()
+    progress.seconds = time.monotonic() - started
+    return progress
+
+
+@torch.inference_mode()
+def validate(
+    model: torch.nn.Module, objective: Lift, batches: list[WindowBatch], fabric: Fabric, params: TrainingParams
+) -> dict[str, float]:
+    """The objective's terms on the validation subjects' 2D and on fixed draws of the prior: no label is read."""
+    generator = torch.Generator(fabric.device).manual_seed(0)  # the same corruption and draws every time
+    measured = []
+    for batch in _on_device(fabric, batches):
+        with fabric.autocast():
+            terms = objective.terms(model, model, batch, params.prior_batch_size, generator)
+        measured.append({**terms, "total": objective.total(terms)})
+    return _mean(measured, "validation")
+
+
+def _on_device(fabric: Fabric, batches: Iterable[WindowBatch]) -> Iterator[WindowBatch]:
+    for batch in batches:
+        yield WindowBatch(*(part.to(fabric.device, non_blocking=True) for part in batch))
+
+
+def _mean(rows: list[dict[str, Tensor]], prefix: str) -> dict[str, float]:
+    return {f"{prefix}/{name}": float(torch.stack([row[name] for row in rows]).mean()) for name in rows[0]}
+
+
+def _stale(progress: Progress, params: TrainingParams) -> bool:
+    return progress.step - progress.best_step >= params.patience * params.validate_every * params.steps_per_epoch

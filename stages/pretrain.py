@@ -1,0 +1,29 @@
+"""Train a lifter on the 2D of the training subjects and on the anatomical prior: no 3D label is opened.
+
+Reads the store of preprocess; writes the checkpoints, metrics/pretrain.json and plots/training.csv.
+"""
+
+from typing import Any
+
+import pandas as pd
+
+from lib.checkpoints import save
+from lib.files import replacing, write_json
+from lib.params import section
+from lib.paths import Paths
+from lib.pretraining import PretrainParams, pretrain
+from lib.stage import main
+
+
+def run(params: dict[str, Any], paths: Paths) -> None:
+    """Run the stage."""
+    result = pretrain(PretrainParams.read(params), paths.poses, paths.logs)
+    save(result.best, paths.pretrained)
+    save(result.last, paths.pretrained_last)
+    with replacing(paths.plot("training.csv")) as temporary:
+        pd.DataFrame(result.curves).to_csv(temporary, index=False)
+    write_json(paths.metrics("pretrain"), result.metrics)
+
+
+if __name__ == "__main__":
+    main(run)

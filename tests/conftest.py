@@ -1,0 +1,15 @@
+"""Fixtures that several folders of tests use."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.data.files import h36m_takes, write_h36m
+
+
+@pytest.fixture
+def h36m_raw(tmp_path: Path) -> Path:
+    """data/raw/h36m below tmp_path: S1, S8 and S9 in two actions of 30 frames, ground-truth 2D named gt."""
+    folder = tmp_path / "data" / "raw" / "h36m"
+    write_h36m(folder, *h36m_takes())
+    return folder

@@ -1,0 +1,199 @@
+"""The preprocess stage: splits, statistics and metrics, and every error it promises."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+import torch
+
+from lib.data import preprocessing, sources, store
+from lib.data.sequences import REASONS, Dropped, SourceData, SourceParams
+from lib.errors import UserError
+from lib.paths import Paths
+from lib.skeleton import H36M
+from stages.preprocess import run
+from tests.data.files import FRAMES, h36m_takes, write_h36m
+
+
+def params(**changes: Any) -> dict[str, Any]:
+    split = {"train": ["S1"], "validation": ["S8"], "test": ["S9"]}
+    elsewhere = {"window": {"frames": 1}, "transforms": {}, "loader": {}}
+    return {
+        "data": {"source": "h36m", "keypoints": "gt", "split": split, "min_frames": 10, **elsewhere, **changes},
+    }
+
+
+def split(train: str = "S1", validation: str = "S8", test: str = "S9") -> dict[str, list[str]]:
+    return {"train": train.split(), "validation": validation.split(), "test": test.split()}
+
+
+def load(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+@pytest.fixture
+def paths(tmp_path: Path, h36m_raw: Path) -> Paths:
+    return Paths(tmp_path)
+
+
+def test_subjects_go_to_their_splits(paths: Paths) -> None:
+    run(params(), paths)
+    for name, subject in (("train", "S1"), ("validation", "S8"), ("test", "S9")):
+        stored = store.read_split(paths.poses, name, labels=True)
+        assert set(stored.table["subject"]) == {subject}
+        assert len(stored.table) == 8 and len(stored.keypoints) == 8 * FRAMES
+
+
+def test_metrics_are_flat_numbers(paths: Paths) -> None:
+    run(params(), paths)
+    metrics = load(paths.metrics("preprocess"))
+    assert all(isinstance(value, int | float) for value in metrics.values())
+    assert metrics.pop("seconds") > 0
+    counts = {f"{name}_sequences": 8 for name in split()} | {f"{name}_frames": 8 * FRAMES for name in split()}
+    nothing = {f"dropped_{reason}": 0 for reason in REASONS} | {"dropped_sequences": 0, "cut_frames": 0}
+    assert metrics == counts | nothing
+
+
+def test_dropped_sequences_are_counted_with_their_reason(tmp_path: Path) -> None:
+    paths = Paths(tmp_path)
+    positions, keypoints = h36m_takes()
+    keypoints["S1"]["Walking"][0] = keypoints["S1"]["Walking"][0][:-1]
+    positions["S9"]["Eating 2"] = positions["S9"]["Eating 2"][:9]
+    del positions["S8"]["Eating 2"]
+    write_h36m(paths.raw("h36m"), positions, keypoints)
+    run(params(), paths)
+    metrics = load(paths.metrics("preprocess"))
+    assert metrics["dropped_sequences"] == 9
+    assert (metrics["dropped_shorter_than_mocap"], metrics["dropped_too_short"], metrics["dropped_no_3d"]) == (1, 4, 4)
+    assert (metrics["train_sequences"], metrics["validation_sequences"], metrics["test_sequences"]) == (7, 4, 4)
+    assert metrics["cut_frames"] == 4 * (FRAMES - 9)
+    dropped = load(paths.stats)["dropped"]
+    assert dropped["too_short"]["frames"] == 4 * 9
+    assert dropped["shorter_than_mocap"] == {"sequences": 1, "frames": FRAMES, "which": ["S1 Walking 54138969"]}
+
+
+def test_statistics_of_the_2d(paths: Paths) -> None:
+    run(params(), paths)
+    stats = load(paths.stats)
+    assert (stats["source"], stats["keypoints"]) == ("h36m", "gt")
+    train, stored = stats["splits"]["train"], store.read_split(paths.poses, "train")
+    assert (train["subjects"], train["sequences"], train["frames"]) == (["S1"], 8, 8 * FRAMES)
+    assert (train["fps"], train["seconds"]) == ([50.0], 8 * FRAMES / 50)
+    height = np.ptp(stored.keypoints[..., 1].numpy().astype(np.float64), axis=1)
+    assert train["box_height_px"]["mean"] == pytest.approx(height.mean(), abs=1e-5)
+    assert train["box_height_px"]["std"] == pytest.approx(height.std(), abs=1e-5)
+    assert train["ray_x"]["mean"] == pytest.approx(stored.rays[..., 0].double().mean().item(), abs=1e-6)
+    # A person of 1.5 m at 4 to 6 m: the RMS distance of joints from the root is about 0.5 m.
+    assert 0.06 < train["crop_scale"]["mean"] < 0.15
+    assert train["confidence"] == {"mean": 1.0, "std": 0.0}
+
+
+def test_statistics_of_the_3d_stand_apart(paths: Paths) -> None:
+    run(params(), paths)
+    stats = load(paths.stats)
+    stored = store.read_split(paths.poses, "test", labels=True)
+    assert stored.positions is not None
+    test = stats["evaluation_only"]["test"]
+    for (child, parent), (name, length) in zip(H36M.bones, test["bone_length_m"].items(), strict=True):
+        assert name == H36M.names[child]
+        expected = (stored.positions[:, child] - stored.positions[:, parent]).norm(dim=-1).mean().item()
+        assert length["mean"] == pytest.approx(expected, abs=1e-5)
+    assert list(test["mean_pose_m"]) == list(H36M.names) and test["mean_pose_m"]["pelvis"] == [0, 0, 0]
+    assert test["mean_pose_m"]["head"][1] < 0 < test["mean_pose_m"]["left_ankle"][1]
+    assert 3 < test["root_depth_m"]["mean"] < 6
+    del stats["evaluation_only"]
+    assert "_m" not in json.dumps(stats)
+
+
+def test_2d_statistics_do_not_depend_on_the_3d(paths: Paths) -> None:
+    run(params(), paths)
+    with_labels = load(paths.stats)["splits"]
+    positions, keypoints = h36m_takes()
+    write_h36m(paths.raw("h36m"), {s: {a: p * 2 for a, p in t.items()} for s, t in positions.items()}, keypoints)
+    run(params(), paths)
+    assert load(paths.stats)["splits"] == with_labels
+
+
+def test_a_source_without_3d_has_no_3d_statistics(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = sources.SOURCES["h36m"]
+
+    def without(raw: Path, data: SourceParams) -> SourceData:
+        source = original(raw, data)
+        return source._replace(sequences=[replace(s, positions=None) for s in source.sequences])
+
+    monkeypatch.setitem(sources.SOURCES, "h36m", without)
+    run(params(), paths)
+    stats = load(paths.stats)
+    assert stats["evaluation_only"] == {} and set(stats["splits"]) == {"train", "validation", "test"}
+    with pytest.raises(UserError, match="no 3D for the test split"):
+        store.read_split(paths.poses, "test", labels=True)
+
+
+def test_the_same_run_writes_the_same_statistics(paths: Paths) -> None:
+    run(params(), paths)
+    before = paths.stats.read_bytes()
+    run(params(), paths)
+    assert paths.stats.read_bytes() == before
+
+
+def test_the_sample_runs_through_the_same_stage(tmp_path: Path, sample_raw: Path) -> None:
+    run(params(source="sample", keypoints="noisy", split=split("S1 S5", "S8", "S9 S11")), Paths(tmp_path))
+    metrics = load(Paths(tmp_path).metrics("preprocess"))
+    assert (metrics["train_sequences"], metrics["validation_sequences"], metrics["test_sequences"]) == (72, 8, 32)
+
+
+def test_an_empty_split_is_stored_as_empty(paths: Paths) -> None:
+    run(params(split=split(validation="")), paths)
+    assert load(paths.metrics("preprocess"))["validation_sequences"] == 0
+    assert set(load(paths.stats)["splits"]) == {"train", "test"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"split": split(test="S9 S1")},
+            r"data\.split names S1 more than once \(train, test\): a subject belongs to one",
+        ),
+        ({"split": split(train="S1 S1")}, r"data\.split names S1 more than once \(train, train\)"),
+        (
+            {"split": split(test="S9 S10")},
+            r"data\.split\.test names S10, which the h36m source does not have; it has S1, S8, S9",
+        ),
+        (
+            {"min_frames": FRAMES + 1},
+            r"data\.split\.train = S1 leaves no sequence \(8 too_short; data\.min_frames = 31\)",
+        ),
+        ({"min_frames": 0}, r"data\.min_frames = 0: "),
+        ({"source": "h37m"}, r"data\.source = 'h37m': .*'sample' or 'h36m'"),
+        ({"minframes": 3}, r"data\.minframes is not a known key"),
+    ],
+)
+def test_errors_name_the_key_and_write_nothing(paths: Paths, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        run(params(**changes), paths)
+    assert not paths.poses.exists() and not paths.stats.exists()
+
+
+def test_subjects_of_other_splits_do_not_explain_an_empty_one() -> None:
+    dropped = [Dropped("S1", "Walking", "0", 5, "no_3d"), Dropped("S9", "Walking", "0", 7, "no_2d")]
+    assert preprocessing.count_dropped(dropped, ["S9"]) == {
+        "no_2d": {"sequences": 1, "frames": 7, "which": ["S9 Walking 0"]}
+    }
+
+
+def test_every_source_has_a_reader() -> None:
+    assert set(get_args(SourceParams.model_fields["source"].annotation)) == set(sources.SOURCES)
+
+
+def test_preprocessing_gives_threads_back(paths: Paths) -> None:
+    before = torch.get_num_threads()
+    with preprocessing.one_thread():
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == before
+    run(params(), paths)
+    assert torch.get_num_threads() == before

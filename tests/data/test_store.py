@@ -1,0 +1,93 @@
+"""The store gives back what was written, as index ranges, and 3D only where it is asked for."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import pytest
+import torch
+
+from lib.cameras import Camera
+from lib.data import store
+from lib.data.h36m_cameras import cameras
+from lib.data.sequences import PoseSequence
+from lib.errors import UserError
+
+
+def sequence(frames: int, seed: int, camera: Camera, action: str = "Walking") -> PoseSequence:
+    generator = torch.Generator().manual_seed(seed)
+    positions = torch.randn(frames, 17, 3, generator=generator) * 0.3 + torch.tensor([0.0, 0.0, 5.0])
+    confidence = torch.rand(frames, 17, generator=generator)
+    return PoseSequence("S1", action, camera, 50.0, camera.project(positions), confidence, positions)
+
+
+@pytest.fixture
+def sequences() -> list[PoseSequence]:
+    first, second, *_ = cameras("S1")
+    return [sequence(7, 1, first), sequence(1, 2, second, "Eating 2"), sequence(12, 3, first, "Été")]
+
+
+def test_ranges_of_the_table_give_back_every_sequence(tmp_path: Path, sequences: list[PoseSequence]) -> None:
+    store.write(tmp_path / "poses.h5", {"train": sequences, "test": []})
+    split = store.read_split(tmp_path / "poses.h5", "train", labels=True)
+    assert split.positions is not None
+    assert tuple(split.table.columns) == store.COLUMNS
+    assert list(split.table["start"]) == [0, 7, 8] and list(split.table["length"]) == [7, 1, 12]
+    for row, written in zip(split.table.itertuples(), sequences, strict=True):
+        assert (row.subject, row.action, row.camera) == (written.subject, written.action, written.camera.name)
+        assert (row.fps, row.width, row.height) == (50.0, *written.camera.size)
+        frames = slice(row.start, row.start + row.length)
+        assert torch.equal(split.keypoints[frames], written.keypoints)
+        assert torch.equal(split.confidence[frames], written.confidence)
+        assert written.positions is not None and torch.equal(split.positions[frames], written.positions)
+        ideal = written.positions[..., :2] / written.positions[..., 2:]
+        torch.testing.assert_close(split.rays[frames], ideal, atol=2e-5, rtol=0)
+
+
+def test_positions_stay_unread_unless_asked_for(tmp_path: Path, sequences: list[PoseSequence]) -> None:
+    store.write(tmp_path / "poses.h5", {"train": sequences})
+    assert store.read_split(tmp_path / "poses.h5", "train").positions is None
+
+
+def test_without_3d_labels_are_an_error(tmp_path: Path, sequences: list[PoseSequence]) -> None:
+    store.write(tmp_path / "poses.h5", {"train": [replace(s, positions=None) for s in sequences]})
+    assert len(store.read_split(tmp_path / "poses.h5", "train").keypoints) == 20
+    with pytest.raises(UserError, match="no 3D for the train split"):
+        store.read_split(tmp_path / "poses.h5", "train", labels=True)
+
+
+def test_one_sequence_without_3d_leaves_a_split_without(tmp_path: Path, sequences: list[PoseSequence]) -> None:
+    store.write(tmp_path / "poses.h5", {"train": [*sequences, replace(sequences[0], positions=None)]})
+    with pytest.raises(UserError, match="no 3D for the train split"):
+        store.read_split(tmp_path / "poses.h5", "train", labels=True)
+
+
+@pytest.mark.parametrize("split", ["test", "validation"])
+def test_an_empty_or_missing_split_is_an_error(tmp_path: Path, sequences: list[PoseSequence], split: str) -> None:
+    store.write(tmp_path / "poses.h5", {"train": sequences, "test": []})
+    with pytest.raises(UserError, match=rf"has no {split} sequences: name subjects .* data\.split\.{split}"):
+        store.read_split(tmp_path / "poses.h5", split)
+
+
+def test_a_missing_store_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is missing: run `dvc repro preprocess` first"):
+        store.read_split(tmp_path / "poses.h5", "train")
+
+
+def test_a_failed_write_leaves_the_old_store(tmp_path: Path, sequences: list[PoseSequence]) -> None:
+    path = tmp_path / "poses.h5"
+    store.write(path, {"train": sequences})
+    first, *_ = sequences
+    assert first.positions is not None
+    broken = replace(first, keypoints=first.keypoints[:, :16], confidence=first.confidence[:, :16], positions=None)
+    with pytest.raises(RuntimeError):
+        store.write(path, {"train": [*sequences, broken]})
+    assert len(store.read_split(path, "train").keypoints) == 20
+    assert [p.name for p in tmp_path.iterdir()] == ["poses.h5"]
+
+
+def test_arrays_are_contiguous_float32(tmp_path: Path, sequences: list[PoseSequence]) -> None:
+    store.write(tmp_path / "poses.h5", {"train": sequences})
+    with h5py.File(tmp_path / "poses.h5") as file:
+        for name in ("keypoints", "confidence", "rays", "positions"):
+            assert file["train"][name].dtype == "float32" and file["train"][name].chunks is None

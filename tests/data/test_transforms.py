@@ -1,0 +1,76 @@
+import torch
+
+from lib.anatomy import PosePrior
+from lib.data.transforms import CropBatch, augment, corrupt, mirror, normalize
+from lib.data.windows import WindowBatch
+from lib.geometry import project, rotate, rotation_about
+from lib.objectives import see
+from lib.skeleton import H36M
+from tests.settings import NO_TRANSFORMS, PRIOR
+
+
+def crops() -> CropBatch:
+    sample = PosePrior(PRIOR).sample_motion(16, 3, 50.0, torch.Generator().manual_seed(0))
+    return see(sample, "rms")
+
+
+def test_flipping_twice_is_the_identity() -> None:
+    once = mirror(crops())
+    assert not torch.equal(once.keypoints, crops().keypoints)
+    for got, expected in zip(mirror(once), crops(), strict=True):
+        torch.testing.assert_close(got, expected)
+
+
+def test_a_flip_is_what_a_mirrored_scene_shows() -> None:
+    sample = PosePrior(PRIOR).sample(16, torch.Generator().manual_seed(0))
+    points = sample.pose + torch.stack([torch.full((16,), 0.7), torch.zeros(16), sample.root_depth], -1)[:, None]
+    mirrored = points[:, torch.tensor(H36M.mirror)] * torch.tensor([-1.0, 1.0, 1.0])
+    ones = torch.ones(16, 1, 17)
+    expected = normalize(WindowBatch(project(mirrored)[:, None], ones), "rms")
+    got = mirror(normalize(WindowBatch(project(points)[:, None], ones), "rms"))
+    for a, b in zip(got, expected, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
+
+
+def test_a_rotation_is_what_a_rolled_camera_shows() -> None:
+    before = crops()
+    after = augment(before, NO_TRANSFORMS.model_copy(update={"rotation_deg": 30.0}), torch.Generator().manual_seed(0))
+    rays = torch.nn.functional.pad(before.keypoints * before.scale[..., None, None], (0, 1), value=1.0)
+    world = rotate(before.rotation.mT, rays)  # the same rays, seen through either crop
+    turned = rotate(after.rotation, world)
+    torch.testing.assert_close(turned[..., :2], after.keypoints * after.scale[..., None, None], atol=1e-6, rtol=1e-4)
+    assert not torch.allclose(before.keypoints, after.keypoints, atol=1e-2)
+    assert torch.equal(rotation_about("z", torch.zeros(2))[0], torch.eye(3))
+
+
+def test_scaling_changes_the_scale_alone_and_stays_in_its_range() -> None:
+    before = crops()
+    after = augment(before, NO_TRANSFORMS.model_copy(update={"scaling": 0.2}), torch.Generator().manual_seed(0))
+    ratio = after.scale / before.scale
+    assert ratio.min() >= 0.8 - 1e-6
+    assert ratio.max() <= 1.2 + 1e-6
+    assert ratio.std() > 0.05
+    torch.testing.assert_close(ratio, ratio[:, :1].expand_as(ratio))  # once a window
+    assert torch.equal(after.keypoints, before.keypoints)
+
+
+def test_noise_has_its_standard_deviation_and_spares_the_root() -> None:
+    before = crops()
+    after = corrupt(before, NO_TRANSFORMS.model_copy(update={"noise": 0.1}), torch.Generator().manual_seed(0))
+    noise = after.keypoints - before.keypoints
+    assert noise[..., H36M.root, :].abs().max() == 0
+    assert 0.09 < noise[..., 1:, :].std() < 0.11
+
+
+def test_masks_hide_their_share_of_joints_and_never_the_root() -> None:
+    hidden = corrupt(crops(), NO_TRANSFORMS.model_copy(update={"mask": 0.5}), torch.Generator().manual_seed(0))
+    assert (hidden.confidence[..., H36M.root] == 1).all()
+    assert 0.4 < (hidden.confidence[..., 1:] == 0).float().mean() < 0.6
+
+
+def test_no_transform_changes_nothing() -> None:
+    generator = torch.Generator().manual_seed(0)
+    for got, expected in zip(
+        corrupt(augment(crops(), NO_TRANSFORMS, generator), NO_TRANSFORMS, generator), crops(), strict=True
+    ):
+        assert torch.equal(got, expected)

@@ -1,0 +1,56 @@
+import torch
+
+from lib.models.transformer import TransformerLifter, TransformerParams
+from lib.skeleton import H36M
+
+TINY = TransformerParams(width=8, heads=2, hidden=32, encoder_depth=1, decoder_depth=1, dropout=0.0)
+
+
+def inputs(frames: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    keypoints = torch.randn(3, frames, len(H36M), 2, generator=generator)
+    return keypoints, torch.ones(3, frames, len(H36M)), torch.full((3, frames), 0.1)
+
+
+def test_hidden_joints_cannot_influence_the_encoder() -> None:
+    torch.manual_seed(0)
+    model = TransformerLifter(TINY, frames=3)
+    keypoints, confidence, scale = inputs(3)
+    wrist = H36M.index("left_wrist")
+    moved = keypoints.clone()
+    moved[:, :, wrist] += 5
+    hidden = confidence.clone()
+    hidden[:, :, wrist] = 0
+    assert not torch.equal(model.encoder(keypoints, confidence, scale), model.encoder(moved, confidence, scale))
+    assert torch.equal(model.encoder(keypoints, hidden, scale), model.encoder(moved, hidden, scale))
+
+
+def test_the_root_has_no_relative_depth() -> None:
+    torch.manual_seed(0)
+    lifted = TransformerLifter(TINY, frames=1)(*inputs(1))
+    assert lifted.depth[..., H36M.root].abs().max() == 0
+    assert lifted.depth.abs().max() > 0
+
+
+def test_frames_of_a_window_see_each_other() -> None:
+    torch.manual_seed(0)
+    model = TransformerLifter(TINY, frames=3)
+    keypoints, confidence, scale = inputs(3)
+    moved = keypoints.clone()
+    moved[:, 2] += 1
+    before, after = model(keypoints, confidence, scale).latents, model(moved, confidence, scale).latents
+    assert not torch.equal(before[:, 0], after[:, 0])
+
+
+def test_one_batch_overfits() -> None:
+    torch.manual_seed(0)
+    model = TransformerLifter(TINY, frames=1)
+    batch, target = inputs(1), 0.5 * torch.randn(3, 1, len(H36M))
+    target[..., H36M.root] = 0
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    for _ in range(150):
+        loss = (model(*batch).depth - target).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss < 1e-3

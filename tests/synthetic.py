@@ -1,0 +1,50 @@
+"""A small store of walking-like random motion with known 3D, and predictions whose errors are known."""
+
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lib.cameras import Camera
+from lib.data import store
+from lib.data.sequences import PoseSequence
+from lib.evaluation import root_centred
+from lib.geometry import bone_lengths
+from lib.plotting.skeletons import FRONT
+from lib.skeleton import H36M
+
+CAMERA = Camera("camera1", (1000, 1000), (1150.0, 1150.0), (500.0, 500.0))
+STANDING = torch.tensor([[FRONT[name][0], 1 - FRONT[name][1], 0.0] for name in H36M.names])  # metres, camera frame
+BODY_SIZE = float(bone_lengths(STANDING).sum())
+
+
+def motion(frames: int, seed: int = 0) -> Float[Tensor, "frame joint 3"]:
+    """A person of constant bones who turns about the vertical while walking away; metres, camera frame."""
+    generator = torch.Generator().manual_seed(seed)
+    angle = torch.linspace(0, 2, frames) + 6 * torch.rand(1, generator=generator)
+    cos, sin = angle.cos()[:, None], angle.sin()[:, None]
+    x, y, z = STANDING.unbind(-1)
+    turned = torch.stack([cos * x + sin * z, y.expand(frames, -1), cos * z - sin * x], dim=-1)
+    return turned + torch.stack([0 * angle, 0 * angle, torch.linspace(4, 6, frames)], dim=-1)[:, None]
+
+
+def sequence(subject: str, action: str, frames: int, seed: int = 0, labels: bool = True) -> PoseSequence:
+    """A sequence at 50 Hz; two of a subject and action differ by their seed."""
+    positions = motion(frames, seed)
+    return PoseSequence(
+        subject, action, CAMERA, 50.0, CAMERA.project(positions), torch.ones(frames, 17), positions if labels else None
+    )
+
+
+def write_store(path: Path, labels: bool = True) -> Path:
+    """Training: one sequence; test: two takes of Eating of 30 and 10 frames and a Walking of 20."""
+    test = [("S9", "Eating 1", 30), ("S9", "Walking", 20), ("S11", "Eating 2", 10)]
+    sequences = [sequence(*which, seed=number, labels=labels) for number, which in enumerate(test)]
+    store.write(path, {"train": [sequence("S1", "Eating", 20, seed=9, labels=labels)], "test": sequences})
+    return path
+
+
+def lifted_truth(positions: Float[Tensor, "frame joint 3"]) -> Float[Tensor, "frame joint 3"]:
+    """What a perfect lifter gives: root-centred, in units of root depth."""
+    return root_centred(positions) / positions[:, H36M.root, 2, None, None]
