@@ -54,7 +54,7 @@ BONE_SEGMENTS = tuple(
     for child, _ in H36M.bones
 )
 
-# Joint limits (low, high): flexion, abduction (spine and neck: to the left), inward rotation (spine and neck: to the left).
+# Joint limits (low, high): flexion, abduction, inward rotation; for spine and neck the latter two are to the left.
 LIMITS = {
     "spine": ((-30, 85), (-35, 35), (-45, 45)),
     "neck": ((-50, 60), (-45, 45), (-75, 75)),
@@ -126,7 +126,9 @@ class PriorParams(Section):
     """`prior`: what the sampler draws."""
 
     postures: PostureWeights
-    tumbling: Annotated[float, Field(ge=0, le=1)]  # share of poses with any orientation in space: lying, falling, upside down
+    tumbling: Annotated[
+        float, Field(ge=0, le=1)
+    ]  # share of poses with any orientation in space: lying, falling, upside down
     bone_spread: Annotated[float, Field(ge=0, le=0.5)]  # standard deviation of each segment's log length
     elevation_deg: Spread  # of the camera above the root: mean, standard deviation
     roll_deg: Annotated[float, Field(ge=0)]  # standard deviation of the camera's roll
@@ -160,6 +162,10 @@ class PosePrior(nn.Module):
     """
 
     lengths: Tensor
+    weights: Tensor
+    postures: Tensor
+    arms: Tensor
+    arm_weights: Tensor
 
     def __init__(self, params: PriorParams) -> None:
         super().__init__()
@@ -167,7 +173,10 @@ class PosePrior(nn.Module):
         self.register_buffer("lengths", torch.tensor(list(SEGMENTS.values())))
         weights = [getattr(params.postures, name) for name in POSTURES]
         self.register_buffer("weights", torch.tensor(weights), persistent=False)
-        table = [[*p.thigh, p.thigh_split, *p.knee, p.knee_split, *p.abduction, *p.pelvis, *p.spine] for p in POSTURES.values()]
+        table = [
+            [*p.thigh, p.thigh_split, *p.knee, p.knee_split, *p.abduction, *p.pelvis, *p.spine]
+            for p in POSTURES.values()
+        ]
         self.register_buffer("postures", torch.tensor(table, dtype=torch.float32).deg2rad(), persistent=False)
         arms = torch.tensor([list(sum(reach, ())) for reach in ARMS.values()], dtype=torch.float32)
         self.register_buffer("arms", arms.deg2rad().unflatten(-1, (4, 2)), persistent=False)
@@ -218,20 +227,26 @@ class PosePrior(nn.Module):
 
     def sample_angles(self, count: int, generator: torch.Generator) -> Angles:
         """Draw joint angles: a posture for legs and trunk, a kind of reach for each arm, then the joints' limits."""
-        normal = lambda *shape: self._normal(count, *shape, generator=generator)  # noqa: E731
         row = self.postures[torch.multinomial(self.weights, count, replacement=True, generator=generator)]
+        (thigh, thigh_spread, thigh_split, knee, knee_spread, knee_split, *rest) = row.unbind(-1)
+        abduction, abduction_spread, pitch, pitch_spread, flexion, flexion_spread = rest
         sides = torch.tensor([1.0, -1.0], device=row.device)
-        both = lambda mean, spread, split: (  # noqa: E731
-            (row[:, mean] + row[:, spread] * normal())[:, None] + (row[:, split] * normal())[:, None] * sides
-        )
+
+        def normal(*shape: int) -> Tensor:
+            return self._normal(count, *shape, generator=generator)
+
+        def both(mean: Tensor, spread: Tensor, split: Tensor) -> Tensor:
+            return (mean + spread * normal())[:, None] + (split * normal())[:, None] * sides
+
         pelvis = torch.stack(
-            [row[:, 8] + row[:, 9] * normal(), 0.09 * normal(), math.tau * self._uniform(count, generator=generator)], -1
+            [pitch + pitch_spread * normal(), 0.09 * normal(), math.tau * self._uniform(count, generator=generator)],
+            -1,
         )
-        thigh = both(0, 1, 2) + 0.08 * normal(2)
-        knee = both(3, 4, 5).abs() + 0.08 * normal(2)
-        abduction = row[:, 6:7] + row[:, 7:8] * normal(2)
-        hip = torch.stack([thigh + pelvis[:, :1], abduction, 0.22 * normal(2)], -1)
-        spine = torch.stack([row[:, 10] + row[:, 11] * normal(), 0.12 * normal(), 0.2 * normal()], -1)
+        thighs = both(thigh, thigh_spread, thigh_split) + 0.08 * normal(2)
+        knees = both(knee, knee_spread, knee_split).abs() + 0.08 * normal(2)
+        sideways = abduction[:, None] + abduction_spread[:, None] * normal(2)
+        hip = torch.stack([thighs + pelvis[:, :1], sideways, 0.22 * normal(2)], -1)
+        spine = torch.stack([flexion + flexion_spread * normal(), 0.12 * normal(), 0.2 * normal()], -1)
         neck = torch.stack([0.05 + 0.3 * normal(), 0.15 * normal(), 0.4 * normal()], -1)
         shoulder, elbow = self._sample_arms(count, generator)
         return Angles(
@@ -241,7 +256,7 @@ class PosePrior(nn.Module):
             shoulder=_limit(shoulder, "shoulder"),
             elbow=elbow.clamp(*map(math.radians, ELBOW)),
             hip=_limit(hip, "hip"),
-            knee=knee.clamp(*map(math.radians, KNEE)),
+            knee=knees.clamp(*map(math.radians, KNEE)),
         )
 
     def _sample_arms(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -282,8 +297,8 @@ class PosePrior(nn.Module):
         pose = _turn(rotation_about("z", roll) @ rotation_about("x", elevation), level)
         distance = torch.maximum(distance, 0.5 - pose[..., 2].flatten(1).amin(1))  # every joint well in front
         shape = pose.shape[:-2]
-        expand = lambda value: value.view(count, *[1] * (len(shape) - 1)).expand(shape)  # noqa: E731
-        return PriorSample(pose, expand(distance), expand(elevation))
+        of_window = (count, *[1] * (len(shape) - 1))
+        return PriorSample(pose, distance.view(of_window).expand(shape), elevation.view(of_window).expand(shape))
 
     def _normal(self, *shape: int, generator: torch.Generator) -> Tensor:
         return torch.randn(shape, generator=generator, device=self.lengths.device)
@@ -292,9 +307,7 @@ class PosePrior(nn.Module):
         return torch.rand(shape, generator=generator, device=self.lengths.device)
 
 
-def forward_kinematics(
-    angles: Angles, lengths: Float[Tensor, "*#batch segment"]
-) -> Float[Tensor, "*batch joint 3"]:
+def forward_kinematics(angles: Angles, lengths: Float[Tensor, "*#batch segment"]) -> Float[Tensor, "*batch joint 3"]:
     """Root-centred poses of H36M's skeleton in the body frame, turned by the pelvis's pitch, roll and heading."""
     length = dict(zip(SEGMENTS, lengths.unbind(-1), strict=True))
     pelvis = rotation_about("y", angles.pelvis[..., 2]) @ rotation_about("x", angles.pelvis[..., 0])
@@ -306,26 +319,26 @@ def forward_kinematics(
     joints = {
         "pelvis": torch.zeros_like(angles.pelvis),
     }
-    joints["spine"] = _step(lower, (0, 1, 0), length["lower_spine"])
-    joints["thorax"] = joints["spine"] + _step(chest, (0, 1, 0), length["upper_spine"])
-    joints["neck"] = joints["thorax"] + _step(nod, (0, 0.80, 0.60), length["neck"])
-    joints["head"] = joints["neck"] + _step(nod, (0, 0.97, -0.24), length["head"])
+    joints["spine"] = _step(lower, (0.0, 1.0, 0.0), length["lower_spine"])
+    joints["thorax"] = joints["spine"] + _step(chest, (0.0, 1.0, 0.0), length["upper_spine"])
+    joints["neck"] = joints["thorax"] + _step(nod, (0.0, 0.80, 0.60), length["neck"])
+    joints["head"] = joints["neck"] + _step(nod, (0.0, 0.96, -0.28), length["head"])
     for index, (side, sign) in enumerate((("left", 1.0), ("right", -1.0))):
         hip, knee = _limb(pelvis, angles.hip[..., index, :], sign), angles.knee[..., index]
-        joints[f"{side}_hip"] = _step(pelvis, (sign, 0, 0), length["hip"])
-        joints[f"{side}_knee"] = joints[f"{side}_hip"] + _step(hip, (0, -1, 0), length["thigh"])
+        joints[f"{side}_hip"] = _step(pelvis, (sign, 0.0, 0.0), length["hip"])
+        joints[f"{side}_knee"] = joints[f"{side}_hip"] + _step(hip, (0.0, -1.0, 0.0), length["thigh"])
         shank = hip @ rotation_about("x", knee)
-        joints[f"{side}_ankle"] = joints[f"{side}_knee"] + _step(shank, (0, -1, 0), length["shank"])
+        joints[f"{side}_ankle"] = joints[f"{side}_knee"] + _step(shank, (0.0, -1.0, 0.0), length["shank"])
 
         shoulder, elbow = angles.shoulder[..., index, :], angles.elbow[..., index]
         # The shoulder girdle follows a raised arm: about a quarter of its elevation above 40 degrees.
         raised = (shoulder[..., :2].norm(dim=-1) - math.radians(40)).clamp(0, math.radians(120)) / 4
         girdle = chest @ rotation_about("z", sign * (raised - 0.12))
-        joints[f"{side}_shoulder"] = joints["thorax"] + _step(girdle, (sign, 0, 0), length["shoulder"])
+        joints[f"{side}_shoulder"] = joints["thorax"] + _step(girdle, (sign, 0.0, 0.0), length["shoulder"])
         arm = _limb(chest, shoulder, sign)
-        joints[f"{side}_elbow"] = joints[f"{side}_shoulder"] + _step(arm, (0, -1, 0), length["upper_arm"])
+        joints[f"{side}_elbow"] = joints[f"{side}_shoulder"] + _step(arm, (0.0, -1.0, 0.0), length["upper_arm"])
         forearm = arm @ rotation_about("x", -elbow)
-        joints[f"{side}_wrist"] = joints[f"{side}_elbow"] + _step(forearm, (0, -1, 0), length["forearm"])
+        joints[f"{side}_wrist"] = joints[f"{side}_elbow"] + _step(forearm, (0.0, -1.0, 0.0), length["forearm"])
     return torch.stack([joints[name] for name in H36M.names], dim=-2)
 
 
@@ -361,4 +374,3 @@ def _step(rotation: Tensor, direction: tuple[float, float, float], length: Tenso
 def _limit(angles: Float[Tensor, "*batch 3"], joint: str) -> Float[Tensor, "*batch 3"]:
     low, high = angles.new_tensor(LIMITS[joint]).deg2rad().unbind(-1)
     return angles.clamp(low, high)
-

@@ -57,7 +57,7 @@ def load(path: Path) -> Checkpoint:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises pickle, zip and runtime errors, depending on where a file is damaged
-        raise UserError(f"{path} is no checkpoint, or a damaged one: {str(error).splitlines()[0]}") from None
+        raise UserError(f"{path} is no checkpoint, or a damaged one ({type(error).__name__})") from None
     if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
         raise UserError(f"{path} was not written by this version of the project: run `dvc repro pretrain` again")
     checkpoint = Checkpoint(**{**content, "joints": tuple(content["joints"])})

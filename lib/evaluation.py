@@ -48,7 +48,7 @@ class EvaluationParams(Section):
 class Evaluation:
     """What evaluate writes."""
 
-    metrics: dict[str, float | str]  # flat, for DVC
+    metrics: dict[str, int | float | str]  # flat, for DVC
     per_joint: pd.DataFrame  # PER_JOINT; no rows without 3D
     per_action: pd.DataFrame  # PER_ACTION; no rows without 3D
     predicted: Float[Tensor, "frame joint 3"]  # metres, root-centred, camera frame
@@ -107,7 +107,7 @@ def evaluate(
             "or the keypoints are not finite; pretrain again with a lower learning rate"
         )
     by_body_size = scale_by_body_size(predicted, body_size)
-    flat: dict[str, float | str] = {"frames": len(predicted)}
+    flat: dict[str, int | float | str] = {"frames": len(predicted)}
     bones = _bone_metrics(split.table, predicted)
     if split.positions is None:
         no_joints, no_actions = (pd.DataFrame(columns=pd.Index(columns)) for columns in (PER_JOINT, PER_ACTION))
@@ -172,7 +172,7 @@ def _errors(predicted: Tensor, target: Tensor) -> list[Float[Tensor, "frame join
     return [torch.cat(parts) for parts in zip(*chunks, strict=True)]
 
 
-def _bone_metrics(table: pd.DataFrame, predicted: Tensor) -> dict[str, float | str]:
+def _bone_metrics(table: pd.DataFrame, predicted: Tensor) -> dict[str, int | float | str]:
     constancy = [_mean(metrics.bone_constancy_error(predicted[frames])) for frames, _ in _sequences(table)]
     return {
         "bone_symmetry_error": _mean(metrics.bone_symmetry_error(predicted)),

@@ -29,7 +29,7 @@ def rotation_about(axis: str, angle: Float[Tensor, "*batch"]) -> Float[Tensor, "
         "y": (cos, zero, sin, zero, one, zero, -sin, zero, cos),
         "z": (cos, -sin, zero, sin, cos, zero, zero, zero, one),
     }[axis]
-    return torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
+    return torch.stack(rows, dim=-1).reshape(*angle.shape, 3, 3)
 
 
 def quaternion_to_matrix(quaternion: Float[Tensor, "*batch 4"]) -> Float[Tensor, "*batch 3 3"]:
@@ -46,7 +46,7 @@ def quaternion_to_matrix(quaternion: Float[Tensor, "*batch 4"]) -> Float[Tensor,
         2 * (y * z + w * x),
         1 - 2 * (x * x + y * y),
     )
-    return torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
+    return torch.stack(rows, dim=-1).reshape(*w.shape, 3, 3)
 
 
 def rotate(rotation: Float[Tensor, "*#batch 3 3"], points: Float[Tensor, "*#batch joint 3"]) -> Float[Tensor, "..."]:
@@ -96,7 +96,8 @@ def unproject_crop(
 def bone_lengths(pose: Float[Tensor, "*batch joint 3"]) -> Float[Tensor, "*batch bone"]:
     """The length of every bone of H36M's skeleton, in the unit of the pose."""
     child, parent = zip(*H36M.bones, strict=True)
-    return (pose[..., child, :] - pose[..., parent, :]).norm(dim=-1)
+    lengths: Tensor = torch.linalg.vector_norm(pose[..., child, :] - pose[..., parent, :], dim=-1)
+    return lengths
 
 
 def align_scale(

@@ -13,11 +13,11 @@ from lib.data.windows import WindowBatch, WindowParams, Windows
 from lib.device import resolve_device
 from lib.geometry import rotate, unproject_crop
 from lib.models.lifters import corrected
-from lib.models.transformer import TransformerLifter
+from lib.models.transformer import LifterModel
 from lib.skeleton import H36M
 
 
-def lift_crops(model: TransformerLifter, crops: CropBatch) -> Float[Tensor, "batch frame joint 3"]:
+def lift_crops(model: LifterModel, crops: CropBatch) -> Float[Tensor, "batch frame joint 3"]:
     """Poses in the crop frame, root-centred, in units of root depth, from the corrected keypoints."""
     lifted = model(crops.keypoints, crops.confidence, crops.scale)
     return unproject_crop(corrected(crops, lifted), crops.scale, lifted.depth)

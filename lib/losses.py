@@ -34,7 +34,8 @@ def pose_distance(
     predicted: Float[Tensor, "*batch joint 3"], target: Float[Tensor, "*batch joint 3"]
 ) -> Float[Tensor, ""]:
     """Mean distance of joints, in the unit of the poses: MPJPE as a loss."""
-    return (predicted - target).norm(dim=-1).mean()
+    distance: Tensor = torch.linalg.vector_norm(predicted - target, dim=-1)
+    return distance.mean()
 
 
 def reconstruction(
@@ -46,7 +47,7 @@ def reconstruction(
 
     `observed` is what was there before joints were hidden and noise was added; a `confidence` of 0 leaves a joint out.
     """
-    distance = (predicted - observed).norm(dim=-1)
+    distance: Tensor = torch.linalg.vector_norm(predicted - observed, dim=-1)
     return (confidence * distance).sum() / confidence.sum().clamp_min(1e-6)
 
 
@@ -71,7 +72,7 @@ def constancy(lengths: Float[Tensor, "batch frame bone"]) -> Float[Tensor, ""]:
 def proportions(
     lengths: Float[Tensor, "*batch bone"], expected: Float[Tensor, " bone"], spread: float
 ) -> Float[Tensor, ""]:
-    """Squared log ratio to the prior's relative bone lengths, in units of its spread: a Gaussian's negative log density."""
+    """Mean squared log ratio to the prior's relative bone lengths, in units of its spread."""
     expected = expected / expected.mean()
     return (lengths.clamp_min(1e-3) / expected).log().div(max(spread, 1e-3)).square().clamp_max(25).mean()
 
@@ -83,5 +84,5 @@ def smoothness(pose: Float[Tensor, "batch frame joint 3"]) -> Float[Tensor, ""]:
     """
     if pose.shape[1] < 3:
         return pose.new_zeros(())
-    acceleration = (pose[:, 2:] - 2 * pose[:, 1:-1] + pose[:, :-2]).norm(dim=-1)
+    acceleration: Tensor = torch.linalg.vector_norm(pose[:, 2:] - 2 * pose[:, 1:-1] + pose[:, :-2], dim=-1)
     return acceleration.mean() / bone_lengths(pose).mean().detach().clamp_min(1e-6)

@@ -17,7 +17,7 @@ from lib.data.windows import WindowBatch
 from lib.geometry import bone_lengths, project, rotate, rotation_about, unproject_crop
 from lib.losses import LossParams
 from lib.models.lifters import corrected
-from lib.models.transformer import Lifted, TransformerLifter
+from lib.models.transformer import Lifted, LifterModel
 
 REAL_TERMS = ("reconstruction", "symmetry", "constancy", "proportions", "smoothness")
 PartsT = TypeVar("PartsT", Lifted, CropBatch, PriorSample)
@@ -39,7 +39,7 @@ class Lift:
         self.weights: dict[str, float] = weights.model_dump()
         self.frames, self.fps = frames, fps
 
-    def prior_terms(self, model: TransformerLifter, windows: int, generator: torch.Generator) -> dict[str, Tensor]:
+    def prior_terms(self, model: LifterModel, windows: int, generator: torch.Generator) -> dict[str, Tensor]:
         """The unweighted terms of a step that sees the prior alone."""
         sample = self.prior.sample_motion(windows, self.frames, self.fps, generator)
         drawn = see(sample, self.transforms.normalization)
@@ -49,8 +49,8 @@ class Lift:
 
     def terms(
         self,
-        model: TransformerLifter,
-        teacher: TransformerLifter,
+        model: LifterModel,
+        teacher: LifterModel,
         batch: WindowBatch,
         prior_windows: int,
         generator: torch.Generator,
@@ -85,7 +85,7 @@ class Lift:
         return any(self.weights[name] > 0 for name in REAL_TERMS)
 
     @torch.no_grad()
-    def _novel_view(self, teacher: TransformerLifter, real: CropBatch, generator: torch.Generator) -> PriorSample:
+    def _novel_view(self, teacher: LifterModel, real: CropBatch, generator: torch.Generator) -> PriorSample:
         """Real poses as the teacher sees them, of the prior's body size, before a camera on another side of them."""
         lifted = teacher(real.keypoints, real.confidence, real.scale)
         pose = unproject_crop(corrected(real, lifted), real.scale, lifted.depth)

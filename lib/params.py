@@ -32,7 +32,7 @@ class Section(BaseModel):
 class _Yaml12Loader(yaml.SafeLoader):
     """PyYAML with the core schema of YAML 1.2, as DVC's own parser reads it: 5e-4 is a number and `on` a string."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
+    yaml_implicit_resolvers = {}  # PyYAML keeps its YAML 1.1 rules here
 
 
 for _tag, _pattern, _first in (

@@ -51,7 +51,14 @@ class TrainingParams(Section):
         """These params, or with `debug` those of a run of seconds."""
         if not self.debug:
             return self
-        tiny = {"epochs": 2, "prior_epochs": 1, "steps_per_epoch": 5, "batch_size": 16, "prior_batch_size": 16, "validate_every": 1}
+        tiny = {
+            "epochs": 2,
+            "prior_epochs": 1,
+            "steps_per_epoch": 5,
+            "batch_size": 16,
+            "prior_batch_size": 16,
+            "validate_every": 1,
+        }
         return self.model_copy(update=tiny)
 
 
@@ -70,7 +77,7 @@ class Progress:
     seconds: float = 0.0  # with validation
 
 
-def fit(  # noqa: PLR0913 - the loop's parts, each of them replaceable
+def fit(
     fabric: Fabric,
     model: TransformerLifter,
     objective: Lift,
@@ -135,9 +142,7 @@ def fit(  # noqa: PLR0913 - the loop's parts, each of them replaceable
             bar.epoch(epoch, {"loss": row["train/total"], "validation": row.get("validation/total", math.nan)})
             board.scalars(row, progress.step)
             if _stale(progress, params):
-                console.announce(
-                    f"stopped early: the validation loss has not fallen since step {progress.best_step}"
-                )
+                console.announce(f"stopped early: the validation loss has not fallen since step {progress.best_step}")
                 break
     progress.last = averaged.module.state_dict()
     progress.seconds = time.monotonic() - started

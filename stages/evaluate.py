@@ -31,7 +31,7 @@ def _write_csv(paths: Paths, name: str, table: pd.DataFrame) -> None:
         table.to_csv(temporary, index=False, float_format="%.3f")
 
 
-def _short(value: float | str) -> str:
+def _short(value: int | float | str) -> str:
     return value if isinstance(value, str) else f"{value:.6g}"
 
 

@@ -9,7 +9,6 @@ import pandas as pd
 
 from lib.checkpoints import save
 from lib.files import replacing, write_json
-from lib.params import section
 from lib.paths import Paths
 from lib.pretraining import PretrainParams, pretrain
 from lib.stage import main

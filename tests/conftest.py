@@ -3,8 +3,15 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.data.files import h36m_takes, write_h36m
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Tests are small operations, in which several threads only wait for each other: minutes, on a busy machine."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture

@@ -1,21 +1,51 @@
-"""Small, complete sections of params that tests share."""
+"""Small, complete sections of params, stores and models that tests share."""
 
-from lib.anatomy import PriorParams
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from lib.anatomy import PosePrior, PriorParams
+from lib.data.store import Split
 from lib.data.transforms import TransformParams
-from lib.params import section
+from lib.geometry import project
+from lib.losses import LossParams
+from lib.models.transformer import TransformerLifter, TransformerParams
+from lib.params import read, section
 
-PRIOR = section(
-    PriorParams,
-    "prior",
-    {
-        "prior": {
-            "postures": {"stand": 1, "walk": 1, "step": 1, "sit": 1, "crouch": 1, "bend": 1},
-            "tumbling": 0.1,
-            "bone_spread": 0.1,
-            "elevation_deg": [10, 8],
-            "roll_deg": 2,
-            "distance_m": [3, 7],
-        }
-    },
-)
+PARAMS = read(Path(__file__).parents[1] / "params.yaml")
+PRIOR = section(PriorParams, "prior", PARAMS)
 NO_TRANSFORMS = TransformParams(normalization="rms", flip=0, rotation_deg=0, scaling=0, noise=0, mask=0)
+ALL_LOSSES = LossParams(**dict.fromkeys(LossParams.model_fields, 0.1))
+TINY = TransformerParams(width=8, heads=2, hidden=32, encoder_depth=1, decoder_depth=1, dropout=0.0)
+
+
+def tiny_model(frames: int) -> TransformerLifter:
+    """A transformer with seeded weights."""
+    torch.manual_seed(0)
+    return TransformerLifter(TINY, frames)
+
+
+def synthetic_split(*lengths: int) -> Split:
+    """Sequences of the prior's motion, seen by cameras that look past the person; positions included."""
+    generator = torch.Generator().manual_seed(0)
+    parts = []
+    for length in lengths:
+        sample = PosePrior(PRIOR).sample_motion(1, length, 50.0, generator)
+        depth = sample.root_depth[..., None, None]
+        parts.append(sample.pose[0] + (depth * torch.tensor([0.1, -0.05, 1.0]))[0])
+    positions = torch.cat(parts)
+    rays = project(positions)
+    table = pd.DataFrame(
+        {
+            "subject": "S9",
+            "action": [f"Walk {i}" for i in range(len(lengths))],
+            "camera": "54138969",
+            "fps": 50.0,
+            "width": 1000,
+            "height": 1002,
+            "start": [sum(lengths[:i]) for i in range(len(lengths))],
+            "length": lengths,
+        }
+    )
+    return Split(table, rays * 1000 + 500, torch.ones(len(rays), 17), rays, positions)

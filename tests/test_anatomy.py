@@ -57,7 +57,7 @@ def test_bodies_are_symmetric_and_have_the_lengths_they_were_given() -> None:
     prior, generator = PosePrior(PRIOR), torch.Generator().manual_seed(0)
     lengths = prior.sample_lengths(64, generator)
     poses = forward_kinematics(prior.sample_angles(64, generator), lengths)
-    torch.testing.assert_close(bone_lengths(poses), lengths[:, torch.tensor(BONE_SEGMENTS)], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(bone_lengths(poses), lengths[:, torch.tensor(BONE_SEGMENTS)], atol=1e-3, rtol=0)
 
 
 def test_sampled_angles_keep_to_the_joints_limits() -> None:

@@ -115,7 +115,8 @@ def _read_entry(file: IO[bytes], path: Path) -> Any:
     if dtype.hasobject:
         array = _plain(_Unpickler(file, path).load())
         return array.item() if shape == () else array.reshape(shape, order="F" if fortran else "C")
-    return np.frombuffer(file.read(), dtype).astype(dtype.newbyteorder("=")).reshape(shape, order="F" if fortran else "C")
+    flat = np.frombuffer(file.read(), dtype).astype(dtype.newbyteorder("="))
+    return flat.reshape(shape, order="F" if fortran else "C")
 
 
 def _plain(node: Any) -> Any:

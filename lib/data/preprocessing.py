@@ -90,11 +90,9 @@ def count_dropped(dropped: Iterable[Dropped], subjects: Sequence[str] | None = N
     return counts
 
 
-def flat_metrics(
-    splits: Mapping[str, Sequence[PoseSequence]], dropped: Sequence[Dropped], cut: int
-) -> dict[str, float]:
+def flat_metrics(splits: Mapping[str, Sequence[PoseSequence]], dropped: Sequence[Dropped], cut: int) -> dict[str, int]:
     """Counts as flat numbers, the same keys in every run."""
-    metrics: dict[str, float] = {}
+    metrics: dict[str, int] = {}
     for name, sequences in splits.items():
         metrics[f"{name}_sequences"] = len(sequences)
         metrics[f"{name}_frames"] = sum(len(s.keypoints) for s in sequences)

@@ -60,7 +60,7 @@ BODIES = {
     "S6": Body(1.03, 1.02, 1.02, 0.98, 1.00),
     "S7": Body(1.06, 1.00, 1.00, 1.01, 1.04),
     "S8": Body(0.97, 0.98, 0.99, 1.01, 1.03),
-    "S9": Body(1.04, 1.02, 1.01, 0.99, 0.98),
+    "S9": Body(1.04, 1.03, 0.97, 0.98, 0.96),
     "S11": Body(0.99, 1.00, 0.98, 1.03, 1.01),
 }
 
@@ -206,7 +206,7 @@ def _film(subject: str, clip: str, motion: dict[str, Tensor], noisy: bool) -> li
 
 def _stage(pose: Float[Tensor, "frame joint 3"], performer: int, number: int) -> Float[Tensor, "frame joint 3"]:
     """The performance in the world: z up, a heading of its own, near the middle of what all cameras see."""
-    heading = pose.new_tensor(math.tau * (performer / len(BODIES) + number * _GOLDEN))
+    heading = pose.new_tensor(math.tau * _GOLDEN * (performer * sum(map(len, CLIPS.values())) + number))
     around = pose.new_tensor(math.tau * performer * _GOLDEN)
     place = pose.new_tensor(ROOM_MIDDLE) + 0.2 * torch.stack([around.cos(), around.sin()])
     upright = rotation_about("z", heading) @ rotation_about("x", pose.new_tensor(math.pi / 2))

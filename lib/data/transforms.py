@@ -60,7 +60,10 @@ def mirror(crops: CropBatch) -> CropBatch:
 def augment(crops: CropBatch, params: TransformParams, generator: torch.Generator) -> CropBatch:
     """Flip, rotate and scale whole windows at random."""
     count, device = len(crops.scale), crops.scale.device
-    uniform = lambda: torch.rand(count, generator=generator, device=device)  # noqa: E731
+
+    def uniform() -> Tensor:
+        return torch.rand(count, generator=generator, device=device)
+
     if params.flip > 0:
         chosen = uniform() < params.flip
         crops = CropBatch(

@@ -5,6 +5,7 @@ with a feed-forward layer each costs an order of magnitude more arithmetic a pos
 a body's joints depend on each other too much for it to pay off.
 """
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -15,9 +16,7 @@ from lib.skeleton import Skeleton
 class BodyBlock(nn.Module):
     """Pre-norm block on tokens of shape (batch, frame, joint, width), factorised over joints, frames and body."""
 
-    def __init__(
-        self, skeleton: Skeleton, width: int, heads: int, hidden: int, dropout: float, temporal: bool
-    ) -> None:
+    def __init__(self, skeleton: Skeleton, width: int, heads: int, hidden: int, dropout: float, temporal: bool) -> None:
         super().__init__()
         body = len(skeleton) * width
         self.relations = JointRelations(skeleton, heads)
@@ -33,7 +32,7 @@ class BodyBlock(nn.Module):
         )
 
     def forward(self, tokens: Float[Tensor, "batch frame joint width"]) -> Float[Tensor, "batch frame joint width"]:
-        """Joints attend to the joints of their frame, frames to the frames of their window, then the whole body mixes."""
+        """Joints attend within their frame, frames within their window, then the whole body mixes."""
         batch, frames, joints, width = tokens.shape
         single = tokens.flatten(0, 1)
         single = single + self.joints(self.joint_norm(single), self.relations())
@@ -41,4 +40,4 @@ class BodyBlock(nn.Module):
         if self.temporal:
             body = body + self.frames(self.frame_norm(body))
         body = body + self.body(self.body_norm(body))
-        return body.view(batch, frames, joints, width)
+        return torch.reshape(body, (batch, frames, joints, width))

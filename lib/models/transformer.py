@@ -1,5 +1,6 @@
 """The lifting transformer: keypoints -> latents a joint -> relative depth."""
 
+from collections.abc import Callable
 from typing import Annotated, NamedTuple
 
 import torch
@@ -32,6 +33,10 @@ class Lifted(NamedTuple):
     correction: Float[Tensor, "batch frame joint 2"]  # to add to the crop's keypoints
     elevation: Float[Tensor, "batch frame"]  # radians: the camera looks down on the root by this
     latents: Float[Tensor, "batch frame joint width"]
+
+
+# (keypoints, confidence, scale) -> Lifted, as TransformerLifter.forward: a model, or one that a strategy wraps.
+LifterModel = Callable[[Tensor, Tensor, Tensor], Lifted]
 
 
 class Encoder(nn.Module):

@@ -82,20 +82,26 @@ def write_gif(path: Path, images: Sequence[Image.Image], fps: float) -> None:
 
 def _palette(images: Sequence[Image.Image]) -> Int[np.ndarray[Any, Any], "color 3"]:
     """The commonest colours of some of the images, exactly: an averaging palette would tint the background."""
-    pixels = np.concatenate([np.asarray(image).reshape(-1, 3) for image in images[:: max(1, len(images) // 4)]])
-    colors, counts = np.unique(pixels, axis=0, return_counts=True)
-    palette: Int[np.ndarray[Any, Any], "color 3"] = colors[np.argsort(-counts, kind="stable")[:PALETTE]].astype(
-        np.int64
-    )
-    return palette
+    pixels = np.concatenate([_pack(image) for image in images[:: max(1, len(images) // 4)]])
+    packed, counts = np.unique(pixels, return_counts=True)
+    return _unpack(packed[np.argsort(-counts, kind="stable")[:PALETTE]])
 
 
 def _map_colors(image: Image.Image, palette: Int[np.ndarray[Any, Any], "color 3"]) -> Image.Image:
     """Give every pixel the nearest colour; Pillow's own search is not exact and turns white into grey."""
-    pixels = np.asarray(image).reshape(-1, 3) @ np.array([1 << 16, 1 << 8, 1])
-    packed, places = np.unique(pixels, return_inverse=True)
-    colors = np.stack([packed >> 16, packed >> 8 & 255, packed & 255], axis=-1)
-    nearest = np.square(colors[:, None] - palette).sum(-1).argmin(-1).astype(np.uint8)
+    packed, places = np.unique(_pack(image), return_inverse=True)
+    nearest = np.square(_unpack(packed)[:, None] - palette).sum(-1).argmin(-1).astype(np.uint8)
     mapped = Image.fromarray(nearest[places].reshape(image.height, image.width))
     mapped.putpalette(palette.ravel().tolist())
     return mapped
+
+
+def _pack(image: Image.Image) -> Int[np.ndarray[Any, Any], " pixel"]:
+    """Every pixel as one number, because numpy sorts numbers much faster than rows."""
+    red, green, blue = np.asarray(image).reshape(-1, 3).astype(np.int64).T
+    packed: np.ndarray[Any, Any] = red << 16 | green << 8 | blue
+    return packed
+
+
+def _unpack(packed: Int[np.ndarray[Any, Any], " color"]) -> Int[np.ndarray[Any, Any], "color 3"]:
+    return np.stack([packed >> 16, packed >> 8 & 255, packed & 255], axis=-1)

@@ -90,8 +90,9 @@ def pose_figure(titles: Sequence[str], names: Sequence[str], colors: Colors) -> 
         picture.set_title("2D keypoints")
         spaces = []
         for column, name in enumerate(names, start=1):
-            axes = figure.add_axes(place(COLUMN * column - 0.1, bottom + 0.1, COLUMN, COLUMN - 0.2), projection="3d")
+            axes = figure.add_axes(place(COLUMN * column - 0.2, bottom + 0.1, COLUMN, COLUMN - 0.2), projection="3d")
             axes.set_title(name, y=0.97)
+            axes.patch.set_visible(False)  # or it would cover the labels of the panel beside it
             spaces.append(axes)
         rows.append(Panels(picture, spaces))
     sides = (("person's left", colors.left), ("person's right", colors.right))
@@ -168,7 +169,7 @@ def training_curves(training: pd.DataFrame) -> Figure:
     names = list(dict.fromkeys(column.split("/", 1)[-1] for column in training.columns if column != "step"))
     columns = min(3, len(names))
     rows = -(-len(names) // columns)
-    figure = new_figure(3.2 * columns, 2.3 * rows + 0.5)
+    figure = new_figure(max(5.0, 3.2 * columns), 2.3 * rows + 0.5)
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
     for panel, name in zip(panels, names, strict=False):  # the last row may have panels to spare
         losses = [column for column in (f"train/{name}", f"validation/{name}") if column in training]

@@ -122,7 +122,7 @@ def draw_3d(axes: Axes3D, pose: Float[Tensor, "joint 3"], colors: Colors, box: B
         upright = name == "up"
         axis.set_tick_params(pad=3 if upright else -2)
         axis.set_label_text(f"{name} (m)")
-        axis.labelpad = 7 if upright else -4
+        axis.labelpad = 6 if upright else -2
         axis.set_pane_color((0.96, 0.96, 0.96, 1.0))
     return lines
 
@@ -139,8 +139,8 @@ def _zoom(right: float, depth: float, up: float) -> float:
     azimuth, elevation = math.radians(AZIMUTH), math.radians(ELEVATION)
     width = right * abs(math.sin(azimuth)) + depth * abs(math.cos(azimuth))
     height = up * math.cos(elevation) + (right + depth) * 0.7 * math.sin(elevation)
-    # Matplotlib draws every cuboid with the same diagonal; 0.74 of the panel is by eye.
-    return 0.74 * math.hypot(right, depth, up) / max(width, height)
+    # Matplotlib draws every cuboid with the same diagonal; the two parts of the panel are by eye.
+    return math.hypot(right, depth, up) * min(0.66 / width, 0.74 / height)
 
 
 _BONE: dict[str, Any] = {"linewidth": 2.5, "marker": "o", "markersize": 3.5, "solid_capstyle": "round"}

@@ -1,7 +1,7 @@
 """Writers of tiny raw files, and a projection written out independently of lib.cameras."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ Array = npt.NDArray[Any]
 SUBJECTS = ("S1", "S8", "S9")
 ACTIONS = ("Walking", "Eating 2")
 FRAMES = 30
-METADATA = {"num_joints": 17, "keypoints_symmetry": [list(H36M.left), list(H36M.right)]}
+METADATA: dict[str, Any] = {"num_joints": 17, "keypoints_symmetry": [list(H36M.left), list(H36M.right)]}
 
 # The joints of Human3.6M's capture system that are joints of the skeleton, by the place where it stores them.
 CAPTURED = {
@@ -121,12 +121,12 @@ def write_h36m(
     positions: Any,
     keypoints: Any,
     name: str = "gt",
-    metadata: Mapping[str, Any] | None = None,
+    metadata: Any = METADATA,
 ) -> None:
     """Write VideoPose3D's two files."""
     folder.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(folder / "data_3d_h36m.npz", positions_3d=positions)
-    np.savez_compressed(folder / f"data_2d_h36m_{name}.npz", positions_2d=keypoints, metadata=metadata or METADATA)
+    np.savez_compressed(folder / f"data_2d_h36m_{name}.npz", positions_2d=keypoints, metadata=metadata)
 
 
 def clip_frames(seconds: float = 1.0, rate: float = 30.0) -> list[list[float]]:

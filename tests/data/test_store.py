@@ -33,10 +33,10 @@ def test_ranges_of_the_table_give_back_every_sequence(tmp_path: Path, sequences:
     assert split.positions is not None
     assert tuple(split.table.columns) == store.COLUMNS
     assert list(split.table["start"]) == [0, 7, 8] and list(split.table["length"]) == [7, 1, 12]
-    for row, written in zip(split.table.itertuples(), sequences, strict=True):
-        assert (row.subject, row.action, row.camera) == (written.subject, written.action, written.camera.name)
-        assert (row.fps, row.width, row.height) == (50.0, *written.camera.size)
-        frames = slice(row.start, row.start + row.length)
+    for row, written in zip(split.table.to_dict("records"), sequences, strict=True):
+        assert (row["subject"], row["action"], row["camera"]) == (written.subject, written.action, written.camera.name)
+        assert (row["fps"], row["width"], row["height"]) == (50.0, *written.camera.size)
+        frames = slice(row["start"], row["start"] + row["length"])
         assert torch.equal(split.keypoints[frames], written.keypoints)
         assert torch.equal(split.confidence[frames], written.confidence)
         assert written.positions is not None and torch.equal(split.positions[frames], written.positions)

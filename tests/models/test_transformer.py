@@ -1,9 +1,7 @@
 import torch
 
-from lib.models.transformer import TransformerLifter, TransformerParams
 from lib.skeleton import H36M
-
-TINY = TransformerParams(width=8, heads=2, hidden=32, encoder_depth=1, decoder_depth=1, dropout=0.0)
+from tests.settings import tiny_model
 
 
 def inputs(frames: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -13,8 +11,7 @@ def inputs(frames: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 
 def test_hidden_joints_cannot_influence_the_encoder() -> None:
-    torch.manual_seed(0)
-    model = TransformerLifter(TINY, frames=3)
+    model = tiny_model(frames=3)
     keypoints, confidence, scale = inputs(3)
     wrist = H36M.index("left_wrist")
     moved = keypoints.clone()
@@ -26,15 +23,13 @@ def test_hidden_joints_cannot_influence_the_encoder() -> None:
 
 
 def test_the_root_has_no_relative_depth() -> None:
-    torch.manual_seed(0)
-    lifted = TransformerLifter(TINY, frames=1)(*inputs(1))
+    lifted = tiny_model(frames=1)(*inputs(1))
     assert lifted.depth[..., H36M.root].abs().max() == 0
     assert lifted.depth.abs().max() > 0
 
 
 def test_frames_of_a_window_see_each_other() -> None:
-    torch.manual_seed(0)
-    model = TransformerLifter(TINY, frames=3)
+    model = tiny_model(frames=3)
     keypoints, confidence, scale = inputs(3)
     moved = keypoints.clone()
     moved[:, 2] += 1
@@ -43,8 +38,7 @@ def test_frames_of_a_window_see_each_other() -> None:
 
 
 def test_one_batch_overfits() -> None:
-    torch.manual_seed(0)
-    model = TransformerLifter(TINY, frames=1)
+    model = tiny_model(frames=1)
     batch, target = inputs(1), 0.5 * torch.randn(3, 1, len(H36M))
     target[..., H36M.root] = 0
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)

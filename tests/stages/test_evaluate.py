@@ -1,0 +1,75 @@
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lib.data.store import Split
+from lib.errors import UserError
+from lib.evaluation import read_predictions, read_split, root_centred
+from lib.paths import Paths
+from stages import evaluate
+from tests.synthetic import BODY_SIZE, lifted_truth, write_store
+
+PARAMS = {"evaluation": {"device": "cpu", "batch_size": 7, "flip": True, "scale": "root_depth"}}
+
+
+class PerfectLifter:
+    """Stands in for lib.inference.Lifter: knows the truth, whether the source has it or not."""
+
+    body_size = BODY_SIZE
+
+    @classmethod
+    def load(cls, path: Path, device: str) -> "PerfectLifter":
+        assert (path.name, device) == ("pretrained.pt", "cpu")
+        return cls()
+
+    def lift(self, split: Split, batch_size: int, flip: bool) -> Float[Tensor, "frame joint 3"]:
+        assert (batch_size, flip) == (7, True)
+        return self.truth
+
+    truth: Tensor
+
+
+@pytest.fixture
+def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
+    paths = Paths(tmp_path)
+    positions = read_split(write_store(paths.poses), "test").positions
+    assert positions is not None
+    monkeypatch.setattr(PerfectLifter, "truth", lifted_truth(positions), raising=False)
+    monkeypatch.setattr(evaluate, "Lifter", PerfectLifter)
+    return paths
+
+
+def test_evaluate_writes_metrics_tables_and_predictions(paths: Paths) -> None:
+    evaluate.run(PARAMS, paths)
+    metrics = json.loads(paths.metrics("evaluate").read_text())
+    assert metrics["frames"] == 60
+    assert metrics["p_mpjpe_mm"] < 0.01
+    per_joint, per_action = (pd.read_csv(paths.plot(name)) for name in ("per_joint.csv", "per_action.csv"))
+    assert per_joint.columns.tolist() == ["joint", "mpjpe_mm", "n_mpjpe_mm", "p_mpjpe_mm"]
+    assert per_action.columns.tolist() == ["action", "frames", "mpjpe_mm", "n_mpjpe_mm", "p_mpjpe_mm"]
+    assert (len(per_joint), len(per_action)) == (17, 2)
+    truth = read_split(paths.poses, "test")
+    assert truth.positions is not None
+    torch.testing.assert_close(read_predictions(paths.predictions).predicted, root_centred(truth.positions))
+
+
+def test_without_3d_the_tables_have_only_a_header(paths: Paths) -> None:
+    write_store(paths.poses, labels=False)
+    evaluate.run(PARAMS, paths)
+    metrics = json.loads(paths.metrics("evaluate").read_text())
+    assert set(metrics) == {"frames", "mpjpe_scale", "bone_symmetry_error", "bone_constancy_error"}
+    assert paths.plot("per_joint.csv").read_text() == "joint,mpjpe_mm,n_mpjpe_mm,p_mpjpe_mm\n"
+    assert paths.plot("per_action.csv").read_text() == "action,frames,mpjpe_mm,n_mpjpe_mm,p_mpjpe_mm\n"
+    assert read_predictions(paths.predictions).predicted.shape == (60, 17, 3)
+
+
+def test_nothing_is_written_when_the_store_is_missing(paths: Paths) -> None:
+    paths.poses.unlink()
+    with pytest.raises(UserError, match="poses.h5 is missing: run `dvc repro preprocess` first"):
+        evaluate.run(PARAMS, paths)
+    assert not paths.metrics("evaluate").exists()

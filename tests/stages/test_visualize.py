@@ -1,0 +1,90 @@
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from lib.errors import UserError
+from lib.evaluation import evaluate, read_split, write_predictions
+from lib.paths import Paths
+from stages import visualize
+from tests.plotting.test_plotting import PARAMS
+from tests.synthetic import BODY_SIZE, lifted_truth, write_store
+
+
+def _outputs_of_other_stages(root: Path, labels: bool = True) -> Paths:
+    paths = Paths(root)
+    truth = read_split(write_store(paths.poses), "test")
+    assert truth.positions is not None
+    split = read_split(write_store(paths.poses, labels), "test")
+    result = evaluate(split, lifted_truth(truth.positions), "root_depth", BODY_SIZE)
+    write_predictions(paths.predictions, split, result.predicted)
+    paths.plot("").mkdir()
+    result.per_joint.to_csv(paths.plot("per_joint.csv"), index=False)
+    result.per_action.to_csv(paths.plot("per_action.csv"), index=False)
+    curves = pd.DataFrame({"step": [1, 2], "train/total": [1.0, 0.5], "validation/total": [1.1, 0.6]})
+    curves.to_csv(paths.plot("training.csv"), index=False)
+    return paths
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_visualize_writes_every_picture_and_no_older_one(tmp_path: Path) -> None:
+    paths = _outputs_of_other_stages(tmp_path)
+    paths.figures.mkdir()
+    (paths.figures / "motion_of_an_earlier_run.gif").touch()
+    visualize.run({"visualize": PARAMS | {"sequences": ["S9/*"], "gif_frames": 2}}, paths)
+    assert _names(paths.figures) == {
+        "training.png",
+        "sequences.png",
+        "examples.png",
+        "error_by_joint.png",
+        "error_by_action.png",
+        "motion_S9_Eating_1_camera1.gif",
+        "motion_S9_Walking_camera1.gif",
+    }
+    for path in paths.figures.iterdir():
+        with Image.open(path) as image:
+            assert image.width >= 300
+    assert _names(paths.figures.parent) == {"figures", "per_joint.csv", "per_action.csv", "training.csv"}
+
+
+def test_without_3d_there_is_no_truth_to_draw(tmp_path: Path) -> None:
+    paths = _outputs_of_other_stages(tmp_path, labels=False)
+    visualize.run({"visualize": PARAMS | {"count": 1, "gif_frames": 0}}, paths)
+    assert _names(paths.figures) == {"training.png", "sequences.png"}
+
+
+def test_a_failure_leaves_the_older_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = _outputs_of_other_stages(tmp_path, labels=False)
+    paths.figures.mkdir()
+    (paths.figures / "older.png").touch()
+
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(visualize, "write_gif", fail)
+    with pytest.raises(OSError, match="disk full"):
+        visualize.run({"visualize": PARAMS | {"count": 1, "gif_frames": 1}}, paths)
+    assert _names(paths.figures) == {"older.png"}
+    assert len(_names(paths.figures.parent)) == 4
+
+
+def test_an_unknown_sequence_is_an_error(tmp_path: Path) -> None:
+    paths = _outputs_of_other_stages(tmp_path)
+    with pytest.raises(UserError, match="visualize.sequences = 'S1/Smoking/\\*' matches no test sequence"):
+        visualize.run({"visualize": PARAMS | {"sequences": ["S1/Smoking/*"]}}, paths)
+    assert not paths.figures.exists()
+
+
+@pytest.mark.parametrize(
+    ("missing", "stage"),
+    [("training.csv", "pretrain"), ("per_joint.csv", "evaluate"), ("per_action.csv", "evaluate")],
+)
+def test_a_missing_table_names_the_stage_to_run(tmp_path: Path, missing: str, stage: str) -> None:
+    paths = _outputs_of_other_stages(tmp_path)
+    paths.plot(missing).unlink()
+    with pytest.raises(UserError, match=f"{missing} is missing: run `dvc repro {stage}` first"):
+        visualize.run({"visualize": PARAMS | {"count": 1}}, paths)

@@ -1,0 +1,57 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from lib import checkpoints
+from lib.errors import UserError
+from lib.skeleton import H36M
+from tests.settings import TINY, tiny_model
+
+
+@pytest.fixture
+def checkpoint() -> checkpoints.Checkpoint:
+    return checkpoints.Checkpoint(
+        model={"name": "transformer", "transformer": TINY.model_dump()},
+        frames=3,
+        normalization="rms",
+        body_size=3.5,
+        joints=H36M.names,
+        weights=tiny_model(frames=3).state_dict(),
+        training={"step": 7, "validation_loss": 0.25},
+    )
+
+
+def test_a_checkpoint_rebuilds_its_model(checkpoint: checkpoints.Checkpoint, tmp_path: Path) -> None:
+    checkpoints.save(checkpoint, tmp_path / "model.pt")
+    loaded = checkpoints.load(tmp_path / "model.pt")
+    inputs = torch.randn(2, 3, 17, 2), torch.ones(2, 3, 17), torch.full((2, 3), 0.1)
+    assert torch.equal(loaded.build()(*inputs).depth, tiny_model(frames=3)(*inputs).depth)
+    assert (loaded.frames, loaded.body_size, loaded.training["step"]) == (3, 3.5, 7)
+
+
+def test_a_missing_checkpoint_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nothing\.pt is missing: run `dvc repro pretrain`"):
+        checkpoints.load(tmp_path / "nothing.pt")
+
+
+@pytest.mark.parametrize("damage", [b"", b"no checkpoint", None])
+def test_a_damaged_checkpoint_says_so(damage: bytes | None, checkpoint: checkpoints.Checkpoint, tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    checkpoints.save(checkpoint, path)
+    path.write_bytes(path.read_bytes()[:2000] if damage is None else damage)
+    with pytest.raises(UserError, match=r"model\.pt is no checkpoint, or a damaged one"):
+        checkpoints.load(path)
+
+
+def test_a_foreign_file_says_so(tmp_path: Path) -> None:
+    torch.save({"weights": {}}, tmp_path / "model.pt")
+    with pytest.raises(UserError, match="not written by this version"):
+        checkpoints.load(tmp_path / "model.pt")
+
+
+def test_another_skeleton_is_an_error(checkpoint: checkpoints.Checkpoint, tmp_path: Path) -> None:
+    checkpoints.save(replace(checkpoint, joints=("pelvis", "tail")), tmp_path / "model.pt")
+    with pytest.raises(UserError, match="another skeleton: pelvis, tail"):
+        checkpoints.load(tmp_path / "model.pt")

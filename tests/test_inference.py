@@ -1,0 +1,82 @@
+import pytest
+import torch
+
+from lib.checkpoints import Checkpoint
+from lib.data.store import Split
+from lib.data.transforms import CropBatch
+from lib.inference import Lifter, lift_crops
+from lib.models.transformer import Lifted
+from lib.skeleton import H36M
+from tests.settings import TINY, synthetic_split, tiny_model
+
+
+def lifter(frames: int) -> Lifter:
+    checkpoint = Checkpoint(
+        model={"name": "transformer", "transformer": TINY.model_dump()},
+        frames=frames,
+        normalization="rms",
+        body_size=3.5,
+        joints=H36M.names,
+        weights=tiny_model(frames).state_dict(),
+        training={},
+    )
+    return Lifter(checkpoint, torch.device("cpu"))
+
+
+class Oracle(torch.nn.Module):
+    """Knows the true relative depth of every frame of a split, in the order in which frames are asked for."""
+
+    def __init__(self, split: Split) -> None:
+        super().__init__()
+        assert split.positions is not None
+        self.positions = split.positions
+
+    def forward(self, keypoints: torch.Tensor, confidence: torch.Tensor, scale: torch.Tensor) -> Lifted:
+        # Depth along the root's ray, which the crop turns into the optical axis.
+        axis = torch.nn.functional.normalize(self.positions[:, :1], dim=-1)
+        depth = (self.positions * axis).sum(-1)
+        relative = (depth / depth[:, :1] - 1)[:, None] / scale[..., None]
+        return Lifted(relative, torch.zeros_like(keypoints), scale, keypoints)
+
+
+def test_true_depths_give_the_true_pose_exactly() -> None:
+    split = synthetic_split(12, 5)
+    assert split.positions is not None
+    lift = lifter(frames=1)
+    lift.model = Oracle(split)  # type: ignore[assignment]
+    poses = lift.lift(split, batch_size=100, flip=False)
+    axis_depth = split.positions[:, 0].norm(dim=-1)  # the root's depth in its crop is its distance
+    truth = (split.positions - split.positions[:, :1]) / axis_depth[:, None, None]
+    torch.testing.assert_close(poses, truth, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("frames", [1, 4])
+def test_the_batch_size_does_not_matter(frames: int) -> None:
+    split = synthetic_split(9, 3)
+    lift = lifter(frames)
+    torch.testing.assert_close(lift.lift(split, 1, flip=False), lift.lift(split, 100, flip=False))
+
+
+def test_flip_averaging_makes_a_mirror_symmetric_lifter() -> None:
+    split = synthetic_split(6)
+    order, sign = torch.tensor(H36M.mirror), torch.tensor([-1.0, 1.0])
+    mirrored = Split(split.table, split.keypoints, split.confidence, split.rays[:, order] * sign, None)
+    lift = lifter(frames=1)
+    for flip in (False, True):
+        one = lift.lift(split, 10, flip)
+        other = lift.lift(mirrored, 10, flip)[:, order] * torch.tensor([-1.0, 1.0, 1.0])
+        assert torch.allclose(one, other, atol=1e-5) == flip
+
+
+def test_a_hidden_joint_is_placed_by_the_correction_alone() -> None:
+    model = tiny_model(frames=1)
+    keypoints, confidence = torch.randn(1, 1, 17, 2), torch.ones(1, 1, 17)
+    wrist = H36M.index("left_wrist")
+    confidence[..., wrist] = 0
+    rotation = torch.eye(3).expand(1, 1, 3, 3)
+    moved = keypoints.clone()
+    moved[..., wrist, :] += 3
+    one, other = (
+        lift_crops(model, CropBatch(k, confidence, torch.full((1, 1), 0.1), rotation)) for k in (keypoints, moved)
+    )
+    assert torch.equal(one, other)

@@ -1,0 +1,68 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from lib.anatomy import PosePrior
+from lib.console import Console
+from lib.data.transforms import TransformParams
+from lib.data.windows import LoaderParams, WindowParams, Windows, training_loader
+from lib.device import make_fabric
+from lib.models.lifters import ModelParams, build_model
+from lib.objectives import Lift
+from lib.params import section
+from lib.tensorboard import Board
+from lib.training import Progress, TrainingParams, fit
+from tests.settings import ALL_LOSSES, PARAMS, PRIOR, synthetic_split
+
+# 20 steps of the default model on the CPU, with every term on; a refactoring must not change them.
+GOLDEN: list[float] = []
+
+
+def train(tmp_path: Path, **changes: object) -> Progress:
+    """A short run on synthetic sequences, with params.yaml's model."""
+    short = {"epochs": 4, "steps_per_epoch": 5, "prior_epochs": 1, "batch_size": 8, "prior_batch_size": 8}
+    params = section(TrainingParams, "training", PARAMS).model_copy(update={**short, **changes})
+    windows = Windows(synthetic_split(30, 30), WindowParams(frames=1, stride=1))
+    loader = training_loader(windows, 8, LoaderParams(workers=0), torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    model = build_model(section(ModelParams, "model", PARAMS), 1)
+    objective = Lift(PosePrior(PRIOR), ALL_LOSSES, section(TransformParams, "data.transforms", PARAMS), 1, 50.0)
+    board = Board(tmp_path, {})
+    held_out = [windows[torch.arange(8)]]
+    fabric = make_fabric(torch.device("cpu"), "32-true")
+    progress = fit(fabric, model, objective, loader, held_out, params, Console(quiet=True), board, seed=0)
+    board.close()
+    return progress
+
+
+def test_golden_losses(tmp_path: Path) -> None:
+    rows = train(tmp_path).rows
+    assert [row["train/total"] for row in rows] == pytest.approx(GOLDEN, rel=1e-3)
+
+
+def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
+    first, second = train(tmp_path / "a").last, train(tmp_path / "b").last
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_curves_and_best_weights(tmp_path: Path) -> None:
+    progress = train(tmp_path)
+    losses = {row["step"]: row["validation/total"] for row in progress.rows}
+    assert progress.best_loss == min(losses.values()) == losses[progress.best_step]
+    assert progress.rows[0].keys() >= {"lr", "train/prior", "validation/prior", "validation/distillation"}
+    assert "train/distillation" not in progress.rows[0]  # the first epoch sees the prior alone
+    assert "train/distillation" in progress.rows[1]
+
+
+def test_early_stopping_waits_for_patience(tmp_path: Path) -> None:
+    stuck = train(tmp_path, epochs=9, lr=1e-30, patience=2, ema_decay=0.0)
+    assert stuck.step < 9 * 5
+    assert stuck.step - stuck.best_step == 2 * 5
+
+
+def test_debug_shortens_a_run() -> None:
+    params = section(TrainingParams, "training", {"training": {**PARAMS["training"], "debug": True}})
+    assert params.shortened().epochs * params.shortened().steps_per_epoch <= 20
+    full = params.model_copy(update={"debug": False})
+    assert full.shortened() == full
