@@ -34,9 +34,13 @@ class Checkpoint:
 
     def build(self) -> TransformerLifter:
         """The model with its weights, on the CPU, in evaluation mode."""
-        model = build_model(section(ModelParams, "model", {"model": self.model}), self.frames)
+        model = self.build_untrained()
         model.load_state_dict(self.weights)
-        return model.eval()
+        return model
+
+    def build_untrained(self) -> TransformerLifter:
+        """The same model with new random weights."""
+        return build_model(section(ModelParams, "model", {"model": self.model}), self.frames).eval()
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:

@@ -11,22 +11,16 @@ from lib.data.store import Split
 from lib.data.transforms import CropBatch, mirror, normalize
 from lib.data.windows import WindowBatch, WindowParams, Windows
 from lib.device import resolve_device
-from lib.geometry import rotate, unproject_crop
-from lib.models.lifters import corrected
-from lib.models.transformer import LifterModel
+from lib.geometry import rotate
+from lib.models.lifters import lift_crops
 from lib.skeleton import H36M
-
-
-def lift_crops(model: LifterModel, crops: CropBatch) -> Float[Tensor, "batch frame joint 3"]:
-    """Poses in the crop frame, root-centred, in units of root depth, from the corrected keypoints."""
-    lifted = model(crops.keypoints, crops.confidence, crops.scale)
-    return unproject_crop(corrected(crops, lifted), crops.scale, lifted.depth)
 
 
 class Lifter:
     """A trained model with what it takes to lift calibrated keypoints."""
 
     def __init__(self, checkpoint: checkpoints.Checkpoint, device: torch.device) -> None:
+        self._checkpoint = checkpoint
         self.model = checkpoint.build().to(device)
         self.frames = checkpoint.frames
         self.normalization = checkpoint.normalization
@@ -37,6 +31,12 @@ class Lifter:
     def load(cls, path: Path, device: str = "auto") -> "Lifter":
         """Load a checkpoint onto a device ('auto' picks the fastest); raises UserError where it cannot."""
         return cls(checkpoints.load(path), resolve_device(device))
+
+    def untrained(self) -> "Lifter":
+        """The same lifter with new random weights, to compare with."""
+        lifter = Lifter(self._checkpoint, self.device)
+        lifter.model = self._checkpoint.build_untrained().to(self.device)
+        return lifter
 
     @torch.inference_mode()
     def lift(self, split: Split, batch_size: int, flip: bool) -> Float[Tensor, "frame joint 3"]:

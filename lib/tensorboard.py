@@ -6,8 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from jaxtyping import Float
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
+
+from lib.plotting.skeletons import Colors, draw_2d, draw_3d
+
+COLORS = Colors()
 
 
 class Board:
@@ -23,9 +30,16 @@ class Board:
         for name, value in row.items():
             self._writer.add_scalar(name, value, step)
 
-    def figure(self, name: str, figure: Figure, step: int) -> None:
-        """Log a picture."""
-        self._writer.add_figure(name, figure, step)
+    def poses(
+        self, keypoints: Float[Tensor, "shown joint 2"], poses: Float[Tensor, "shown joint 3"], step: int
+    ) -> None:
+        """Log a picture of crops' keypoints and of the poses they are lifted to (crop frame, metres)."""
+        figure = Figure(figsize=(2.5 * len(poses), 5))
+        FigureCanvasAgg(figure)
+        for column, (flat, solid) in enumerate(zip(keypoints.cpu(), poses.cpu(), strict=True), start=1):
+            draw_2d(figure.add_subplot(2, len(poses), column), flat, COLORS)
+            draw_3d(figure.add_subplot(2, len(poses), len(poses) + column, projection="3d"), solid, COLORS)
+        self._writer.add_figure("poses", figure, step)
 
     def close(self) -> None:
         """Write out what is buffered."""

@@ -15,7 +15,10 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lib.console import Console
+from lib.data.transforms import normalize
 from lib.data.windows import WindowBatch
+from lib.geometry import bone_lengths
+from lib.models.lifters import lift_crops
 from lib.models.transformer import TransformerLifter
 from lib.objectives import Lift
 from lib.optimization import ScheduleParams, build_optimizer, build_schedule
@@ -23,6 +26,8 @@ from lib.params import Section
 from lib.tensorboard import Board
 
 Count = Annotated[int, Field(ge=1)]
+PICTURES = 5  # of poses, over a whole run
+SHOWN = 4  # poses in a picture
 LOG_EVERY = 10  # steps between readings of the losses, each of which waits for the device
 
 
@@ -141,6 +146,8 @@ def fit(
             progress.rows.append(row)
             bar.epoch(epoch, {"loss": row["train/total"], "validation": row.get("validation/total", math.nan)})
             board.scalars(row, progress.step)
+            if epoch == params.epochs or epoch % max(1, params.epochs // PICTURES) == 0:
+                _show(averaged.module, objective, validation[0], fabric, board, progress.step)
             if _stale(progress, params):
                 console.announce(f"stopped early: the validation loss has not fallen since step {progress.best_step}")
                 break
@@ -161,6 +168,20 @@ def validate(
             terms = objective.terms(model, model, batch, params.prior_batch_size, generator)
         measured.append({**terms, "total": objective.total(terms)})
     return _mean(measured, "validation")
+
+
+@torch.inference_mode()
+def _show(
+    model: TransformerLifter, objective: Lift, batch: WindowBatch, fabric: Fabric, board: Board, step: int
+) -> None:
+    """Log a picture of a few poses of the validation subjects."""
+    spread = torch.linspace(0, len(batch.rays) - 1, SHOWN).long()
+    some = WindowBatch(*(part[spread].to(fabric.device) for part in batch))
+    crops = normalize(some, objective.transforms.normalization)
+    poses = lift_crops(model, crops).float()
+    poses = poses * (objective.prior.body_size / bone_lengths(poses).sum(-1).clamp_min(1e-6))[..., None, None]
+    middle = poses.shape[1] // 2
+    board.poses(crops.keypoints[:, middle], poses[:, middle], step)
 
 
 def _on_device(fabric: Fabric, batches: Iterable[WindowBatch]) -> Iterator[WindowBatch]:

@@ -4,7 +4,8 @@ import torch
 from lib.checkpoints import Checkpoint
 from lib.data.store import Split
 from lib.data.transforms import CropBatch
-from lib.inference import Lifter, lift_crops
+from lib.inference import Lifter
+from lib.models.lifters import lift_crops
 from lib.models.transformer import Lifted
 from lib.skeleton import H36M
 from tests.settings import TINY, synthetic_split, tiny_model

@@ -7,7 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lib.data.transforms import CropBatch
-from lib.models.transformer import Lifted, TransformerLifter, TransformerParams
+from lib.geometry import unproject_crop
+from lib.models.transformer import Lifted, LifterModel, TransformerLifter, TransformerParams
 from lib.params import Section
 
 
@@ -33,3 +34,9 @@ def corrected(crops: CropBatch, lifted: Lifted) -> Float[Tensor, "batch frame jo
     """
     seen = crops.confidence[..., None] > 0
     return torch.where(seen, crops.keypoints, 0.0) + lifted.correction
+
+
+def lift_crops(model: LifterModel, crops: CropBatch) -> Float[Tensor, "batch frame joint 3"]:
+    """Poses in the crop frame, root-centred, in units of root depth, from the corrected keypoints."""
+    lifted = model(crops.keypoints, crops.confidence, crops.scale)
+    return unproject_crop(corrected(crops, lifted), crops.scale, lifted.depth)

@@ -1,0 +1,38 @@
+"""Print what an untrained model and the mean pose would score on the test split: python -m stages.baselines.
+
+The mean pose is that of the training subjects' 3D, so it exists for evaluation alone.
+"""
+
+from typing import Any
+
+import torch
+
+from lib.console import Console
+from lib.evaluation import EvaluationParams, evaluate, mean_pose_baseline, read_split
+from lib.inference import Lifter
+from lib.params import section
+from lib.paths import Paths
+from lib.stage import main
+
+COLUMNS = ("mpjpe_mm", "n_mpjpe_mm", "p_mpjpe_mm")
+
+
+def run(params: dict[str, Any], paths: Paths) -> None:
+    """Print a row each for the mean pose, an untrained and the trained model."""
+    evaluation = section(EvaluationParams, "evaluation", params)
+    test = read_split(paths.poses, "test")
+    rows = {"mean pose": mean_pose_baseline(read_split(paths.poses, "train"), test)}
+    lifter = Lifter.load(paths.pretrained, evaluation.device)
+    trained = lifter.lift(test, evaluation.batch_size, evaluation.flip)
+    torch.manual_seed(0)
+    untrained = lifter.untrained().lift(test, evaluation.batch_size, evaluation.flip)
+    for name, poses in (("untrained", untrained), ("pre-trained", trained)):
+        metrics = evaluate(test, poses, evaluation.scale, lifter.body_size).metrics
+        rows[name] = {column: float(metrics[column]) for column in COLUMNS}
+    Console().table(
+        ("", *COLUMNS), [(name, *(f"{row[column]:.1f}" for column in COLUMNS)) for name, row in rows.items()]
+    )
+
+
+if __name__ == "__main__":
+    main(run)

@@ -1,0 +1,161 @@
+"""The real graph, run by DVC in a copy of the project as a user would run it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from lib.data import store
+from lib.data.clips import CLIPS
+from lib.params import read
+from lib.paths import Paths
+from stages import pretrain
+from tests import contract
+from tests.data.files import write_clips
+
+TRACKED = ("lib", "stages", "dvc.yaml", "params.yaml", ".dvc", ".dvcignore", ".gitignore", "data/raw/h36m/README.md")
+IDENTITY = {
+    f"GIT_{who}_{what}": "test@example.invalid" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+}
+
+
+class Project:
+    """A clone of the project, in which commands run."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def run(self, command: str) -> str:
+        """Run a command; it must succeed and warn of nothing on stderr. Returns its stdout."""
+        result = self.attempt(command)
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert "WARNING" not in result.stderr, result.stderr
+        return result.stdout
+
+    def attempt(self, command: str) -> "subprocess.CompletedProcess[str]":
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        environment = {**os.environ, **IDENTITY, "PATH": path, "OMP_NUM_THREADS": "1"}
+        return subprocess.run(
+            command.split(), cwd=self.root, env=environment, capture_output=True, text=True, check=False
+        )
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The project with made-up clips in place of the download, in debug mode, after its first `dvc repro`."""
+    root = tmp_path_factory.mktemp("project")
+    for name in TRACKED:
+        source, target = contract.ROOT / name, root / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "tmp", "cache"))
+        else:
+            shutil.copy(source, target)
+    write_clips(root / "data" / "raw" / "sample")
+    params = (root / "params.yaml").read_text()
+    (root / "params.yaml").write_text(params.replace("debug: false", "debug: true").replace("count: 2", "count: 1"))
+    project = Project(root)
+    project.run("git init -q -b main")
+    project.run("dvc commit --force download")  # the clips count as downloaded
+    project.run("dvc repro")
+    project.run("git add .")
+    project.run("git commit -q -m first")
+    return project
+
+
+def test_a_repro_writes_every_out(project: Project) -> None:
+    for stage in contract.stages(project.root).values():
+        for path in contract.paths_of(stage, "outs", "metrics", "plots"):
+            assert (project.root / path).exists(), path
+    metrics = json.loads((project.root / "metrics/evaluate.json").read_text())
+    assert metrics["frames"] > 0
+    assert metrics["p_mpjpe_mm"] > 0
+    assert not project.run("git status --porcelain --ignored=no").strip()
+
+
+def test_a_second_repro_runs_nothing(project: Project) -> None:
+    output = project.run("dvc repro")
+    assert "Running stage" not in output
+    assert "up to date" in output
+
+
+def test_a_visualize_param_reruns_only_visualize(project: Project) -> None:
+    output = project.run("dvc exp run -S visualize.dpi=60")
+    assert [line for line in output.splitlines() if line.startswith("Running stage")] == ["Running stage 'visualize':"]
+    project.run("git checkout -q .")
+    project.run("dvc checkout -q")
+
+
+def test_a_learning_rate_reruns_from_pretrain_and_metrics_differ(project: Project) -> None:
+    output = project.run("dvc exp run -S training.lr=5e-4")
+    ran = [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
+    assert ran == ["pretrain", "evaluate", "visualize"]
+    assert read(project.root / "params.yaml")["training"]["lr"] == 5e-4
+    assert "p_mpjpe_mm" in project.run("dvc metrics diff")
+    assert "training.lr" in project.run("dvc exp show --csv")
+    assert "index.html" in project.run("dvc plots show")
+    project.run("git checkout -q .")
+    project.run("dvc checkout -q")
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("training.lr=-1", "params.yaml: training.lr = -1"),
+        ("model=vit", "params.yaml: model = 'vit' must be a mapping"),
+        ("+training.learning_rate=1", "params.yaml: training.learning_rate is not a known key"),
+    ],
+)
+def test_a_bad_param_is_one_line(project: Project, setting: str, message: str) -> None:
+    result = project.attempt(f"dvc exp run -S {setting}")
+    project.run("git checkout -q .")
+    project.run("dvc checkout -q")
+    assert result.returncode != 0
+    assert f"error: {message}" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_missing_h36m_files_are_one_line(project: Project) -> None:
+    result = project.attempt("dvc exp run -S data.source=h36m")
+    project.run("git checkout -q .")
+    project.run("dvc checkout -q")
+    assert result.returncode != 0
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("error:")]
+    for part in ("data_3d_h36m.npz", "data_2d_h36m_gt.npz", "data/raw/h36m", "VideoPose3D"):
+        assert part in line
+
+
+def test_pretraining_cannot_see_3d(project: Project, tmp_path: Path) -> None:
+    """With the store's 3D removed or scrambled, pre-training gives bit-identical weights."""
+    params = read(project.root / "params.yaml")
+    params["training"]["threads"] = 1
+    weights = []
+    for change in ("keep", "remove", "scramble"):
+        paths = Paths(tmp_path / change)
+        paths.poses.parent.mkdir(parents=True)
+        shutil.copy(project.root / "data/processed/poses.h5", paths.poses)
+        with h5py.File(paths.poses, "r+") as file:
+            for split in file.values():
+                positions = split["positions"][:]
+                if change != "keep":
+                    del split["positions"]
+                if change == "scramble":
+                    split["positions"] = np.random.default_rng(0).normal(size=positions.shape).astype(np.float32)
+        pretrain.run(params, paths)
+        weights.append(torch.load(paths.pretrained, weights_only=True)["weights"])
+    first, *others = weights
+    for other in others:
+        assert all(torch.equal(first[name], other[name]) for name in first)
+    assert store.read_split(Paths(tmp_path / "keep").poses, "train").positions is None
+
+
+def test_the_sample_has_the_clips_that_the_project_writes(project: Project) -> None:
+    clips = {path.stem.removeprefix("humanoid3d_") for path in (project.root / "data/raw/sample").glob("*.txt")}
+    assert clips >= {clip for role in CLIPS.values() for clip in role}
