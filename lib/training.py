@@ -17,9 +17,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from lib.console import Console
 from lib.data.transforms import normalize
 from lib.data.windows import WindowBatch
+from lib.errors import UserError
 from lib.geometry import bone_lengths
 from lib.models.lifters import lift_crops
-from lib.models.transformer import TransformerLifter
+from lib.models.transformer import LifterModel, TransformerLifter
 from lib.objectives import Lift
 from lib.optimization import ScheduleParams, build_optimizer, build_schedule
 from lib.params import Section
@@ -81,6 +82,18 @@ class Progress:
     training_seconds: float = 0.0  # of the steps alone
     seconds: float = 0.0  # with validation
 
+    def keep_best(self, loss: float, model: torch.nn.Module) -> None:
+        """Remember a model's weights if its validation loss is the lowest so far.
+
+        Raises:
+            UserError: the loss is not finite.
+        """
+        if not math.isfinite(loss):
+            raise UserError(f"training diverged: the loss at step {self.step} is {loss}; lower training.lr")
+        if loss < self.best_loss:
+            self.best_loss, self.best_step = loss, self.step
+            self.best = copy.deepcopy(model.state_dict())
+
 
 def fit(
     fabric: Fabric,
@@ -139,9 +152,7 @@ def fit(
             row = {"step": float(progress.step), "lr": optimizer.param_groups[0]["lr"], **_mean(recent, "train")}
             if epoch % params.validate_every == 0 or epoch == params.epochs:
                 row |= validate(averaged.module, objective, validation, fabric, params)
-                if row["validation/total"] < progress.best_loss:
-                    progress.best_loss, progress.best_step = row["validation/total"], progress.step
-                    progress.best = copy.deepcopy(averaged.module.state_dict())
+                progress.keep_best(row["validation/total"], averaged.module)
             schedule.step(row.get("validation/total"))
             progress.rows.append(row)
             bar.epoch(epoch, {"loss": row["train/total"], "validation": row.get("validation/total", math.nan)})
@@ -171,9 +182,7 @@ def validate(
 
 
 @torch.inference_mode()
-def _show(
-    model: TransformerLifter, objective: Lift, batch: WindowBatch, fabric: Fabric, board: Board, step: int
-) -> None:
+def _show(model: LifterModel, objective: Lift, batch: WindowBatch, fabric: Fabric, board: Board, step: int) -> None:
     """Log a picture of a few poses of the validation subjects."""
     spread = torch.linspace(0, len(batch.rays) - 1, SHOWN).long()
     some = WindowBatch(*(part[spread].to(fabric.device) for part in batch))

@@ -2,14 +2,10 @@ import pytest
 import torch
 
 from lib.anatomy import PosePrior
-from lib.data.transforms import TransformParams
 from lib.data.windows import WindowBatch, WindowParams, Windows
 from lib.losses import LossParams
 from lib.objectives import REAL_TERMS, Lift, see
-from lib.params import section
-from tests.settings import ALL_LOSSES, NO_TRANSFORMS, PARAMS, PRIOR, synthetic_split, tiny_model
-
-TRANSFORMS = section(TransformParams, "data.transforms", PARAMS)
+from tests.settings import ALL_LOSSES, NO_TRANSFORMS, PRIOR, TRANSFORMS, synthetic_split, tiny_model
 
 
 def real_batch(frames: int) -> WindowBatch:
