@@ -20,7 +20,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from lib.geometry import quaternion_to_matrix, rotation_about
+from lib.geometry import bone_lengths, quaternion_to_matrix, rotation_about
 from lib.params import Section
 from lib.skeleton import H36M
 
@@ -130,6 +130,7 @@ class PriorParams(Section):
         float, Field(ge=0, le=1)
     ]  # share of poses with any orientation in space: lying, falling, upside down
     bone_spread: Annotated[float, Field(ge=0, le=0.5)]  # standard deviation of each segment's log length
+    bone_learning: Annotated[float, Field(ge=0, le=1)]  # how far the means move an epoch to what the 2D says
     elevation_deg: Spread  # of the camera above the root: mean, standard deviation
     roll_deg: Annotated[float, Field(ge=0)]  # standard deviation of the camera's roll
     distance_m: tuple[Annotated[float, Field(gt=1)], Annotated[float, Field(gt=1)]]  # log-uniform
@@ -191,6 +192,19 @@ class PosePrior(nn.Module):
     def bones(self) -> Float[Tensor, " bone"]:
         """The mean length of every bone of the skeleton, in metres."""
         return self.lengths[torch.tensor(BONE_SEGMENTS, device=self.lengths.device)]
+
+    @torch.no_grad()
+    def learn_lengths(self, poses: Float[Tensor, "*batch joint 3"]) -> None:
+        """Move the mean lengths towards the median proportions of lifted poses (any unit); the body keeps its size."""
+        bones = bone_lengths(poses).flatten(0, -2)
+        relative = (bones / bones.mean(-1, keepdim=True)).median(0).values
+        segment = torch.tensor(BONE_SEGMENTS, device=bones.device)
+        total = torch.zeros_like(self.lengths).index_add_(0, segment, relative)
+        seen = total / torch.zeros_like(self.lengths).index_add_(0, segment, torch.ones_like(relative))
+        size = self.bones.sum()
+        seen = seen * self.bones.mean()
+        self.lengths.mul_((seen / self.lengths).log().mul(self.params.bone_learning).exp())
+        self.lengths.mul_(size / self.bones.sum())
 
     def sample(self, count: int, generator: torch.Generator) -> PriorSample:
         """Draw `count` single poses."""

@@ -25,7 +25,8 @@ class Checkpoint:
     """A trained lifter and what is needed to use it."""
 
     model: dict[str, Any]  # the `model` section of params.yaml
-    frames: int
+    frames: int  # of a window
+    dilation: int
     normalization: str
     body_size: float  # metres: total bone length of the prior's mean body
     joints: tuple[str, ...]

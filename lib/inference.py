@@ -22,7 +22,7 @@ class Lifter:
     def __init__(self, checkpoint: checkpoints.Checkpoint, device: torch.device) -> None:
         self._checkpoint = checkpoint
         self.model = checkpoint.build().to(device)
-        self.frames = checkpoint.frames
+        self.window = WindowParams(frames=checkpoint.frames, dilation=checkpoint.dilation, stride=1)
         self.normalization = checkpoint.normalization
         self.body_size = checkpoint.body_size
         self.device = device
@@ -45,10 +45,10 @@ class Lifter:
         Windows do not overlap, but for the last one of a sequence; a frame in two windows gets the mean of both. With
         `flip`, the mirrored view is lifted as well and averaged.
         """
-        windows = Windows(split, WindowParams(frames=self.frames, stride=self.frames))
+        windows = Windows(split, self.window, covering=True)
         total = torch.zeros(len(split.rays), len(H36M), 3)
         count = torch.zeros(len(split.rays), 1, 1)
-        for numbers in torch.arange(len(windows)).split(max(1, batch_size // self.frames)):
+        for numbers in torch.arange(len(windows)).split(max(1, batch_size // self.window.frames)):
             batch = WindowBatch(*(part.to(self.device) for part in windows[numbers]))
             poses = self._lift_windows(normalize(batch, self.normalization), flip)
             flat = windows.frame_index(numbers).flatten()

@@ -16,7 +16,7 @@ from lib.data.transforms import CropBatch, TransformParams, augment, corrupt, no
 from lib.data.windows import WindowBatch
 from lib.geometry import bone_lengths, project, rotate, rotation_about, unproject_crop
 from lib.losses import LossParams
-from lib.models.lifters import corrected
+from lib.models.lifters import corrected, lift_crops
 from lib.models.transformer import Lifted, LifterModel
 
 REAL_TERMS = ("reconstruction", "symmetry", "constancy", "proportions", "smoothness")
@@ -75,6 +75,12 @@ class Lift:
             real_windows = slice(len(sample.pose), None)
             terms |= self._real_terms(_take(lifted, real_windows), real, _take(given, real_windows))
         return {name: value for name, value in terms.items() if self.weights[name] > 0}
+
+    @torch.no_grad()
+    def learn_proportions(self, teacher: LifterModel, batch: WindowBatch) -> None:
+        """Move the prior's body towards that of the people in the 2D, as the teacher sees them."""
+        if self.prior.params.bone_learning > 0:
+            self.prior.learn_lengths(lift_crops(teacher, normalize(batch, self.transforms.normalization)))
 
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:
         """The weighted sum."""

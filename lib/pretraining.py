@@ -92,7 +92,7 @@ def pretrain(params: PretrainParams, poses: Path, logs: Path) -> Pretrained:
     torch.manual_seed(params.seed)  # of the model's first weights, the one thing that takes no generator
     model = build_model(params.model, params.window.frames)
     prior = PosePrior(params.prior)
-    fps = float(train.table["fps"].median())
+    fps = float(train.table["fps"].median()) / params.window.dilation
     objective = Lift(prior, params.losses, params.transforms, params.window.frames, fps)
     console.header(
         "pre-training",
@@ -132,6 +132,7 @@ def _checkpoint(params: PretrainParams, prior: PosePrior, progress: Progress, be
     return Checkpoint(
         model=params.model.model_dump(),
         frames=params.window.frames,
+        dilation=params.window.dilation,
         normalization=params.transforms.normalization,
         body_size=prior.body_size,
         joints=H36M.names,

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lib.console import Console
+from lib.console import Progress as Bar
 from lib.data.transforms import normalize
 from lib.data.windows import WindowBatch
 from lib.errors import UserError
@@ -22,7 +23,7 @@ from lib.geometry import bone_lengths
 from lib.models.lifters import lift_crops
 from lib.models.transformer import LifterModel, TransformerLifter
 from lib.objectives import Lift
-from lib.optimization import ScheduleParams, build_optimizer, build_schedule
+from lib.optimization import Schedule, ScheduleParams, build_optimizer, build_schedule
 from lib.params import Section
 from lib.tensorboard import Board
 
@@ -82,6 +83,10 @@ class Progress:
     training_seconds: float = 0.0  # of the steps alone
     seconds: float = 0.0  # with validation
 
+    def is_stale(self, params: TrainingParams) -> bool:
+        """Whether the validation loss has not fallen for `patience` validations."""
+        return self.step - self.best_step >= params.patience * params.validate_every * params.steps_per_epoch
+
     def keep_best(self, loss: float, model: torch.nn.Module) -> None:
         """Remember a model's weights if its validation loss is the lowest so far.
 
@@ -118,38 +123,12 @@ def fit(
     schedule = build_schedule(optimizer, params.schedule, params.epochs * params.steps_per_epoch)
     student, optimizer = fabric.setup(model, optimizer)
     generator = torch.Generator(fabric.device).manual_seed(seed)
+    run = _Run(fabric, student, averaged, objective, optimizer, schedule, generator, params)
     progress, stream, started = Progress(), _on_device(fabric, batches), time.monotonic()
-    frames = (params.batch_size + params.prior_batch_size) * objective.frames
 
     with console.progress(params.epochs, params.steps_per_epoch) as bar:
         for epoch in range(1, params.epochs + 1):
-            student.train()
-            began = time.monotonic()
-            recent: list[dict[str, Tensor]] = []
-            for step, batch in enumerate(islice(stream, params.steps_per_epoch), start=1):
-                if epoch <= params.prior_epochs:
-                    terms = objective.prior_terms(student, params.batch_size + params.prior_batch_size, generator)
-                else:
-                    terms = objective.terms(student, averaged.module, batch, params.prior_batch_size, generator)
-                loss = objective.total(terms)
-                optimizer.zero_grad()
-                fabric.backward(loss)
-                if params.gradient_clip > 0:
-                    fabric.clip_gradients(student, optimizer, max_norm=params.gradient_clip, error_if_nonfinite=False)
-                optimizer.step()
-                if step < params.steps_per_epoch:  # the last one waits for the validation
-                    schedule.step()
-                averaged.update_parameters(model)
-                progress.step += 1
-                progress.poses += frames
-                if progress.step % LOG_EVERY == 0 or progress.step % params.steps_per_epoch == 0:
-                    recent.append({name: value.detach() for name, value in {**terms, "total": loss}.items()})
-                    bar.step(poses=frames, losses={name: float(value) for name, value in recent[-1].items()})
-                else:
-                    bar.step(poses=frames)
-
-            progress.training_seconds += time.monotonic() - began
-            row = {"step": float(progress.step), "lr": optimizer.param_groups[0]["lr"], **_mean(recent, "train")}
+            row = _train_epoch(run, stream, epoch, progress, bar)
             if epoch % params.validate_every == 0 or epoch == params.epochs:
                 row |= validate(averaged.module, objective, validation, fabric, params)
                 progress.keep_best(row["validation/total"], averaged.module)
@@ -159,12 +138,63 @@ def fit(
             board.scalars(row, progress.step)
             if epoch == params.epochs or epoch % max(1, params.epochs // PICTURES) == 0:
                 _show(averaged.module, objective, validation[0], fabric, board, progress.step)
-            if _stale(progress, params):
+            if progress.is_stale(params):
                 console.announce(f"stopped early: the validation loss has not fallen since step {progress.best_step}")
                 break
     progress.last = averaged.module.state_dict()
     progress.seconds = time.monotonic() - started
     return progress
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What the steps of a run work with."""
+
+    fabric: Fabric
+    student: torch.nn.Module  # the model, wrapped by fabric
+    averaged: AveragedModel  # its averaged weights, the teacher
+    objective: Lift
+    optimizer: torch.optim.Optimizer
+    schedule: Schedule
+    generator: torch.Generator
+    params: TrainingParams
+
+
+def _train_epoch(
+    run: _Run, stream: Iterator[WindowBatch], epoch: int, progress: Progress, bar: Bar
+) -> dict[str, float]:
+    """One epoch of steps; returns its row of the curves."""
+    params, objective, began = run.params, run.objective, time.monotonic()
+    windows = params.batch_size + params.prior_batch_size
+    recent: list[dict[str, Tensor]] = []
+    run.student.train()
+    for step, batch in enumerate(islice(stream, params.steps_per_epoch), start=1):
+        if epoch <= params.prior_epochs:
+            terms = objective.prior_terms(run.student, windows, run.generator)
+        else:
+            terms = objective.terms(run.student, run.averaged.module, batch, params.prior_batch_size, run.generator)
+        loss = objective.total(terms)
+        run.optimizer.zero_grad()
+        run.fabric.backward(loss)
+        if params.gradient_clip > 0:
+            run.fabric.clip_gradients(
+                run.student, run.optimizer, max_norm=params.gradient_clip, error_if_nonfinite=False
+            )
+        run.optimizer.step()
+        if step < params.steps_per_epoch:  # the last one waits for the validation
+            run.schedule.step()
+        run.averaged.update_parameters(run.student)
+        progress.step += 1
+        progress.poses += windows * objective.frames
+        if step % LOG_EVERY == 0 or step == params.steps_per_epoch:
+            recent.append({name: value.detach() for name, value in {**terms, "total": loss}.items()})
+            bar.step(windows * objective.frames, {name: float(value) for name, value in recent[-1].items()})
+        else:
+            bar.step(windows * objective.frames)
+    if epoch >= params.prior_epochs:
+        objective.learn_proportions(run.averaged.module, batch)
+    progress.training_seconds += time.monotonic() - began
+    return {"step": float(progress.step), "lr": run.optimizer.param_groups[0]["lr"], **_mean(recent, "train")}
 
 
 @torch.inference_mode()
@@ -200,7 +230,3 @@ def _on_device(fabric: Fabric, batches: Iterable[WindowBatch]) -> Iterator[Windo
 
 def _mean(rows: list[dict[str, Tensor]], prefix: str) -> dict[str, float]:
     return {f"{prefix}/{name}": float(torch.stack([row[name] for row in rows]).mean()) for name in rows[0]}
-
-
-def _stale(progress: Progress, params: TrainingParams) -> bool:
-    return progress.step - progress.best_step >= params.patience * params.validate_every * params.steps_per_epoch

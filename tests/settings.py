@@ -19,12 +19,15 @@ PRIOR = PriorParams(
     postures=PostureWeights(stand=0.25, walk=0.25, step=0.12, sit=0.2, crouch=0.08, bend=0.1),
     tumbling=0.05,
     bone_spread=0.1,
+    bone_learning=0.0,
     elevation_deg=(10.0, 8.0),
     roll_deg=2.0,
     distance_m=(3.0, 7.0),
 )
-TRANSFORMS = TransformParams(normalization="rms", flip=0.5, rotation_deg=5.0, scaling=0.05, noise=0.01, mask=0.02)
-NO_TRANSFORMS = TransformParams(normalization="rms", flip=0, rotation_deg=0, scaling=0, noise=0, mask=0)
+TRANSFORMS = TransformParams(
+    normalization="rms", flip=0.5, rotation_deg=5.0, scaling=0.05, noise=0.01, outliers=0.0, mask=0.02
+)
+NO_TRANSFORMS = TransformParams(normalization="rms", flip=0, rotation_deg=0, scaling=0, noise=0, outliers=0, mask=0)
 ALL_LOSSES = LossParams(**dict.fromkeys(LossParams.model_fields, 0.1))
 TINY = TransformerParams(width=8, heads=2, hidden=32, encoder_depth=1, decoder_depth=1, dropout=0.0)
 

@@ -92,3 +92,14 @@ def test_motion_is_smooth_and_keeps_its_body() -> None:
     assert velocity.norm(dim=-1).max() < 0.5  # metres a frame, 25 m/s: nobody teleports
     assert velocity.diff(dim=1).norm(dim=-1).mean() < 0.1 * velocity.norm(dim=-1).mean() + 1e-3
     assert velocity.abs().max() > 0.005
+
+
+def test_lengths_are_learned_from_the_proportions_of_poses() -> None:
+    people, prior = (PosePrior(PRIOR.model_copy(update={"bone_learning": 1.0})) for _ in range(2))
+    people.lengths[list(SEGMENTS).index("thigh")] *= 1.2
+    size = prior.body_size
+    prior.learn_lengths(7 * people.sample(4000, torch.Generator().manual_seed(0)).pose)
+    torch.testing.assert_close(
+        prior.lengths / prior.bones.sum(), people.lengths / people.bones.sum(), atol=0, rtol=0.02
+    )
+    assert abs(prior.body_size - size) < 1e-4

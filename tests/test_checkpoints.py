@@ -15,6 +15,7 @@ def checkpoint() -> checkpoints.Checkpoint:
     return checkpoints.Checkpoint(
         model={"name": "transformer", "transformer": TINY.model_dump()},
         frames=3,
+        dilation=2,
         normalization="rms",
         body_size=3.5,
         joints=H36M.names,

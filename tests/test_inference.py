@@ -11,10 +11,11 @@ from lib.skeleton import H36M
 from tests.settings import TINY, synthetic_split, tiny_model
 
 
-def lifter(frames: int) -> Lifter:
+def lifter(frames: int, dilation: int = 1) -> Lifter:
     checkpoint = Checkpoint(
         model={"name": "transformer", "transformer": TINY.model_dump()},
         frames=frames,
+        dilation=dilation,
         normalization="rms",
         body_size=3.5,
         joints=H36M.names,
@@ -51,10 +52,10 @@ def test_true_depths_give_the_true_pose_exactly() -> None:
     torch.testing.assert_close(poses, truth, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("frames", [1, 4])
-def test_the_batch_size_does_not_matter(frames: int) -> None:
+@pytest.mark.parametrize(("frames", "dilation"), [(1, 1), (4, 1), (3, 2)])
+def test_the_batch_size_does_not_matter(frames: int, dilation: int) -> None:
     split = synthetic_split(9, 3)
-    lift = lifter(frames)
+    lift = lifter(frames, dilation)
     torch.testing.assert_close(lift.lift(split, 1, flip=False), lift.lift(split, 100, flip=False))
 
 

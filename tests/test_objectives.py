@@ -9,7 +9,7 @@ from tests.settings import ALL_LOSSES, NO_TRANSFORMS, PRIOR, TRANSFORMS, synthet
 
 
 def real_batch(frames: int) -> WindowBatch:
-    return Windows(synthetic_split(20), WindowParams(frames=frames, stride=1))[torch.arange(8)]
+    return Windows(synthetic_split(20), WindowParams(frames=frames, dilation=1, stride=1))[torch.arange(8)]
 
 
 @pytest.mark.parametrize("frames", [1, 5])

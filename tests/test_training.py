@@ -42,7 +42,7 @@ TRAINING = TrainingParams(
 def train(tmp_path: Path, **changes: object) -> Progress:
     """A short run on synthetic sequences, with params.yaml's model."""
     params = TRAINING.model_copy(update=changes)
-    windows = Windows(synthetic_split(30, 30), WindowParams(frames=1, stride=1))
+    windows = Windows(synthetic_split(30, 30), WindowParams(frames=1, dilation=1, stride=1))
     loader = training_loader(windows, 8, LoaderParams(workers=0), torch.Generator().manual_seed(0))
     objective = Lift(PosePrior(PRIOR), ALL_LOSSES, TRANSFORMS, 1, 50.0)
     board = Board(tmp_path, {})

@@ -29,6 +29,7 @@ class TransformParams(Section):
     rotation_deg: Annotated[float, Field(ge=0, le=180)]  # uniform within +- this
     scaling: Annotated[float, Field(ge=0, lt=1)]  # the crop's scale varies by a factor within 1 +- this
     noise: Annotated[float, Field(ge=0)]  # standard deviation, in units of the crop's scale
+    outliers: Share  # probability that a joint is somewhere else, up to a unit away
     mask: Share  # probability that a joint is hidden; never the root
 
 
@@ -90,6 +91,10 @@ def corrupt(crops: CropBatch, params: TransformParams, generator: torch.Generato
     if params.noise > 0:
         noise = torch.randn(keypoints.shape, generator=generator, device=keypoints.device)
         keypoints = keypoints + params.noise * noise * others[:, None]
+    if params.outliers > 0:
+        wild = torch.rand(confidence.shape, generator=generator, device=keypoints.device) < params.outliers * others
+        jump = 2 * torch.rand(keypoints.shape, generator=generator, device=keypoints.device) - 1
+        keypoints = keypoints + jump * wild[..., None]
     if params.mask > 0:
         hidden = torch.rand(confidence.shape, generator=generator, device=confidence.device) < params.mask * others
         confidence = confidence.masked_fill(hidden, 0.0)

@@ -14,10 +14,11 @@ from lib.params import Section
 
 
 class WindowParams(Section):
-    """`data.window`: how many frames a model sees at once, and how far apart training windows begin."""
+    """`data.window`: how many frames a model sees at once, and how they lie in a sequence."""
 
     frames: Annotated[int, Field(ge=1)]
-    stride: Annotated[int, Field(ge=1)]
+    dilation: Annotated[int, Field(ge=1)]  # from one frame of a window to the next: 5 sees every fifth frame
+    stride: Annotated[int, Field(ge=1)]  # between the beginnings of two training windows
 
 
 class LoaderParams(Section):
@@ -34,22 +35,33 @@ class WindowBatch(NamedTuple):
 
 
 class Windows(Dataset[WindowBatch]):
-    """All windows of a split; indexed by a tensor of window numbers, it returns them as one batch.
+    """Windows of a split; indexed by a tensor of window numbers, it returns them as one batch.
 
-    A sequence's last window ends with it, so that every frame is in a window where stride <= frames; a sequence
-    shorter than a window repeats its last frame.
+    Training windows begin `stride` frames apart, and a sequence's last one ends with it. `covering` windows instead
+    hold every frame of every sequence, once where its length allows. A sequence shorter than a window repeats its last
+    frame.
     """
 
-    def __init__(self, split: Split, params: WindowParams) -> None:
+    def __init__(self, split: Split, params: WindowParams, covering: bool = False) -> None:
         start = torch.from_numpy(split.table["start"].to_numpy())
         length = torch.from_numpy(split.table["length"].to_numpy())
-        spare = (length - params.frames).clamp_min(0)
-        counts = (spare + params.stride - 1) // params.stride + 1
+        self.offsets = torch.arange(params.frames) * params.dilation
+        if covering:  # blocks of `dilation` interleaved windows
+            span = params.frames * params.dilation
+            counts = (length + span - 1) // span * params.dilation
+        else:
+            span = int(self.offsets[-1]) + 1
+            counts = ((length - span).clamp_min(0) + params.stride - 1) // params.stride + 1
+        spare = (length - span).clamp_min(0)
         sequence = torch.repeat_interleave(torch.arange(len(counts)), counts)
         number = torch.arange(len(sequence)) - torch.repeat_interleave(counts.cumsum(0) - counts, counts)
-        self.first = start[sequence] + torch.minimum(number * params.stride, spare[sequence])
+        if covering:
+            block, phase = number // params.dilation * span, number % params.dilation
+            begin = torch.minimum(block, spare[sequence]) + phase
+        else:
+            begin = torch.minimum(number * params.stride, spare[sequence])
+        self.first = start[sequence] + begin
         self.last = (start + length - 1)[sequence]
-        self.offsets = torch.arange(params.frames)
         self.rays, self.confidence = split.rays, split.confidence
 
     def __len__(self) -> int:

@@ -62,6 +62,15 @@ def test_noise_has_its_standard_deviation_and_spares_the_root() -> None:
     assert 0.09 < noise[..., 1:, :].std() < 0.11
 
 
+def test_outliers_are_as_many_as_asked_and_stay_within_a_unit() -> None:
+    before = crops()
+    after = corrupt(before, NO_TRANSFORMS.model_copy(update={"outliers": 0.2}), torch.Generator().manual_seed(0))
+    moved = (after.keypoints - before.keypoints).abs()
+    assert 0.15 < (moved[..., 1:, :].amax(-1) > 0).float().mean() < 0.25
+    assert moved[..., H36M.root, :].max() == 0
+    assert 0.8 < moved.max() <= 1
+
+
 def test_masks_hide_their_share_of_joints_and_never_the_root() -> None:
     hidden = corrupt(crops(), NO_TRANSFORMS.model_copy(update={"mask": 0.5}), torch.Generator().manual_seed(0))
     assert (hidden.confidence[..., H36M.root] == 1).all()
