@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lib import losses
 from lib.anatomy import PosePrior, PriorSample
-from lib.data.transforms import CropBatch, TransformParams, augment, corrupt, normalize
+from lib.data.transforms import Corruption, CropBatch, TransformParams, augment, corrupt, normalize
 from lib.data.windows import WindowBatch
 from lib.geometry import bone_lengths, project, rotate, rotation_about, unproject_crop
 from lib.losses import LossParams
@@ -33,9 +33,15 @@ class Lift:
     """
 
     def __init__(
-        self, prior: PosePrior, weights: LossParams, transforms: TransformParams, frames: int, fps: float
+        self,
+        prior: PosePrior,
+        weights: LossParams,
+        transforms: TransformParams,
+        corruption: Corruption,
+        frames: int,
+        fps: float,
     ) -> None:
-        self.prior, self.transforms = prior, transforms
+        self.prior, self.transforms, self.corruption = prior, transforms, corruption
         self.weights: dict[str, float] = weights.model_dump()
         self.frames, self.fps = frames, fps
 
@@ -43,7 +49,7 @@ class Lift:
         """The unweighted terms of a step that sees the prior alone."""
         sample = self.prior.sample_motion(windows, self.frames, self.fps, generator)
         drawn = see(sample, self.transforms.normalization)
-        given = corrupt(drawn, self.transforms, generator)
+        given = corrupt(drawn, self.corruption, generator)
         lifted = model(given.keypoints, given.confidence, given.scale)
         return self._drawn_terms(lifted, drawn, given, sample, windows)
 
@@ -65,7 +71,7 @@ class Lift:
             sample = _join(sample, self._novel_view(teacher, real, generator))
         drawn = see(sample, self.transforms.normalization)
         seen = _join(drawn, real) if self._needs_real else drawn
-        given = corrupt(seen, self.transforms, generator)
+        given = corrupt(seen, self.corruption, generator)
         lifted = model(given.keypoints, given.confidence, given.scale)
         drawn_windows = slice(None, len(sample.pose))
         terms = self._drawn_terms(

@@ -14,7 +14,7 @@ from lib.anatomy import PosePrior, PriorParams
 from lib.checkpoints import Checkpoint
 from lib.console import Console
 from lib.data.store import read_split
-from lib.data.transforms import TransformParams
+from lib.data.transforms import TransformParams, corruption_like
 from lib.data.windows import LoaderParams, WindowBatch, WindowParams, Windows, training_loader
 from lib.device import choose_threads, make_fabric, resolve_device, resolve_precision
 from lib.losses import LossParams
@@ -93,13 +93,15 @@ def pretrain(params: PretrainParams, poses: Path, logs: Path) -> Pretrained:
     model = build_model(params.model, params.window.frames)
     prior = PosePrior(params.prior)
     fps = float(train.table["fps"].median()) / params.window.dilation
-    objective = Lift(prior, params.losses, params.transforms, params.window.frames, fps)
+    corruption = corruption_like(train, params.transforms)
+    objective = Lift(prior, params.losses, params.transforms, corruption, params.window.frames, fps)
     console.header(
         "pre-training",
         {
             "device": f"{device}, {precision}" + (f", {threads} threads" if device.type == "cpu" else ""),
             "model": f"{params.model.name}, {sum(p.numel() for p in model.parameters()):,} parameters",
             "data": f"{len(windows):,} windows of {params.window.frames} frames, {len(train.table)} sequences",
+            "2D noise": f"{corruption.noise:.4f} of a crop's scale, {100 * corruption.outliers:.2f} % outliers",
             "training": f"{training.epochs} epochs of {training.steps_per_epoch} steps",
         },
     )
@@ -115,6 +117,8 @@ def pretrain(params: PretrainParams, poses: Path, logs: Path) -> Pretrained:
         last=_checkpoint(params, prior, progress, best=False),
         curves=progress.rows,
         metrics={
+            "noise": corruption.noise,
+            "outliers": corruption.outliers,
             "parameters": sum(p.numel() for p in model.parameters()),
             "steps": progress.step,
             "best_step": progress.best_step,

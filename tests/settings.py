@@ -7,7 +7,7 @@ import torch
 
 from lib.anatomy import PosePrior, PostureWeights, PriorParams
 from lib.data.store import Split
-from lib.data.transforms import TransformParams
+from lib.data.transforms import Corruption, TransformParams
 from lib.geometry import project
 from lib.losses import LossParams
 from lib.models.transformer import TransformerLifter, TransformerParams
@@ -27,7 +27,11 @@ PRIOR = PriorParams(
 TRANSFORMS = TransformParams(
     normalization="rms", flip=0.5, rotation_deg=5.0, scaling=0.05, noise=0.01, outliers=0.0, mask=0.02
 )
-NO_TRANSFORMS = TransformParams(normalization="rms", flip=0, rotation_deg=0, scaling=0, noise=0, outliers=0, mask=0)
+CORRUPTION = Corruption(noise=0.01, outliers=0.0, mask=0.02)
+CLEAN = Corruption(noise=0.0, outliers=0.0, mask=0.0)
+NO_TRANSFORMS = TransformParams(
+    normalization="rms", flip=0.0, rotation_deg=0.0, scaling=0.0, noise=0.0, outliers=0.0, mask=0.0
+)
 ALL_LOSSES = LossParams(**dict.fromkeys(LossParams.model_fields, 0.1))
 TINY = TransformerParams(width=8, heads=2, hidden=32, encoder_depth=1, decoder_depth=1, dropout=0.0)
 

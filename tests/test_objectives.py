@@ -5,7 +5,7 @@ from lib.anatomy import PosePrior
 from lib.data.windows import WindowBatch, WindowParams, Windows
 from lib.losses import LossParams
 from lib.objectives import REAL_TERMS, Lift, see
-from tests.settings import ALL_LOSSES, NO_TRANSFORMS, PRIOR, TRANSFORMS, synthetic_split, tiny_model
+from tests.settings import ALL_LOSSES, CLEAN, CORRUPTION, NO_TRANSFORMS, PRIOR, TRANSFORMS, synthetic_split, tiny_model
 
 
 def real_batch(frames: int) -> WindowBatch:
@@ -15,7 +15,7 @@ def real_batch(frames: int) -> WindowBatch:
 @pytest.mark.parametrize("frames", [1, 5])
 def test_every_term_has_a_value_and_a_gradient(frames: int) -> None:
     model = tiny_model(frames)
-    objective = Lift(PosePrior(PRIOR), ALL_LOSSES, TRANSFORMS, frames, 50.0)
+    objective = Lift(PosePrior(PRIOR), ALL_LOSSES, TRANSFORMS, CORRUPTION, frames, 50.0)
     terms = objective.terms(model, tiny_model(frames), real_batch(frames), 8, torch.Generator().manual_seed(0))
     assert set(terms) == set(LossParams.model_fields)
     for name, value in terms.items():
@@ -28,13 +28,13 @@ def test_every_term_has_a_value_and_a_gradient(frames: int) -> None:
 @pytest.mark.parametrize("name", LossParams.model_fields)
 def test_a_weight_of_zero_turns_a_term_off(name: str) -> None:
     weights = ALL_LOSSES.model_copy(update={name: 0.0})
-    objective = Lift(PosePrior(PRIOR), weights, TRANSFORMS, 1, 50.0)
+    objective = Lift(PosePrior(PRIOR), weights, TRANSFORMS, CORRUPTION, 1, 50.0)
     terms = objective.terms(tiny_model(1), tiny_model(1), real_batch(1), 8, torch.Generator().manual_seed(0))
     assert set(terms) == set(LossParams.model_fields) - {name}
 
 
 def test_the_total_is_the_weighted_sum() -> None:
-    objective = Lift(PosePrior(PRIOR), ALL_LOSSES, NO_TRANSFORMS, 1, 50.0)
+    objective = Lift(PosePrior(PRIOR), ALL_LOSSES, NO_TRANSFORMS, CLEAN, 1, 50.0)
     assert objective.total({"prior": torch.tensor(2.0), "symmetry": torch.tensor(3.0)}).item() == pytest.approx(0.5)
 
 
@@ -48,7 +48,7 @@ def test_terms_of_real_2d_alone_cost_nothing_when_off() -> None:
             return tiny_model(1)(keypoints, confidence, scale)
 
     for weights in (only_prior, only_prior.model_copy(update={"symmetry": 1.0})):
-        objective = Lift(PosePrior(PRIOR), weights, NO_TRANSFORMS, 1, 50.0)
+        objective = Lift(PosePrior(PRIOR), weights, NO_TRANSFORMS, CLEAN, 1, 50.0)
         objective.terms(Counting(), tiny_model(1), real_batch(1), 8, torch.Generator().manual_seed(0))
     assert seen == [8, 16]
     assert set(REAL_TERMS) < set(LossParams.model_fields)

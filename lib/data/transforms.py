@@ -6,6 +6,7 @@ scene or a rolled camera would show.
 """
 
 import math
+from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple
 
 import torch
@@ -13,11 +14,13 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
+from lib.data.store import Split
 from lib.data.windows import WindowBatch
 from lib.geometry import perspective_crop, rotation_about
 from lib.params import Section
 from lib.skeleton import H36M
 
+JUMP = 0.5  # units of the crop: a quarter of a metre in a fiftieth of a second
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -28,9 +31,18 @@ class TransformParams(Section):
     flip: Share  # probability
     rotation_deg: Annotated[float, Field(ge=0, le=180)]  # uniform within +- this
     scaling: Annotated[float, Field(ge=0, lt=1)]  # the crop's scale varies by a factor within 1 +- this
-    noise: Annotated[float, Field(ge=0)]  # standard deviation, in units of the crop's scale
-    outliers: Share  # probability that a joint is somewhere else, up to a unit away
+    noise: Literal["auto"] | Annotated[float, Field(ge=0)]  # standard deviation, in units of the crop's scale
+    outliers: Literal["auto"] | Share  # probability that a joint is somewhere else, up to a unit away
     mask: Share  # probability that a joint is hidden; never the root
+
+
+@dataclass(frozen=True)
+class Corruption:
+    """What a detector does to keypoints, and training to clean ones."""
+
+    noise: float  # standard deviation, in units of the crop's scale
+    outliers: float  # probability that a joint is somewhere else
+    mask: float  # probability that a joint is hidden
 
 
 class CropBatch(NamedTuple):
@@ -83,19 +95,47 @@ def augment(crops: CropBatch, params: TransformParams, generator: torch.Generato
     return crops
 
 
-def corrupt(crops: CropBatch, params: TransformParams, generator: torch.Generator) -> CropBatch:
-    """Add 2D noise and hide joints, as a detector does; the root, the crop's origin, is kept."""
+def corrupt(crops: CropBatch, corruption: Corruption, generator: torch.Generator) -> CropBatch:
+    """Add 2D noise, displace and hide joints, as a detector does.
+
+    The root is noisy, too, but stays the crop's origin: its noise moves all the others. It is never hidden.
+    """
     keypoints, confidence = crops.keypoints, crops.confidence
-    others = torch.ones(len(H36M), device=keypoints.device)
+    device = keypoints.device
+    others = torch.ones(len(H36M), device=device)
     others[H36M.root] = 0
-    if params.noise > 0:
-        noise = torch.randn(keypoints.shape, generator=generator, device=keypoints.device)
-        keypoints = keypoints + params.noise * noise * others[:, None]
-    if params.outliers > 0:
-        wild = torch.rand(confidence.shape, generator=generator, device=keypoints.device) < params.outliers * others
-        jump = 2 * torch.rand(keypoints.shape, generator=generator, device=keypoints.device) - 1
+    if corruption.noise > 0:
+        noise = corruption.noise * torch.randn(keypoints.shape, generator=generator, device=device)
+        keypoints = keypoints + noise - noise[..., H36M.root, None, :]
+    if corruption.outliers > 0:
+        wild = torch.rand(confidence.shape, generator=generator, device=device) < corruption.outliers * others
+        jump = 2 * torch.rand(keypoints.shape, generator=generator, device=device) - 1
         keypoints = keypoints + jump * wild[..., None]
-    if params.mask > 0:
-        hidden = torch.rand(confidence.shape, generator=generator, device=confidence.device) < params.mask * others
+    if corruption.mask > 0:
+        hidden = torch.rand(confidence.shape, generator=generator, device=device) < corruption.mask * others
         confidence = confidence.masked_fill(hidden, 0.0)
     return crops._replace(keypoints=keypoints, confidence=confidence)
+
+
+def corruption_like(split: Split, params: TransformParams) -> Corruption:
+    """The params' corruption, with `auto` estimated from a split's 2D, without labels.
+
+    The median second difference over time of a still body is that of its noise, and bodies accelerate little in a
+    frame. Detectors' errors are correlated over time, which hides about half of them: the estimate is doubled. A joint
+    that jumps by half a unit within a frame is an outlier, which three second differences see.
+    """
+    keypoints = perspective_crop(split.rays, params.normalization).keypoints
+    ends = torch.from_numpy(split.table["start"].to_numpy() + split.table["length"].to_numpy())
+    inside = torch.ones(len(keypoints), dtype=torch.bool)
+    inside[ends - 1] = inside[ends - 2] = False  # a difference that begins there crosses into the next sequence
+    jerk = (keypoints[:-2] - 2 * keypoints[1:-1] + keypoints[2:])[inside[:-2]]
+    others = jerk[:, [joint for joint in range(len(H36M)) if joint != H36M.root]]
+    if len(others) == 0:  # no sequence has three frames
+        others = torch.zeros(1, 1, 2)
+    spread = 1.4826 * float(others.abs().median()) / math.sqrt(6)  # a second difference has 6 times the variance
+    jumps = float((others.norm(dim=-1) > JUMP).float().mean())
+    return Corruption(
+        noise=2 * spread if params.noise == "auto" else params.noise,
+        outliers=jumps / 3 if params.outliers == "auto" else params.outliers,
+        mask=params.mask,
+    )
