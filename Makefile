@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # dvc.yaml says `python -m stages...`: that must be the environment's own
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: reproduce test check format clean
+.PHONY: reproduce test benchmark ablation check format clean
 
 reproduce: $(VENV)/.stamp  ## the whole pipeline, only the stages that something changed for
 	$(RUN) dvc repro
@@ -15,6 +15,12 @@ test: $(VENV)/.stamp  ## lint, types, tests
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(RUN) python -m pytest -q
+
+benchmark: $(VENV)/.stamp  ## the accuracy table on data/raw/h36m, three seeds for each kind of 2D it holds
+	$(RUN) python -m stages.benchmark accuracy --seeds 3
+
+ablation: $(VENV)/.stamp  ## the ablation table, on the validation subjects
+	$(RUN) python -m stages.benchmark ablation --keypoints gt --split validation --seeds 3
 
 check:  ## what CI runs
 	bash .ci/run

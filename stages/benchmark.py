@@ -1,0 +1,146 @@
+"""Train and measure tables of variants, each from the raw files on: python -m stages.benchmark TABLE --source h36m.
+
+It runs the stages' own functions in data/scratch/benchmark and adds a row a run to metrics/benchmark.csv, with all
+that is needed to repeat it. Runs that the file already has are skipped, so an interrupted benchmark goes on.
+"""
+
+import argparse
+import copy
+import json
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import pandas as pd
+import torch
+
+from lib.console import Console
+from lib.data.sources import SOURCES
+from lib.device import describe_devices
+from lib.errors import UserError
+from lib.evaluation import EvaluationParams, evaluate, read_split
+from lib.files import replacing
+from lib.inference import Lifter
+from lib.params import section
+from lib.paths import Paths
+from lib.stage import main
+from stages import preprocess, pretrain
+
+Changes = Mapping[str, object]  # dotted keys of params.yaml -> values
+TABLES: dict[str, dict[str, Changes]] = {
+    "accuracy": {"default": {}},
+    "ablation": {
+        "default": {},
+        "no self-distillation": {"losses.distillation": 0.0},
+        "with symmetric bones": {"losses.symmetry": 0.1},
+        "with the prior's proportions": {"losses.proportions": 0.01},
+        "proportions not learned": {"prior.bone_learning": 0.0},
+        "narrow prior of bones": {"prior.bone_spread": 0.03},
+        "no elevation": {"losses.elevation": 0.0},
+    },
+}
+FIGURES = ("mpjpe_mm", "n_mpjpe_mm", "p_mpjpe_mm", "mpjpe_body_size_mm")
+KEYS = ("table", "row", "source", "keypoints", "split", "seed")
+
+
+def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> None:
+    """Run what is missing of a table and print it, one line a variant and kind of keypoints."""
+    console, done = Console(), _read(paths)
+    for keypoints in arguments.keypoints or _keypoints(paths, arguments.source):
+        for name, changes in TABLES[arguments.table].items():
+            for seed in range(arguments.seeds):
+                chosen = {"data.source": arguments.source, "data.keypoints": keypoints, "seed": seed, **changes}
+                variant = _changed(params, chosen)
+                row = {
+                    "table": arguments.table,
+                    "row": name,
+                    "source": arguments.source,
+                    "keypoints": keypoints,
+                    "split": arguments.split,
+                    "seed": seed,
+                }
+                if any(all(str(old[key]) == str(row[key]) for key in KEYS) for old in done):
+                    continue
+                console.announce(f"benchmark: {name}, {keypoints}, seed {seed}")
+                done.append(row | _measure(variant, paths, arguments.split))
+                with replacing(paths.metrics("benchmark").with_suffix(".csv")) as temporary:
+                    pd.DataFrame(done).to_csv(temporary, index=False)
+    _print(console, pd.DataFrame(done), arguments.table)
+
+
+def _measure(params: dict[str, Any], paths: Paths, split: str) -> dict[str, object]:
+    """Preprocess and pre-train in a scratch folder, and evaluate on a split."""
+    scratch = Paths(paths.root / "data" / "scratch" / "benchmark")
+    raw = scratch.raw(params["data"]["source"])
+    raw.parent.mkdir(parents=True, exist_ok=True)
+    if not raw.is_symlink():
+        raw.symlink_to(paths.raw(params["data"]["source"]).resolve())
+    preprocess.run(params, scratch)
+    pretrain.run(params, scratch)
+    evaluation = section(EvaluationParams, "evaluation", params)
+    lifter, truth = Lifter.load(scratch.pretrained, evaluation.device), read_split(scratch.poses, split)
+    lifted = lifter.lift(truth, evaluation.batch_size, evaluation.flip)
+    measured = evaluate(truth, lifted, evaluation.scale, lifter.body_size).metrics
+    trained = json.loads(scratch.metrics("pretrain").read_text(encoding="utf-8"))
+    hardware = next(info.hardware for info in describe_devices() if info.device == lifter.device)
+    return {
+        "subjects": " ".join(f"{part}: {'+'.join(names)}" for part, names in params["data"]["split"].items()),
+        "frames": measured["frames"],
+        "steps": trained["steps"],
+        "training_minutes": round(trained["seconds"] / 60, 1),
+        "hardware": f"{hardware}, {torch.get_num_threads()} threads",
+        **{name: round(float(measured[name]), 2) for name in FIGURES},
+    }
+
+
+def _keypoints(paths: Paths, source: str) -> list[str]:
+    """What the raw folder of a source holds."""
+    if source == "sample":
+        return ["gt", "noisy"]
+    return sorted(path.stem.removeprefix("data_2d_h36m_") for path in paths.raw(source).glob("data_2d_h36m_*.npz"))
+
+
+def _changed(params: Mapping[str, Any], changes: Changes) -> dict[str, Any]:
+    changed = copy.deepcopy(dict(params))
+    for key, value in changes.items():
+        *sections, last = key.split(".")
+        place = changed
+        for name in sections:
+            place = place[name]
+        if last not in place:
+            raise UserError(f"params.yaml: {key} is missing")
+        place[last] = value
+    return changed
+
+
+def _read(paths: Paths) -> list[dict[str, Any]]:
+    path = paths.metrics("benchmark").with_suffix(".csv")
+    return pd.read_csv(path).to_dict("records") if path.exists() else []  # type: ignore[return-value]
+
+
+def _print(console: Console, runs: pd.DataFrame, table: str) -> None:
+    """Mean and, over several seeds, standard deviation."""
+    groups = runs[runs["table"] == table].groupby(["row", "keypoints", "split"], sort=False)
+    lines: list[tuple[str, ...]] = []
+    for (row, keypoints, split), group in groups:
+        figures = [
+            f"{group[name].mean():.1f}" + (f" +- {group[name].std():.1f}" if len(group) > 1 else "") for name in FIGURES
+        ]
+        lines.append(
+            (str(row), str(keypoints), str(split), str(len(group)), f"{group['training_minutes'].mean():.1f}", *figures)
+        )
+    console.table(("row", "2D", "split", "seeds", "minutes", *FIGURES), lines)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m stages.benchmark", description=__doc__)
+    parser.add_argument("table", choices=TABLES)
+    parser.add_argument("--source", default="h36m", choices=SOURCES)
+    parser.add_argument("--keypoints", nargs="*", help="all that the source has, unless named")
+    parser.add_argument("--split", default="test", choices=("validation", "test"), help="choose by validation")
+    parser.add_argument("--seeds", type=int, default=1)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main(partial(run, _arguments()))
