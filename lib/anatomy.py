@@ -17,7 +17,7 @@ from typing import Annotated, NamedTuple
 
 import torch
 from jaxtyping import Float
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 
 from lib.geometry import bone_lengths, quaternion_to_matrix, rotation_about
@@ -121,6 +121,12 @@ class PostureWeights(Section):
     crouch: Annotated[float, Field(ge=0)]
     bend: Annotated[float, Field(ge=0)]
 
+    @model_validator(mode="after")
+    def _some_posture(self) -> "PostureWeights":
+        if not any(self.model_dump().values()):
+            raise ValueError("at least one posture must have a weight above 0")
+        return self
+
 
 class PriorParams(Section):
     """`prior`: what the sampler draws."""
@@ -133,7 +139,14 @@ class PriorParams(Section):
     bone_learning: Annotated[float, Field(ge=0, le=1)]  # how far the means move an epoch to what the 2D says
     elevation_deg: Spread  # of the camera above the root: mean, standard deviation
     roll_deg: Annotated[float, Field(ge=0)]  # standard deviation of the camera's roll
-    distance_m: tuple[Annotated[float, Field(gt=1)], Annotated[float, Field(gt=1)]]  # log-uniform
+    distance_m: tuple[Annotated[float, Field(gt=1)], Annotated[float, Field(gt=1)]]  # low, high; log-uniform
+
+    @field_validator("distance_m")
+    @classmethod
+    def _low_to_high(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if value[0] > value[1]:
+            raise ValueError("the first distance must not be above the second")
+        return value
 
 
 class Angles(NamedTuple):

@@ -31,12 +31,15 @@ class Checkpoint:
     body_size: float  # metres: total bone length of the prior's mean body
     joints: tuple[str, ...]
     weights: dict[str, Tensor]
-    training: dict[str, Any]  # step, validation losses, and the state that training goes on from
+    training: dict[str, Any]  # the step it is from, and its validation loss
 
     def build(self) -> TransformerLifter:
         """The model with its weights, on the CPU, in evaluation mode."""
         model = self.build_untrained()
-        model.load_state_dict(self.weights)
+        try:
+            model.load_state_dict(self.weights)
+        except RuntimeError as error:
+            raise UserError(f"the checkpoint does not fit its model: {' '.join(str(error).split())[:200]}") from None
         return model
 
     def build_untrained(self) -> TransformerLifter:
@@ -65,7 +68,10 @@ def load(path: Path) -> Checkpoint:
         raise UserError(f"{path} is no checkpoint, or a damaged one ({type(error).__name__})") from None
     if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
         raise UserError(f"{path} was not written by this version of the project: run `dvc repro pretrain` again")
-    checkpoint = Checkpoint(**{**content, "joints": tuple(content["joints"])})
+    try:
+        checkpoint = Checkpoint(**{**content, "joints": tuple(content["joints"])})
+    except (KeyError, TypeError):
+        raise UserError(f"{path} is incomplete: run `dvc repro pretrain` again") from None
     if checkpoint.joints != H36M.names:
         raise UserError(f"{path} was trained on another skeleton: {', '.join(checkpoint.joints)}")
     return checkpoint

@@ -83,6 +83,10 @@ def has_bfloat16(device: torch.device) -> bool:
 def choose_threads(requested: int | Literal["auto"]) -> int:
     """The number of CPU threads to compute with; auto measures, and takes the fewest within 10 % of the fastest."""
     if requested != "auto":
+        if requested > (os.cpu_count() or 1):
+            raise UserError(
+                f"{requested} threads are more than this machine's {os.cpu_count()} cores: name fewer, or auto"
+            )
         return requested
     return fewest_fast_threads(measure_threads())
 

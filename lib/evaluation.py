@@ -30,7 +30,7 @@ ERRORS = ("mpjpe_mm", "n_mpjpe_mm", "p_mpjpe_mm")
 PER_JOINT = ("joint", *ERRORS)
 PER_ACTION = ("action", "frames", *ERRORS)
 
-# root_depth: the true distance of the root from the camera along its axis, per frame, as most scale-free work reports.
+# root_depth: the true distance of the root from the camera, per frame: its depth in the crop, whose axis is its ray.
 # body_size: the same total bone length for every frame, the prior's mean; needs no label.
 Scale = Literal["root_depth", "body_size"]
 
@@ -64,11 +64,7 @@ class Predictions:
 
 def read_split(path: Path, split: str) -> store.Split:
     """Read a split of the store, with its 3D positions if the source has them; raises UserError as the store does."""
-    unlabelled = store.read_split(path, split)  # first, because this says what is wrong with the store itself
-    try:
-        return store.read_split(path, split, labels=True)
-    except UserError:
-        return unlabelled
+    return store.read_split(path, split, labels=store.has_labels(path, split))
 
 
 def root_centred(positions: Float[Tensor, "*batch joint 3"]) -> Float[Tensor, "*batch joint 3"]:
@@ -79,8 +75,9 @@ def root_centred(positions: Float[Tensor, "*batch joint 3"]) -> Float[Tensor, "*
 def scale_by_root_depth(
     predicted: Float[Tensor, "*batch joint 3"], positions: Float[Tensor, "*batch joint 3"]
 ) -> Float[Tensor, "*batch joint 3"]:
-    """Poses in units of root depth -> metres, by the true root depth of `positions` (metres, camera frame)."""
-    return predicted * positions[..., H36M.root, 2, None, None]
+    """Poses in units of root depth -> metres, by the true distance of the root (metres, camera frame)."""
+    distance: Tensor = torch.linalg.vector_norm(positions[..., H36M.root, :], dim=-1)
+    return predicted * distance[..., None, None]
 
 
 def scale_by_body_size(predicted: Float[Tensor, "*batch joint 3"], body_size: float) -> Float[Tensor, "*batch joint 3"]:
@@ -154,11 +151,9 @@ def read_predictions(path: Path) -> Predictions:
     """Read what `write_predictions` wrote.
 
     Raises:
-        UserError: the file is missing.
+        UserError: the file is missing or damaged.
     """
-    if not path.exists():
-        raise UserError(f"{path} is missing: run `dvc repro evaluate` first")
-    with h5py.File(path, "r") as file:
+    with store.opened(path, "evaluate") as file:
         columns = {
             name: file[name].asstr()[:] if file[name].dtype.kind == "O" else file[name][:] for name in store.COLUMNS
         }

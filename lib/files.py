@@ -4,8 +4,13 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+from lib.errors import UserError
+
+FULL = 1 << 20  # bytes
 
 
 @contextlib.contextmanager
@@ -14,7 +19,12 @@ def replacing(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{os.getpid()}.{path.name}")  # keeps the suffix, which writers look at
     try:
-        yield temporary
+        try:
+            yield temporary
+        except RuntimeError as error:  # h5py and torch do not say OSError when a disk is full
+            if shutil.disk_usage(path.parent).free < FULL:
+                raise UserError(f"{path} could not be written: the disk is full") from error
+            raise
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

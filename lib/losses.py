@@ -7,7 +7,7 @@ from typing import Annotated
 
 import torch
 from jaxtyping import Float
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from lib.geometry import bone_lengths
@@ -28,6 +28,12 @@ class LossParams(Section):
     constancy: Weight
     proportions: Weight
     smoothness: Weight
+
+    @model_validator(mode="after")
+    def _something_on_drawn_poses(self) -> "LossParams":
+        if self.prior == 0 and self.distillation == 0:
+            raise ValueError("prior or distillation must be above 0: nothing else says what depth is")
+        return self
 
 
 def pose_distance(

@@ -51,7 +51,7 @@ class Lift:
         drawn = see(sample, self.transforms.normalization)
         given = corrupt(drawn, self.corruption, generator)
         lifted = model(given.keypoints, given.confidence, given.scale)
-        return self._drawn_terms(lifted, drawn, given, sample, windows)
+        return self._weighed(self._drawn_terms(lifted, drawn, given, sample, windows))
 
     def terms(
         self,
@@ -80,7 +80,7 @@ class Lift:
         if self._needs_real:
             real_windows = slice(len(sample.pose), None)
             terms |= self._real_terms(_take(lifted, real_windows), real, _take(given, real_windows))
-        return {name: value for name, value in terms.items() if self.weights[name] > 0}
+        return self._weighed(terms)
 
     @torch.no_grad()
     def learn_proportions(self, teacher: LifterModel, batch: WindowBatch) -> None:
@@ -91,6 +91,9 @@ class Lift:
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:
         """The weighted sum."""
         return torch.stack([self.weights[name] * value for name, value in terms.items()]).sum()
+
+    def _weighed(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {name: value for name, value in terms.items() if self.weights[name] > 0}
 
     @property
     def _needs_real(self) -> bool:

@@ -50,26 +50,13 @@ class Schedule:
         if self._by_validation is not None and validation_loss is not None:
             self._by_validation.step(validation_loss)
 
-    def state_dict(self) -> dict[str, Any]:
-        """What a resumed run needs, besides the optimizer's own state."""
-        return {name: part.state_dict() for name, part in self._parts()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a `state_dict` of a schedule with the same params."""
-        for name, part in self._parts():
-            part.load_state_dict(state[name])
-
-    def _parts(self) -> list[tuple[str, LRScheduler]]:
-        parts = (("by_step", self._by_step), ("by_validation", self._by_validation))
-        return [(name, part) for name, part in parts if part is not None]
-
 
 def build_optimizer(model: nn.Module, name: OptimizerName, lr: float, weight_decay: float) -> Optimizer:
-    """An optimizer that decays the weights of linear layers and convolutions alone: no bias, norm or embedding."""
+    """An optimizer that decays the weights of linear layers alone: no bias, norm or embedding."""
     decayed = {
         parameter: None  # a dict for its order
         for module in model.modules()
-        if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d)
+        if isinstance(module, nn.Linear)
         for parameter in (module.weight,)
         if parameter.requires_grad
     }

@@ -109,5 +109,7 @@ def _describe(detail: dict[str, Any], name: str, cls: type[Section]) -> str:
         return f"params.yaml: {key} is not a known key" + (f"; known: {known}" if known else "")
     if detail["type"] == "missing":
         return f"params.yaml: {key} is missing"
-    allowed = detail["msg"][:1].lower() + detail["msg"][1:]
-    return f"params.yaml: {key} = {detail['input']!r}: {allowed}"
+    allowed = detail["msg"].removeprefix("Value error, ")
+    allowed = allowed[:1].lower() + allowed[1:]
+    whole = isinstance(detail["input"], Mapping) and detail["type"] == "value_error"  # the values are in the message
+    return f"params.yaml: {key}: {allowed}" if whole else f"params.yaml: {key} = {detail['input']!r}: {allowed}"

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import torch
 from pydantic import Field
@@ -32,7 +32,11 @@ LOADER_BATCHES = 50  # gathered once before training, to measure the loader alon
 class SeedParams(Section):
     """The top level of params.yaml, of which this is the one plain number."""
 
-    seed: Annotated[int, Field(ge=0)]
+    elsewhere: ClassVar[frozenset[str]] = frozenset(
+        {"data", "prior", "model", "losses", "training", "evaluation", "visualize"}
+    )
+
+    seed: Annotated[int, Field(ge=0, lt=1 << 63)]
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class PretrainParams:
     def read(cls, params: Mapping[str, Any]) -> "PretrainParams":
         """Validate all sections."""
         return cls(
-            seed=section(SeedParams, "", {"seed": params.get("seed")}).seed,
+            seed=section(SeedParams, "", params).seed,
             window=section(WindowParams, "data.window", params),
             transforms=section(TransformParams, "data.transforms", params),
             loader=section(LoaderParams, "data.loader", params),
@@ -109,7 +113,7 @@ def pretrain(params: PretrainParams, poses: Path, logs: Path) -> Pretrained:
         console.announce(fallback)
     loader_rate = _rate(loader, LOADER_BATCHES)
     board = Board(logs, params.dump())
-    held_out = _validation_batches(Windows(validation, params.window), training.batch_size)
+    held_out = _validation_batches(Windows(validation, params.window), training)
     progress = fit(fabric, model, objective, loader, held_out, training, console, board, params.seed)
     board.close()
     return Pretrained(
@@ -141,15 +145,19 @@ def _checkpoint(params: PretrainParams, prior: PosePrior, progress: Progress, be
         body_size=prior.body_size,
         joints=H36M.names,
         weights={name: value.cpu() for name, value in weights.items()},
-        training={"step": progress.best_step if best else progress.step, "validation_loss": progress.best_loss},
+        training={
+            "step": progress.best_step if best else progress.step,
+            "validation_loss": progress.best_loss if best else progress.last_loss,
+        },
     )
 
 
-def _validation_batches(windows: Windows, batch_size: int) -> list[WindowBatch]:
-    """At most VALIDATION_WINDOWS windows, evenly spread over the validation subjects' sequences."""
-    count = min(len(windows), VALIDATION_WINDOWS)
+def _validation_batches(windows: Windows, training: TrainingParams) -> list[WindowBatch]:
+    """Full batches of at most VALIDATION_WINDOWS windows, evenly spread over the validation subjects' sequences."""
+    count = min(len(windows), 2 * training.batch_size if training.debug else VALIDATION_WINDOWS)
+    count = count // training.batch_size * training.batch_size or count
     numbers = torch.linspace(0, len(windows) - 1, count).round().long()
-    return [windows[chunk] for chunk in numbers.split(batch_size)]
+    return [windows[chunk] for chunk in numbers.split(training.batch_size)]
 
 
 def _rate(loader: "DataLoader[WindowBatch]", batches: int) -> float:

@@ -11,8 +11,10 @@ from lib.paths import Paths
 
 
 def main(run: Callable[[dict[str, Any], Paths], None]) -> None:
-    """Run a stage on ./params.yaml in the current folder; a UserError ends it with its message and exit code 1."""
+    """Run a stage on ./params.yaml in the current folder; a user's error ends it in one line and exit code 1."""
     try:
         run(read(Path("params.yaml")), Paths())
     except UserError as error:
         sys.exit(f"error: {error}")
+    except OSError as error:  # a folder that cannot be written, a full disk
+        sys.exit(f"error: {error.filename or 'files'}: {error.strerror or error}")

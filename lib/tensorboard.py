@@ -37,7 +37,9 @@ class Board:
         figure = Figure(figsize=(2.5 * len(poses), 5))
         FigureCanvasAgg(figure)
         for column, (flat, solid) in enumerate(zip(keypoints.cpu(), poses.cpu(), strict=True), start=1):
-            draw_2d(figure.add_subplot(2, len(poses), column), flat, COLORS)
+            axes = figure.add_subplot(2, len(poses), column)
+            draw_2d(axes, 100 * flat, COLORS)  # about pixels, for which it is made
+            axes.set_axis_off()
             draw_3d(figure.add_subplot(2, len(poses), len(poses) + column, projection="3d"), solid, COLORS)
         self._writer.add_figure("poses", figure, step)
 

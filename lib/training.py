@@ -76,6 +76,7 @@ class Progress:
     step: int = 0
     best_step: int = 0
     best_loss: float = float("inf")
+    last_loss: float = float("inf")
     best: dict[str, Tensor] = field(default_factory=dict)  # weights with the best validation loss
     last: dict[str, Tensor] = field(default_factory=dict)
     rows: list[dict[str, float]] = field(default_factory=list)  # a row an epoch, for plots/training.csv
@@ -95,6 +96,7 @@ class Progress:
         """
         if not math.isfinite(loss):
             raise UserError(f"training diverged: the loss at step {self.step} is {loss}; lower training.lr")
+        self.last_loss = loss
         if loss < self.best_loss:
             self.best_loss, self.best_step = loss, self.step
             self.best = copy.deepcopy(model.state_dict())

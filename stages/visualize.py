@@ -32,6 +32,7 @@ from lib.stage import main
 def run(params: dict[str, Any], paths: Paths) -> None:
     """Run the stage."""
     visualize = section(VisualizeParams, "visualize", params)
+    gif_fps = 100 / round(100 / visualize.gif_fps)  # a GIF counts time in hundredths of a second
     colors = Colors(visualize.left_color, visualize.right_color)
     results = Results.of(read_split(paths.poses, "test"), read_predictions(paths.predictions))
     sequences = select_sequences(results.table, visualize.sequences, visualize.count)
@@ -39,9 +40,9 @@ def run(params: dict[str, Any], paths: Paths) -> None:
         for name, figure in _figures(paths, results, sequences, colors).items():
             figure.savefig(folder / f"{name}.png", dpi=visualize.dpi)
         for _, sequence in sequences.iterrows() if visualize.gif_frames else ():
-            images = results.motion(sequence, visualize.gif_frames, visualize.gif_fps, colors)
+            images = results.motion(sequence, visualize.gif_frames, gif_fps, colors)
             name = re.sub(r"\W+", "_", f"motion_{sequence['subject']}_{sequence['action']}_{sequence['camera']}")
-            write_gif(folder / f"{name}.gif", images, visualize.gif_fps)
+            write_gif(folder / f"{name}.gif", images, gif_fps)
 
 
 def _figures(paths: Paths, results: Results, sequences: pd.DataFrame, colors: Colors) -> dict[str, Figure]:
@@ -61,7 +62,10 @@ def _figures(paths: Paths, results: Results, sequences: pd.DataFrame, colors: Co
 def _read_csv(path: Path, stage: str) -> pd.DataFrame:
     if not path.exists():
         raise UserError(f"{path} is missing: run `dvc repro {stage}` first")
-    return pd.read_csv(path)
+    try:
+        return pd.read_csv(path)
+    except (pd.errors.EmptyDataError, pd.errors.ParserError):
+        raise UserError(f"{path} is damaged: delete it and run `dvc repro {stage}`") from None
 
 
 @contextlib.contextmanager

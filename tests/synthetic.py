@@ -26,7 +26,8 @@ def motion(frames: int, seed: int = 0) -> Float[Tensor, "frame joint 3"]:
     cos, sin = angle.cos()[:, None], angle.sin()[:, None]
     x, y, z = STANDING.unbind(-1)
     turned = torch.stack([cos * x + sin * z, y.expand(frames, -1), cos * z - sin * x], dim=-1)
-    return turned + torch.stack([0 * angle, 0 * angle, torch.linspace(4, 6, frames)], dim=-1)[:, None]
+    aside = torch.full((frames,), 0.8)  # of the optical axis, where depth and distance differ
+    return turned + torch.stack([aside, -0.3 * aside, torch.linspace(4, 6, frames)], dim=-1)[:, None]
 
 
 def sequence(subject: str, action: str, frames: int, seed: int = 0, labels: bool = True) -> PoseSequence:
@@ -47,4 +48,5 @@ def write_store(path: Path, labels: bool = True) -> Path:
 
 def lifted_truth(positions: Float[Tensor, "frame joint 3"]) -> Float[Tensor, "frame joint 3"]:
     """What a perfect lifter gives: root-centred, in units of root depth."""
-    return root_centred(positions) / positions[:, H36M.root, 2, None, None]
+    distance: Tensor = torch.linalg.vector_norm(positions[:, H36M.root], dim=-1)
+    return root_centred(positions) / distance[:, None, None]

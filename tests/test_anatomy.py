@@ -1,9 +1,21 @@
 import math
 
+import pytest
 import torch
 
-from lib.anatomy import BONE_SEGMENTS, LIMITS, SEGMENTS, Angles, PosePrior, forward_kinematics
+from lib.anatomy import (
+    BONE_SEGMENTS,
+    LIMITS,
+    SEGMENTS,
+    Angles,
+    PosePrior,
+    PostureWeights,
+    PriorParams,
+    forward_kinematics,
+)
+from lib.errors import UserError
 from lib.geometry import bone_lengths, project
+from lib.params import section
 from lib.skeleton import H36M
 from tests.settings import PRIOR
 
@@ -103,3 +115,15 @@ def test_lengths_are_learned_from_the_proportions_of_poses() -> None:
         prior.lengths / prior.bones.sum(), people.lengths / people.bones.sum(), atol=0, rtol=0.02
     )
     assert abs(prior.body_size - size) < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"postures": dict.fromkeys(PostureWeights.model_fields, 0)}, "at least one posture must have a weight"),
+        ({"distance_m": [7, 3]}, "the first distance must not be above the second"),
+    ],
+)
+def test_a_prior_that_makes_no_sense_is_one_line(change: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        section(PriorParams, "prior", {"prior": {**PRIOR.model_dump(), **change}})

@@ -56,3 +56,16 @@ def test_another_skeleton_is_an_error(checkpoint: checkpoints.Checkpoint, tmp_pa
     checkpoints.save(replace(checkpoint, joints=("pelvis", "tail")), tmp_path / "model.pt")
     with pytest.raises(UserError, match="another skeleton: pelvis, tail"):
         checkpoints.load(tmp_path / "model.pt")
+
+
+def test_a_checkpoint_without_a_field_or_a_weight_says_so(checkpoint: checkpoints.Checkpoint, tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    checkpoints.save(checkpoint, path)
+    content = torch.load(path, weights_only=True)
+    del content["joints"]
+    torch.save(content, path)
+    with pytest.raises(UserError, match=r"model\.pt is incomplete"):
+        checkpoints.load(path)
+    weights = dict(list(checkpoint.weights.items())[1:])
+    with pytest.raises(UserError, match="does not fit its model: .*Missing key"):
+        replace(checkpoint, weights=weights).build()

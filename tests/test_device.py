@@ -110,7 +110,7 @@ def test_bfloat16_of_this_cpu_is_what_the_system_says() -> None:
 
 
 def test_threads() -> None:
-    assert choose_threads(3) == 3
+    assert choose_threads(1) == 1
     assert 1 <= choose_threads("auto") <= module._usable_cores()
     assert fewest_fast_threads({1: 95.0, 2: 100.0, 4: 104.0}) == 1
     assert fewest_fast_threads({1: 80.0, 2: 100.0, 4: 104.0}) == 2
@@ -166,3 +166,8 @@ def test_the_devices_command_says_what_auto_picks(capsys: pytest.CaptureFixture[
     assert lines[0].split() == ["device", "hardware", "memory", "bfloat16", "precision"]
     assert sum(line.endswith("  auto") for line in lines) == 1
     assert f"  device: {resolve_device('auto')}" in lines
+
+
+def test_more_threads_than_cores_are_refused() -> None:
+    with pytest.raises(UserError, match="100000 threads are more than this machine's"):
+        choose_threads(100_000)

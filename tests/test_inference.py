@@ -4,6 +4,7 @@ import torch
 from lib.checkpoints import Checkpoint
 from lib.data.store import Split
 from lib.data.transforms import CropBatch
+from lib.evaluation import evaluate
 from lib.inference import Lifter
 from lib.models.lifters import lift_crops
 from lib.models.transformer import Lifted
@@ -82,3 +83,19 @@ def test_a_hidden_joint_is_placed_by_the_correction_alone() -> None:
         lift_crops(model, CropBatch(k, confidence, torch.full((1, 1), 0.1), rotation)) for k in (keypoints, moved)
     )
     assert torch.equal(one, other)
+
+
+def test_a_real_models_poses_are_root_centred() -> None:
+    lift = lifter(frames=1)
+    torch.nn.init.normal_(lift.model.decoder.head.weight)
+    poses = lift.lift(synthetic_split(5), 10, flip=True)
+    assert poses[:, H36M.root].abs().max() < 1e-6
+    assert poses.abs().max() > 0.01
+
+
+def test_true_depths_have_no_error_at_the_roots_distance() -> None:
+    split = synthetic_split(12)
+    lift = lifter(frames=1)
+    lift.model = Oracle(split)  # type: ignore[assignment]
+    result = evaluate(split, lift.lift(split, 100, flip=False), "root_depth", 3.5)
+    assert float(result.metrics["mpjpe_mm"]) < 0.05

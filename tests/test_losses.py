@@ -3,6 +3,8 @@ import torch
 
 from lib import losses
 from lib.anatomy import PosePrior
+from lib.errors import UserError
+from lib.params import section
 from lib.skeleton import H36M
 from tests.settings import PRIOR
 
@@ -56,3 +58,10 @@ def test_smoothness_is_zero_for_constant_velocity_and_not_for_a_jump(poses: torc
     moving[:, 2] += 0.5
     assert losses.smoothness(moving) > 0.1
     assert losses.smoothness(poses[:, None]) == 0
+
+
+def test_something_must_say_what_depth_is() -> None:
+    weights = dict.fromkeys(losses.LossParams.model_fields, 0.0)
+    with pytest.raises(UserError, match="^params.yaml: losses: prior or distillation must be above 0"):
+        section(losses.LossParams, "losses", {"losses": {**weights, "symmetry": 1.0}})
+    assert section(losses.LossParams, "losses", {"losses": {**weights, "distillation": 1.0}}).prior == 0

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from lib.errors import UserError
+from lib.files import write_json
 from lib.paths import Paths
 from lib.stage import main
 
@@ -45,4 +46,14 @@ def test_a_bug_keeps_its_traceback() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
+        main(run)
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(project: Path) -> None:
+    (project / "metrics").write_text("not a folder")
+
+    def run(params: dict[str, Any], paths: Paths) -> None:
+        write_json(paths.metrics("x"), {})
+
+    with pytest.raises(SystemExit, match="^error: metrics: File exists"):
         main(run)

@@ -5,7 +5,7 @@ of pybullet. The wheel is only a parcel: it is not installed, and the same file 
 little, because the download depends on whatever it imports.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from lib.params import Section
 
@@ -38,7 +38,7 @@ class DownloadParams(Section):
         {"keypoints", "split", "min_frames", "window", "transforms", "loader"}
     )
 
-    source: str
+    source: Literal["sample", "h36m"]
 
 
 def file_name(clip: str) -> str:

@@ -29,11 +29,14 @@ def one_thread() -> Iterator[None]:
 
 
 def check_split(split: SplitParams) -> None:
-    """Refuse a subject that is named twice.
+    """Refuse a split without subjects, and a subject that is named twice.
 
     Raises:
-        UserError: naming the subject and where it stands.
+        UserError: naming the split, or the subject and where it stands.
     """
+    for name in SplitParams.model_fields:
+        if not getattr(split, name):
+            raise UserError(f"params.yaml: data.split.{name} names nobody: every split needs a subject")
     places: dict[str, list[str]] = {}
     for name in SplitParams.model_fields:
         for subject in getattr(split, name):

@@ -5,7 +5,8 @@ sequences, so that a window is an index range. 3D positions are read only where 
 claim to train without labels never do.
 """
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +35,29 @@ class Split:
     positions: Float[Tensor, "frame joint 3"] | None  # metres, camera frame; None unless asked for
 
 
+@contextlib.contextmanager
+def opened(path: Path, made_by: str) -> Iterator[h5py.File]:
+    """An HDF5 file for reading.
+
+    Raises:
+        UserError: it is missing or damaged; the message names the stage that makes it.
+    """
+    if not path.exists():
+        raise UserError(f"{path} is missing: run `dvc repro {made_by}` first")
+    try:
+        file = h5py.File(path, "r")
+    except OSError:
+        raise UserError(f"{path} is damaged: delete it and run `dvc repro {made_by}`") from None
+    with file:
+        yield file
+
+
+def has_labels(path: Path, split: str) -> bool:
+    """Whether a split has 3D positions."""
+    with opened(path, "preprocess") as file:
+        return f"{split}/positions" in file
+
+
 def write(path: Path, splits: Mapping[str, Sequence[PoseSequence]]) -> None:
     """Write the store; a split's positions are stored if all of its sequences have them."""
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
@@ -41,8 +65,9 @@ def write(path: Path, splits: Mapping[str, Sequence[PoseSequence]]) -> None:
             group = file.create_group(name)
             _write_table(group, sequences)
             _write_array(group, "keypoints", [s.keypoints for s in sequences], (17, 2))
-            _write_array(group, "confidence", [s.confidence for s in sequences], (17,))
-            _write_array(group, "rays", [s.camera.to_rays(s.keypoints) for s in sequences], (17, 2))
+            rays, confidence = zip(*map(_calibrate, sequences), strict=True) if sequences else ((), ())
+            _write_array(group, "confidence", confidence, (17,))
+            _write_array(group, "rays", rays, (17, 2))
             positions = [s.positions for s in sequences if s.positions is not None]
             if len(positions) == len(sequences):
                 _write_array(group, "positions", positions, (17, 3))
@@ -54,9 +79,7 @@ def read_split(path: Path, split: str, labels: bool = False) -> Split:
     Raises:
         UserError: the store or the split is missing or empty, or labels are asked for and there are none.
     """
-    if not path.exists():
-        raise UserError(f"{path} is missing: run `dvc repro preprocess` first")
-    with h5py.File(path, "r") as file:
+    with opened(path, "preprocess") as file:
         if split not in file or len(file[split]["length"]) == 0:
             raise UserError(f"{path} has no {split} sequences: name subjects that the source has in data.split.{split}")
         group = file[split]
@@ -69,6 +92,14 @@ def read_split(path: Path, split: str, labels: bool = False) -> Split:
             rays=torch.from_numpy(group["rays"][:]),
             positions=torch.from_numpy(group["positions"][:]) if labels else None,
         )
+
+
+def _calibrate(sequence: PoseSequence) -> tuple[Tensor, Tensor]:
+    """Rays and confidence; a keypoint so far outside the picture that the lens model has no ray for it is hidden."""
+    rays = sequence.camera.to_rays(sequence.keypoints)
+    error = (sequence.camera.to_pixels(rays) - sequence.keypoints).abs().amax(-1)
+    found = error < 1  # pixel; not a number is not found
+    return torch.where(found[..., None], rays, 0.0), torch.where(found, sequence.confidence, 0.0)
 
 
 def _write_array(group: h5py.Group, name: str, parts: Sequence[Tensor], shape: tuple[int, ...]) -> None:

@@ -32,7 +32,7 @@ class TransformParams(Section):
     rotation_deg: Annotated[float, Field(ge=0, le=180)]  # uniform within +- this
     scaling: Annotated[float, Field(ge=0, lt=1)]  # the crop's scale varies by a factor within 1 +- this
     noise: Literal["auto"] | Annotated[float, Field(ge=0)]  # standard deviation, in units of the crop's scale
-    outliers: Literal["auto"] | Share  # probability that a joint is somewhere else, up to a unit away
+    outliers: Literal["auto"] | Share  # probability that a joint is somewhere else, up to a unit away along each axis
     mask: Share  # probability that a joint is hidden; never the root
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, NamedTuple
 
 import torch
 from jaxtyping import Float
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from lib.models.blocks import BodyBlock
@@ -16,7 +16,7 @@ Positive = Annotated[int, Field(ge=1)]
 
 
 class TransformerParams(Section):
-    """`model.transformer`."""
+    """`model.transformer`; `width` is a multiple of `heads`."""
 
     width: Positive  # of a joint's token
     heads: Positive
@@ -25,12 +25,18 @@ class TransformerParams(Section):
     decoder_depth: Annotated[int, Field(ge=0)]
     dropout: Annotated[float, Field(ge=0, lt=1)]
 
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> "TransformerParams":
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} must be a multiple of heads {self.heads}")
+        return self
+
 
 class Lifted(NamedTuple):
     """What a lifter says about a window of crops (see `lib.geometry.perspective_crop`)."""
 
     depth: Float[Tensor, "batch frame joint"]  # (Z_i / Z_0 - 1) / scale; the root's is 0
-    correction: Float[Tensor, "batch frame joint 2"]  # to add to the crop's keypoints
+    correction: Float[Tensor, "batch frame joint 2"]  # to add to the crop's keypoints; the root's is 0
     elevation: Float[Tensor, "batch frame"]  # radians: the camera looks down on the root by this
     latents: Float[Tensor, "batch frame joint width"]
 
@@ -97,9 +103,10 @@ class Decoder(nn.Module):
         with torch.autocast(body.device.type, enabled=False):
             out = self.head(body.float())
         depth, correction, elevation = out.split([len(H36M), 2 * len(H36M), 1], dim=-1)
-        root = torch.zeros_like(depth)
-        root[..., H36M.root] = 1
-        return Lifted(depth * (1 - root), correction.unflatten(-1, (-1, 2)), elevation.squeeze(-1), latents)
+        others = torch.ones_like(depth)
+        others[..., H36M.root] = 0  # the crop's origin
+        correction = correction.unflatten(-1, (-1, 2)) * others[..., None]
+        return Lifted(depth * others, correction, elevation.squeeze(-1), latents)
 
 
 class TransformerLifter(nn.Module):

@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 
 import pandas as pd
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from lib.errors import UserError
@@ -42,9 +42,3 @@ def typical_frames(errors: Float[Tensor, " frame"]) -> dict[str, int]:
     """The frames whose error is nearest to each of `QUANTILES`, by their label."""
     levels = torch.quantile(errors.double(), torch.tensor(list(QUANTILES.values()), dtype=torch.float64))
     return {label: int((errors - level).abs().argmin()) for label, level in zip(QUANTILES, levels, strict=True)}
-
-
-def frames_of(table: pd.DataFrame) -> Int[Tensor, " frame"]:
-    """The frames of these sequences in the arrays of their split."""
-    rows = zip(table["start"], table["length"], strict=True)
-    return torch.cat([torch.arange(start, start + length) for start, length in rows])

@@ -146,12 +146,6 @@ def test_the_sample_runs_through_the_same_stage(tmp_path: Path, sample_raw: Path
     assert (metrics["train_sequences"], metrics["validation_sequences"], metrics["test_sequences"]) == (72, 8, 32)
 
 
-def test_an_empty_split_is_stored_as_empty(paths: Paths) -> None:
-    run(params(split=split(validation="")), paths)
-    assert load(paths.metrics("preprocess"))["validation_sequences"] == 0
-    assert set(load(paths.stats)["splits"]) == {"train", "test"}
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -159,6 +153,7 @@ def test_an_empty_split_is_stored_as_empty(paths: Paths) -> None:
             {"split": split(test="S9 S1")},
             r"data\.split names S1 more than once \(train, test\): a subject belongs to one",
         ),
+        ({"split": split(validation="")}, r"data\.split\.validation names nobody: every split needs a subject"),
         ({"split": split(train="S1 S1")}, r"data\.split names S1 more than once \(train, train\)"),
         (
             {"split": split(test="S9 S10")},

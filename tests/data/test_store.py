@@ -91,3 +91,25 @@ def test_arrays_are_contiguous_float32(tmp_path: Path, sequences: list[PoseSeque
     with h5py.File(tmp_path / "poses.h5") as file:
         for name in ("keypoints", "confidence", "rays", "positions"):
             assert file["train"][name].dtype == "float32" and file["train"][name].chunks is None
+
+
+def test_a_damaged_store_says_so(tmp_path: Path, sequences: list[PoseSequence]) -> None:
+    path = tmp_path / "poses.h5"
+    for damage in (b"", b"no HDF5 at all"):
+        path.write_bytes(damage)
+        with pytest.raises(UserError, match=r"poses\.h5 is damaged: delete it and run `dvc repro preprocess`"):
+            store.read_split(path, "train")
+    store.write(path, {"train": sequences})
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(UserError, match="damaged"):
+        store.read_split(path, "train")
+
+
+def test_a_keypoint_beyond_the_lens_is_hidden(tmp_path: Path, sequences: list[PoseSequence]) -> None:
+    keypoints = sequences[0].keypoints.clone()
+    keypoints[2, 5], keypoints[3, 6] = torch.tensor([1600.0, 1600.0]), torch.tensor([2500.0, 2500.0])
+    store.write(tmp_path / "poses.h5", {"train": [replace(sequences[0], keypoints=keypoints)]})
+    split = store.read_split(tmp_path / "poses.h5", "train")
+    assert split.rays.isfinite().all()
+    hidden = split.confidence == 0
+    assert hidden.nonzero().tolist() == [[2, 5], [3, 6]]

@@ -1,7 +1,11 @@
+import pytest
 import torch
 
+from lib.errors import UserError
+from lib.models.transformer import TransformerParams
+from lib.params import section
 from lib.skeleton import H36M
-from tests.settings import tiny_model
+from tests.settings import TINY, tiny_model
 
 
 def inputs(frames: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -25,6 +29,8 @@ def test_hidden_joints_cannot_influence_the_encoder() -> None:
 def test_the_root_has_no_relative_depth() -> None:
     lifted = tiny_model(frames=1)(*inputs(1))
     assert lifted.depth[..., H36M.root].abs().max() == 0
+    assert lifted.correction[..., H36M.root, :].abs().max() == 0
+    assert lifted.correction.abs().max() > 0
     assert lifted.depth.abs().max() > 0
 
 
@@ -48,3 +54,8 @@ def test_one_batch_overfits() -> None:
         loss.backward()
         optimizer.step()
     assert loss < 1e-3
+
+
+def test_heads_must_divide_width() -> None:
+    with pytest.raises(UserError, match=r"^params\.yaml: model: width 8 must be a multiple of heads 3$"):
+        section(TransformerParams, "model", {"model": {**TINY.model_dump(), "heads": 3}})
