@@ -1,11 +1,13 @@
 """Train and measure tables of variants, each from the raw files on: python -m stages.benchmark TABLE --source h36m.
 
 It runs the stages' own functions in data/scratch/benchmark and adds a row a run to metrics/benchmark.csv, with all
-that is needed to repeat it. Runs that the file already has are skipped, so an interrupted benchmark goes on.
+that is needed to repeat it. Runs that the file already has, with the same params, are skipped, so an interrupted
+benchmark goes on; delete the file after a change of code.
 """
 
 import argparse
 import copy
+import hashlib
 import json
 from collections.abc import Mapping
 from functools import partial
@@ -40,7 +42,7 @@ TABLES: dict[str, dict[str, Changes]] = {
     },
 }
 FIGURES = ("mpjpe_mm", "n_mpjpe_mm", "p_mpjpe_mm", "mpjpe_body_size_mm")
-KEYS = ("table", "row", "source", "keypoints", "split", "seed")
+KEYS = ("table", "row", "source", "keypoints", "split", "seed", "params")
 
 
 def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> None:
@@ -58,6 +60,7 @@ def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> 
                     "keypoints": keypoints,
                     "split": arguments.split,
                     "seed": seed,
+                    "params": hashlib.sha256(json.dumps(variant, sort_keys=True).encode()).hexdigest()[:12],
                 }
                 if any(all(str(old[key]) == str(row[key]) for key in KEYS) for old in done):
                     continue
@@ -97,7 +100,10 @@ def _keypoints(paths: Paths, source: str) -> list[str]:
     """What the raw folder of a source holds."""
     if source == "sample":
         return ["gt", "noisy"]
-    return sorted(path.stem.removeprefix("data_2d_h36m_") for path in paths.raw(source).glob("data_2d_h36m_*.npz"))
+    found = sorted(path.stem.removeprefix("data_2d_h36m_") for path in paths.raw(source).glob("data_2d_h36m_*.npz"))
+    if not found:
+        raise UserError(f"{paths.raw(source)} has no data_2d_h36m_*.npz: its README says where they come from")
+    return found
 
 
 def _changed(params: Mapping[str, Any], changes: Changes) -> dict[str, Any]:
