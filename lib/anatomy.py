@@ -1,15 +1,9 @@
 """The anatomical prior: human poses drawn from joint ranges and body tables, never from a data set's 3D.
 
-Body frame: x to the person's left, y up, z forward; angles in degrees in the tables, radians in code; lengths in
-metres. Samples come out in the crop frame of `lib.geometry.perspective_crop` (x right, y down, z forward, the root on
-the optical axis), which is the frame the model lifts in.
-
-Sources of the ranges: joint limits from the American Academy of Orthopaedic Surgeons' Joint Motion (1965), as tabled in
-Norkin and White, Measurement of Joint Motion; segment lengths from Drillis and Contini (1966), as tabled in Winter,
-Biomechanics and Motor Control of Human Movement, for a stature of 1.72 m. Human3.6M's joints are not the tables'
-landmarks: hip centres lie closer than the bi-trochanteric breadth (Harrington et al., J. Biomechanics 2007) and
-shoulder centres closer than the acromia; its spine joint halves the trunk, and its neck joint lies near the nose.
-Because that translation is a guess, every length varies widely and training moves the means (see `lengths`).
+Single poses, and windows of motion: walking and running, sitting down and getting up, reaching, turning, idling, and
+movements between any two poses. Bodies, joint limits and kinematics are those of `lib.kinematics`; samples come out in
+the crop frame of `lib.geometry.perspective_crop` (x right, y down, z forward, the root on the optical axis), which is
+the frame the model lifts in. Angles are in degrees in the tables, radians in code.
 """
 
 import math
@@ -21,48 +15,9 @@ from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 
 from lib.geometry import bone_lengths, quaternion_to_matrix, rotation_about
+from lib.kinematics import BONE_SEGMENTS, SEGMENTS, TILTS, Angles, Body, forward_kinematics
 from lib.params import Section
 from lib.skeleton import H36M
-
-SEGMENTS = {  # metres
-    "hip": 0.110,
-    "thigh": 0.430,
-    "shank": 0.430,
-    "lower_spine": 0.240,
-    "upper_spine": 0.240,
-    "neck": 0.120,
-    "head": 0.120,
-    "shoulder": 0.165,
-    "upper_arm": 0.300,
-    "forearm": 0.250,
-}
-# The segment that ends in each joint.
-_SEGMENT_OF = {
-    "hip": "hip",
-    "knee": "thigh",
-    "ankle": "shank",
-    "spine": "lower_spine",
-    "thorax": "upper_spine",
-    "neck": "neck",
-    "head": "head",
-    "shoulder": "shoulder",
-    "elbow": "upper_arm",
-    "wrist": "forearm",
-}
-BONE_SEGMENTS = tuple(
-    list(SEGMENTS).index(_SEGMENT_OF[H36M.names[child].removeprefix("left_").removeprefix("right_")])
-    for child, _ in H36M.bones
-)
-
-# Joint limits (low, high): flexion, abduction, inward rotation; for spine and neck the latter two are to the left.
-LIMITS = {
-    "spine": ((-30, 85), (-35, 35), (-45, 45)),
-    "neck": ((-50, 60), (-45, 45), (-75, 75)),
-    "hip": ((-30, 125), (-30, 50), (-45, 45)),
-    "shoulder": ((-60, 180), (-45, 180), (-90, 70)),
-}
-KNEE = (0, 150)
-ELBOW = (0, 150)
 
 
 class Posture(NamedTuple):
@@ -108,6 +63,35 @@ ARMS = {
 _ARM_WEIGHTS = (0.28, 0.26, 0.14, 0.10, 0.08, 0.09, 0.05)
 _SAME_ARMS = 0.6  # how often both arms do the same kind of thing
 
+
+class Motion(NamedTuple):
+    """Which parts of the body go from one pose to another in a kind of motion (1, or 0 for staying)."""
+
+    trunk: float
+    neck: float
+    left_arm: float
+    right_arm: float
+    legs: float
+    heading: float
+    turn: float  # degrees: standard deviation of how far the heading goes
+
+
+MOTIONS = {
+    "move": Motion(1, 1, 1, 1, 1, 1, 60),
+    "sit": Motion(1, 1, 1, 1, 1, 1, 30),  # down or up: between standing and sitting
+    "reach": Motion(0.3, 1, 1, 0, 0, 0, 0),
+    "turn": Motion(0, 1, 0, 0, 0, 1, 120),
+    "idle": Motion(0, 1, 0, 0, 0, 0, 0),
+    "gait": Motion(0, 1, 1, 1, 0, 1, 40),
+}
+# The part that each of an Angles vector's entries belongs to, as an index into Motion.
+_PART_OF = (0, 0, 5, 0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 2, 3, *[4] * 8)
+_SWAY = (0.2, 1.2)  # Hz
+# Sagittal angles of a stride in tenths from heel strike on, in degrees (rounded from Winter, The Biomechanics and Motor
+# Control of Human Gait, 1991, natural cadence).
+_STRIDE_HIP = (25, 22, 15, 6, -3, -9, -4, 10, 22, 27)
+_STRIDE_KNEE = (4, 16, 15, 8, 5, 14, 40, 62, 50, 15)
+
 Spread = tuple[float, Annotated[float, Field(ge=0)]]
 
 
@@ -128,14 +112,33 @@ class PostureWeights(Section):
         return self
 
 
+class MotionWeights(Section):
+    """How often each kind of motion is drawn, for windows of several frames; they need not add up to one."""
+
+    move: Annotated[float, Field(ge=0)]
+    sit: Annotated[float, Field(ge=0)]
+    reach: Annotated[float, Field(ge=0)]
+    turn: Annotated[float, Field(ge=0)]
+    idle: Annotated[float, Field(ge=0)]
+    gait: Annotated[float, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _some_motion(self) -> "MotionWeights":
+        if not any(self.model_dump().values()):
+            raise ValueError("at least one motion must have a weight above 0")
+        return self
+
+
 class PriorParams(Section):
     """`prior`: what the sampler draws."""
 
     postures: PostureWeights
+    motions: MotionWeights
     tumbling: Annotated[
         float, Field(ge=0, le=1)
     ]  # share of poses with any orientation in space: lying, falling, upside down
     bone_spread: Annotated[float, Field(ge=0, le=0.5)]  # standard deviation of each segment's log length
+    tilt_spread_deg: Annotated[float, Field(ge=0, le=45)]  # standard deviation of each rest direction
     bone_learning: Annotated[float, Field(ge=0, le=1)]  # how far the means move an epoch to what the 2D says
     elevation_deg: Spread  # of the camera above the root: mean, standard deviation
     roll_deg: Annotated[float, Field(ge=0)]  # standard deviation of the camera's roll
@@ -147,18 +150,6 @@ class PriorParams(Section):
         if value[0] > value[1]:
             raise ValueError("the first distance must not be above the second")
         return value
-
-
-class Angles(NamedTuple):
-    """Joint angles in radians; sides are (left, right), triples (flexion, abduction or lateral, rotation)."""
-
-    pelvis: Float[Tensor, "*batch 3"]  # pitch forward, roll to the left, heading
-    spine: Float[Tensor, "*batch 3"]
-    neck: Float[Tensor, "*batch 3"]
-    shoulder: Float[Tensor, "*batch 2 3"]
-    elbow: Float[Tensor, "*batch 2"]
-    hip: Float[Tensor, "*batch 2 3"]
-    knee: Float[Tensor, "*batch 2"]
 
 
 class PriorSample(NamedTuple):
@@ -180,6 +171,9 @@ class PosePrior(nn.Module):
     postures: Tensor
     arms: Tensor
     arm_weights: Tensor
+    motion_weights: Tensor
+    motions: Tensor
+    stride: Tensor
 
     def __init__(self, params: PriorParams) -> None:
         super().__init__()
@@ -195,6 +189,11 @@ class PosePrior(nn.Module):
         arms = torch.tensor([list(sum(reach, ())) for reach in ARMS.values()], dtype=torch.float32)
         self.register_buffer("arms", arms.deg2rad().unflatten(-1, (4, 2)), persistent=False)
         self.register_buffer("arm_weights", torch.tensor(_ARM_WEIGHTS), persistent=False)
+        motion_weights = [getattr(params.motions, name) for name in MOTIONS]
+        self.register_buffer("motion_weights", torch.tensor(motion_weights), persistent=False)
+        self.register_buffer("motions", torch.tensor(list(MOTIONS.values())), persistent=False)
+        stride = torch.tensor([_STRIDE_HIP, _STRIDE_KNEE], dtype=torch.float32).deg2rad()
+        self.register_buffer("stride", torch.fft.rfft(stride, norm="forward"), persistent=False)
 
     @property
     def body_size(self) -> float:
@@ -221,40 +220,108 @@ class PosePrior(nn.Module):
 
     def sample(self, count: int, generator: torch.Generator) -> PriorSample:
         """Draw `count` single poses."""
-        angles = self.sample_angles(count, generator)
-        pose = forward_kinematics(angles, self.sample_lengths(count, generator))
+        pose = forward_kinematics(self.sample_angles(count, generator), self.sample_body(count, generator))
         return self.view(pose, generator)
 
     def sample_motion(self, count: int, frames: int, fps: float, generator: torch.Generator) -> PriorSample:
-        """Draw `count` windows of smooth motion: from one pose towards another, somewhere on the way.
-
-        Joints follow minimum-jerk trajectories (Flash and Hogan, J. Neuroscience 1985) of 0.4 to 2 seconds.
-        """
+        """Draw `count` windows of motion, one person and one camera each."""
         if frames == 1:
             return PriorSample(*(part[:, None] for part in self.sample(count, generator)))
-        begin, end = self.sample_angles(count, generator), self.sample_angles(count, generator)
-        duration = 0.4 + 1.6 * self._uniform(count, 1, generator=generator)
-        phase = self._uniform(count, 1, generator=generator) * 1.6 - 0.3  # some windows begin or end at rest
-        time = (torch.arange(frames, device=duration.device) / fps / duration + phase).clamp(0, 1)
-        progress = time**3 * (10 - 15 * time + 6 * time**2)
-        extent = self._uniform(count, 1, generator=generator)  # most movements are small ones
-        path = progress * extent
-        angles = Angles(*(_between(*ends, path) for ends in zip(begin, end, strict=True)))
-        # People seldom turn as far as two independent headings are apart.
-        turn = math.radians(60) * self._normal(count, 1, generator=generator)
-        heading = begin.pelvis[:, None, 2] + turn * path
-        pelvis = torch.cat([angles.pelvis[..., :2], heading[..., None]], dim=-1)
-        lengths = self.sample_lengths(count, generator)
-        return self.view(forward_kinematics(angles._replace(pelvis=pelvis), lengths[:, None]), generator)
+        kind = torch.multinomial(self.motion_weights, count, replacement=True, generator=generator)
+        time = torch.arange(frames, device=kind.device) / fps
+        angles = self._movement(kind, time, generator) + self._sway(count, time, generator)
+        strides, speed = self._gait(count, time, generator)
+        walking = kind == list(MOTIONS).index("gait")
+        angles = torch.where(walking[:, None, None], angles + strides, angles)
+        body = Body(*(part[:, None] for part in self.sample_body(count, generator)))
+        pose = forward_kinematics(Angles.from_vector(angles).limited(), body)
+        return self._approach(self.view(pose, generator), speed * walking, time)
 
-    def sample_lengths(self, count: int, generator: torch.Generator) -> Float[Tensor, "batch segment"]:
-        """Segment lengths of `count` people; left equals right by construction."""
+    def sample_body(self, count: int, generator: torch.Generator) -> Body:
+        """Bodies of `count` people; left equals right by construction."""
         noise = self._normal(count, len(SEGMENTS), generator=generator)
-        return self.lengths * (self.params.bone_spread * noise).exp()
+        tilts = math.radians(self.params.tilt_spread_deg) * self._normal(count, len(TILTS), generator=generator)
+        return Body(self.lengths * (self.params.bone_spread * noise).exp(), tilts)
 
-    def sample_angles(self, count: int, generator: torch.Generator) -> Angles:
-        """Draw joint angles: a posture for legs and trunk, a kind of reach for each arm, then the joints' limits."""
-        row = self.postures[torch.multinomial(self.weights, count, replacement=True, generator=generator)]
+    def _movement(self, kind: Tensor, time: Tensor, generator: torch.Generator) -> Float[Tensor, "batch frame angle"]:
+        """From one pose towards another, somewhere on the way, by the parts that the kind of motion moves.
+
+        Parts follow minimum-jerk trajectories (Flash and Hogan, J. Neuroscience 1985) of 0.4 to 2 seconds and begin a
+        little apart from each other.
+        """
+        count, names = len(kind), list(MOTIONS)
+        postures = torch.multinomial(self.weights, 2 * count, replacement=True, generator=generator).view(2, count)
+        first, last = postures.unbind()
+        stand, sit = (list(POSTURES).index(name) for name in ("stand", "sit"))
+        seats = torch.where(self._uniform(count, generator=generator) < 0.5, stand, sit)
+        sitting, walking = kind == names.index("sit"), kind == names.index("gait")
+        first = torch.where(walking, stand, torch.where(sitting, seats, first))
+        last = torch.where(sitting, stand + sit - seats, last)
+        begin = self.sample_angles(count, generator, first).vector()
+        end = self.sample_angles(count, generator, last).vector()
+        motion = self.motions[kind]
+        end[:, 2] = begin[:, 2] + motion[:, -1].deg2rad() * self._normal(count, generator=generator)
+
+        duration = 0.4 + 1.6 * self._uniform(count, 1, 1, generator=generator)
+        phase = 1.6 * self._uniform(count, 1, 1, generator=generator) - 0.3  # some windows begin or end at rest
+        lag = 0.15 * self._normal(count, 1, len(Motion._fields) - 1, generator=generator)
+        progress = (time[:, None] / duration + phase + lag).clamp(0, 1)
+        progress = progress**3 * (10 - 15 * progress + 6 * progress**2)
+        extent = self._uniform(count, 1, 1, generator=generator)  # most movements are small ones
+        path = progress * extent * motion[:, None, :-1]
+        part = torch.tensor(_PART_OF, device=kind.device)
+        return begin[:, None] + (end - begin)[:, None] * path[..., part]
+
+    def _sway(self, count: int, time: Tensor, generator: torch.Generator) -> Float[Tensor, "batch frame angle"]:
+        """What nobody holds still: slow oscillations of every angle, of up to a few degrees."""
+        size = math.radians(4) * self._uniform(count, 1, generator=generator) ** 2
+        amplitude = size * self._normal(count, len(_PART_OF), generator=generator)
+        low, high = _SWAY
+        frequency = low + (high - low) * self._uniform(count, len(_PART_OF), generator=generator)
+        phase = self._uniform(count, len(_PART_OF), generator=generator)
+        return amplitude[:, None] * (math.tau * (frequency[:, None] * time[:, None] + phase[:, None])).sin()
+
+    def _gait(
+        self, count: int, time: Tensor, generator: torch.Generator
+    ) -> tuple[Float[Tensor, "batch frame angle"], Float[Tensor, " batch"]]:
+        """What walking or running adds to standing, and its speed in metres a second."""
+        speed = 0.5 + 2.5 * self._uniform(count, generator=generator) ** 2
+        cadence = 0.85 * (speed / 1.3).sqrt() * (0.1 * self._normal(count, generator=generator)).exp()  # strides
+        extent = (speed / 1.3).sqrt()[:, None, None]
+        phase = cadence[:, None] * time + self._uniform(count, 1, generator=generator)
+        phase = torch.stack([phase, phase + 0.5], -1)  # the right leg is half a stride behind
+        order = torch.arange(self.stride.shape[-1], device=time.device)
+        turn = math.tau * phase[..., None] * order
+        weight = torch.where(order == 0, 1.0, 2.0)
+        hip, knee = (
+            (weight * (part.real * turn.cos() - part.imag * turn.sin())).sum(-1) * extent for part in self.stride
+        )
+        # Arms swing with the other side's leg, and bend as people run.
+        nothing = torch.zeros_like(hip)
+        swing = torch.stack([0.7 * (hip.flip(-1) - hip.mean()), nothing, nothing], -1)
+        elbow = (math.radians(30) * (speed - 0.5)[:, None, None]).expand_as(hip)
+        counter = torch.stack([nothing[..., 0], nothing[..., 0], 0.15 * (hip[..., 0] - hip[..., 1])], -1)
+        still = torch.zeros_like(counter)
+        legs = torch.stack([hip, nothing, nothing], -1)
+        strides = Angles(still, counter, still, swing, elbow, legs, knee)
+        return strides.vector(), speed
+
+    def _approach(self, sample: PriorSample, speed: Tensor, time: Tensor) -> PriorSample:
+        """The same windows of people who walk the way they face, at a speed: those who face the camera come nearer."""
+        hips = sample.pose[..., H36M.index("left_hip"), :] - sample.pose[..., H36M.index("right_hip"), :]
+        away = -hips[..., 0] / hips[..., ::2].norm(dim=-1).clamp_min(1e-6)  # left times up is forward
+        walked = (away.mean(1) * speed)[:, None] * (time - time.mean())
+        nearest = 0.5 - sample.pose[..., 2].amin(-1)
+        return sample._replace(root_depth=torch.maximum(sample.root_depth + walked, nearest))
+
+    def sample_angles(self, count: int, generator: torch.Generator, posture: Tensor | None = None) -> Angles:
+        """Draw joint angles: a posture for legs and trunk, a kind of reach for each arm, then the joints' limits.
+
+        `posture` (batch) chooses among POSTURES; without it, their weights do.
+        """
+        if posture is None:
+            posture = torch.multinomial(self.weights, count, replacement=True, generator=generator)
+        row = self.postures[posture]
         (thigh, thigh_spread, thigh_split, knee, knee_spread, knee_split, *rest) = row.unbind(-1)
         abduction, abduction_spread, pitch, pitch_spread, flexion, flexion_spread = rest
         sides = torch.tensor([1.0, -1.0], device=row.device)
@@ -276,15 +343,8 @@ class PosePrior(nn.Module):
         spine = torch.stack([flexion + flexion_spread * normal(), 0.12 * normal(), 0.2 * normal()], -1)
         neck = torch.stack([0.05 + 0.3 * normal(), 0.15 * normal(), 0.4 * normal()], -1)
         shoulder, elbow = self._sample_arms(count, generator)
-        return Angles(
-            pelvis=pelvis,
-            spine=_limit(spine, "spine"),
-            neck=_limit(neck, "neck"),
-            shoulder=_limit(shoulder, "shoulder"),
-            elbow=elbow.clamp(*map(math.radians, ELBOW)),
-            hip=_limit(hip, "hip"),
-            knee=knees.clamp(*map(math.radians, KNEE)),
-        )
+        angles = Angles(pelvis, spine, neck, shoulder, elbow, hip, knees)
+        return angles.limited()
 
     def _sample_arms(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         kind = torch.multinomial(self.arm_weights, 2 * count, replacement=True, generator=generator).view(count, 2)
@@ -334,70 +394,6 @@ class PosePrior(nn.Module):
         return torch.rand(shape, generator=generator, device=self.lengths.device)
 
 
-def forward_kinematics(angles: Angles, lengths: Float[Tensor, "*#batch segment"]) -> Float[Tensor, "*batch joint 3"]:
-    """Root-centred poses of H36M's skeleton in the body frame, turned by the pelvis's pitch, roll and heading."""
-    length = dict(zip(SEGMENTS, lengths.unbind(-1), strict=True))
-    pelvis = rotation_about("y", angles.pelvis[..., 2]) @ rotation_about("x", angles.pelvis[..., 0])
-    pelvis = pelvis @ rotation_about("z", -angles.pelvis[..., 1])
-    half = _bend(angles.spine / 2)
-    lower = pelvis @ half
-    chest = lower @ half
-    nod = chest @ _bend(angles.neck)
-    joints = {
-        "pelvis": torch.zeros_like(angles.pelvis),
-    }
-    joints["spine"] = _step(lower, (0.0, 1.0, 0.0), length["lower_spine"])
-    joints["thorax"] = joints["spine"] + _step(chest, (0.0, 1.0, 0.0), length["upper_spine"])
-    joints["neck"] = joints["thorax"] + _step(nod, (0.0, 0.80, 0.60), length["neck"])
-    joints["head"] = joints["neck"] + _step(nod, (0.0, 0.96, -0.28), length["head"])
-    for index, (side, sign) in enumerate((("left", 1.0), ("right", -1.0))):
-        hip, knee = _limb(pelvis, angles.hip[..., index, :], sign), angles.knee[..., index]
-        joints[f"{side}_hip"] = _step(pelvis, (sign, 0.0, 0.0), length["hip"])
-        joints[f"{side}_knee"] = joints[f"{side}_hip"] + _step(hip, (0.0, -1.0, 0.0), length["thigh"])
-        shank = hip @ rotation_about("x", knee)
-        joints[f"{side}_ankle"] = joints[f"{side}_knee"] + _step(shank, (0.0, -1.0, 0.0), length["shank"])
-
-        shoulder, elbow = angles.shoulder[..., index, :], angles.elbow[..., index]
-        # The shoulder girdle follows a raised arm: about a quarter of its elevation above 40 degrees.
-        raised = (shoulder[..., :2].norm(dim=-1) - math.radians(40)).clamp(0, math.radians(120)) / 4
-        girdle = chest @ rotation_about("z", sign * (raised - 0.12))
-        joints[f"{side}_shoulder"] = joints["thorax"] + _step(girdle, (sign, 0.0, 0.0), length["shoulder"])
-        arm = _limb(chest, shoulder, sign)
-        joints[f"{side}_elbow"] = joints[f"{side}_shoulder"] + _step(arm, (0.0, -1.0, 0.0), length["upper_arm"])
-        forearm = arm @ rotation_about("x", -elbow)
-        joints[f"{side}_wrist"] = joints[f"{side}_elbow"] + _step(forearm, (0.0, -1.0, 0.0), length["forearm"])
-    return torch.stack([joints[name] for name in H36M.names], dim=-2)
-
-
-def _bend(angles: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
-    """Flexion, bending to the left and turning to the left of a trunk segment."""
-    flexion, lateral, turn = angles.unbind(-1)
-    return rotation_about("y", turn) @ rotation_about("z", -lateral) @ rotation_about("x", flexion)
-
-
-def _limb(parent: Tensor, angles: Float[Tensor, "*batch 3"], sign: float) -> Float[Tensor, "*batch 3 3"]:
-    """Flexion forward, abduction away from the body and inward rotation of a limb that hangs at rest."""
-    flexion, abduction, rotation = angles.unbind(-1)
-    swing = rotation_about("z", sign * abduction) @ rotation_about("x", -flexion)
-    return parent @ swing @ rotation_about("y", -sign * rotation)
-
-
 def _turn(rotation: Float[Tensor, "batch 3 3"], pose: Float[Tensor, "batch *frame joint 3"]) -> Tensor:
     """Rotate all frames of each batch element alike."""
     return (pose.flatten(1, -2) @ rotation.mT).view_as(pose)
-
-
-def _between(begin: Tensor, end: Tensor, path: Float[Tensor, "batch frame"]) -> Tensor:
-    """Angles on the way from `begin` to `end`, a frame axis after the batch."""
-    path = path.view(*path.shape, *[1] * (begin.ndim - 1))
-    return begin[:, None] + (end - begin)[:, None] * path
-
-
-def _step(rotation: Tensor, direction: tuple[float, float, float], length: Tensor) -> Float[Tensor, "*batch 3"]:
-    """A bone: `direction` (a unit vector of the rotated frame) times its length."""
-    return (rotation @ rotation.new_tensor(direction)) * length[..., None]
-
-
-def _limit(angles: Float[Tensor, "*batch 3"], joint: str) -> Float[Tensor, "*batch 3"]:
-    low, high = angles.new_tensor(LIMITS[joint]).deg2rad().unbind(-1)
-    return angles.clamp(low, high)

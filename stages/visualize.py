@@ -1,8 +1,8 @@
-"""Draw the test split's predictions, the errors and the training.
+"""Draw the test split's predictions, the errors, the training and the prior.
 
 Reads the store, the predictions and the tables of evaluate and pretrain; writes plots/figures as a whole:
-training.png, sequences.png, motion_SEQUENCE.gif and, where the source has 3D, examples.png, error_by_joint.png and
-error_by_action.png.
+training.png, sequences.png, prior_poses.png, prior_motion.png, motion_SEQUENCE.gif and, where the source has 3D,
+examples.png, error_by_joint.png and error_by_action.png.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from lib.anatomy import PriorParams
 from lib.errors import UserError
 from lib.evaluation import read_predictions, read_split
 from lib.params import section
@@ -23,6 +24,7 @@ from lib.paths import Paths
 from lib.plotting.animation import write_gif
 from lib.plotting.figures import error_by_action, error_by_joint, pose_rows, training_curves
 from lib.plotting.params import VisualizeParams
+from lib.plotting.prior import prior_figures
 from lib.plotting.results import Results
 from lib.plotting.selection import select_sequences
 from lib.plotting.skeletons import Colors
@@ -32,12 +34,14 @@ from lib.stage import main
 def run(params: dict[str, Any], paths: Paths) -> None:
     """Run the stage."""
     visualize = section(VisualizeParams, "visualize", params)
+    prior = section(PriorParams, "prior", params)
     gif_fps = 100 / round(100 / visualize.gif_fps)  # a GIF counts time in hundredths of a second
     colors = Colors(visualize.left_color, visualize.right_color)
     results = Results.of(read_split(paths.poses, "test"), read_predictions(paths.predictions))
     sequences = select_sequences(results.table, visualize.sequences, visualize.count)
     with _replacing_folder(paths.figures) as folder:
-        for name, figure in _figures(paths, results, sequences, colors).items():
+        figures = _figures(paths, results, sequences, colors) | prior_figures(prior, colors)
+        for name, figure in figures.items():
             figure.savefig(folder / f"{name}.png", dpi=visualize.dpi)
         for _, sequence in sequences.iterrows() if visualize.gif_frames else ():
             images = results.motion(sequence, visualize.gif_frames, gif_fps, colors)

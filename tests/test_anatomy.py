@@ -3,18 +3,10 @@ import math
 import pytest
 import torch
 
-from lib.anatomy import (
-    BONE_SEGMENTS,
-    LIMITS,
-    SEGMENTS,
-    Angles,
-    PosePrior,
-    PostureWeights,
-    PriorParams,
-    forward_kinematics,
-)
+from lib.anatomy import MOTIONS, MotionWeights, PosePrior, PostureWeights, PriorParams, PriorSample
 from lib.errors import UserError
 from lib.geometry import bone_lengths, project
+from lib.kinematics import BONE_SEGMENTS, LIMITS, SEGMENTS, TILTS, Angles, Body, forward_kinematics
 from lib.params import section
 from lib.skeleton import H36M
 from tests.settings import PRIOR
@@ -34,8 +26,8 @@ def rest(count: int = 1) -> Angles:
 
 
 def pose(angles: Angles) -> dict[str, torch.Tensor]:
-    lengths = torch.tensor(list(SEGMENTS.values()))
-    return dict(zip(H36M.names, forward_kinematics(angles, lengths[None])[0], strict=True))
+    body = Body(torch.tensor(list(SEGMENTS.values()))[None], torch.zeros(1, len(TILTS)))
+    return dict(zip(H36M.names, forward_kinematics(angles, body)[0], strict=True))
 
 
 def test_at_rest_a_person_stands_upright_with_hanging_arms() -> None:
@@ -67,9 +59,9 @@ def test_joints_bend_the_way_people_do() -> None:
 
 def test_bodies_are_symmetric_and_have_the_lengths_they_were_given() -> None:
     prior, generator = PosePrior(PRIOR), torch.Generator().manual_seed(0)
-    lengths = prior.sample_lengths(64, generator)
-    poses = forward_kinematics(prior.sample_angles(64, generator), lengths)
-    torch.testing.assert_close(bone_lengths(poses), lengths[:, torch.tensor(BONE_SEGMENTS)], atol=1e-3, rtol=0)
+    body = prior.sample_body(64, generator)
+    poses = forward_kinematics(prior.sample_angles(64, generator), body)
+    torch.testing.assert_close(bone_lengths(poses), body.lengths[:, torch.tensor(BONE_SEGMENTS)], atol=1e-3, rtol=0)
 
 
 def test_sampled_angles_keep_to_the_joints_limits() -> None:
@@ -96,14 +88,48 @@ def test_most_people_are_upright_in_the_camera() -> None:
     assert 0.85 < thorax_above.float().mean() < 0.99  # a tenth tumbles
 
 
-def test_motion_is_smooth_and_keeps_its_body() -> None:
-    sample = PosePrior(PRIOR).sample_motion(32, 27, 50.0, torch.Generator().manual_seed(0))
+def moving(name: str, count: int = 64, frames: int = 27, fps: float = 25.0) -> PriorSample:
+    """Windows of one kind of motion."""
+    motions = MotionWeights(**{other: float(other == name) for other in MotionWeights.model_fields})
+    prior = PosePrior(PRIOR.model_copy(update={"motions": motions, "tumbling": 0.0, "roll_deg": 0.0}))
+    return prior.sample_motion(count, frames, fps, torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("name", MOTIONS)
+def test_motion_is_smooth_and_keeps_its_body(name: str) -> None:
+    sample = moving(name)
     lengths = bone_lengths(sample.pose)
     torch.testing.assert_close(lengths, lengths[:, :1].expand_as(lengths), atol=1e-5, rtol=1e-4)
-    velocity = sample.pose.diff(dim=1)
-    assert velocity.norm(dim=-1).max() < 0.5  # metres a frame, 25 m/s: nobody teleports
-    assert velocity.diff(dim=1).norm(dim=-1).mean() < 0.1 * velocity.norm(dim=-1).mean() + 1e-3
-    assert velocity.abs().max() > 0.005
+    velocity = sample.pose.diff(dim=1) * 25
+    assert velocity.norm(dim=-1).max() < 25  # metres a second: nobody teleports
+    assert velocity.norm(dim=-1).mean() > 0.01
+    turns = velocity.diff(dim=1).norm(dim=-1).mean() / velocity.norm(dim=-1).mean()
+    assert turns < 0.35
+
+
+def test_motions_are_what_they_are_called() -> None:
+    knee, hip, wrist = (H36M.index(f"left_{name}") for name in ("knee", "hip", "wrist"))
+
+    def travel(name: str, joint: int) -> float:
+        pose = moving(name).pose
+        return float((pose[:, :, joint].amax(1) - pose[:, :, joint].amin(1)).norm(dim=-1).mean())
+
+    assert travel("gait", knee) > 3 * travel("idle", knee)
+    assert travel("sit", knee) > 3 * travel("reach", knee)
+    assert travel("reach", wrist) > 2 * travel("idle", wrist)
+    assert travel("turn", hip) > 3 * travel("reach", hip)
+
+
+def test_who_walks_towards_the_camera_comes_nearer() -> None:
+    sample = moving("gait")
+    left_to_right = sample.pose[..., H36M.index("left_hip"), 0] - sample.pose[..., H36M.index("right_hip"), 0]
+    facing = left_to_right.mean(1) > 0.15  # a person who faces us has the left side on our right
+    turned_away = left_to_right.mean(1) < -0.15
+    nearer = sample.root_depth[:, 0] - sample.root_depth[:, -1]
+    assert facing.any()
+    assert turned_away.any()
+    assert (nearer[facing] > 0).all()
+    assert (nearer[turned_away] < 0).all()
 
 
 def test_lengths_are_learned_from_the_proportions_of_poses() -> None:
@@ -121,6 +147,7 @@ def test_lengths_are_learned_from_the_proportions_of_poses() -> None:
     ("change", "message"),
     [
         ({"postures": dict.fromkeys(PostureWeights.model_fields, 0)}, "at least one posture must have a weight"),
+        ({"motions": dict.fromkeys(MotionWeights.model_fields, 0)}, "at least one motion must have a weight"),
         ({"distance_m": [7, 3]}, "the first distance must not be above the second"),
     ],
 )

@@ -9,6 +9,7 @@ from lib.evaluation import evaluate, read_split, write_predictions
 from lib.paths import Paths
 from stages import visualize
 from tests.plotting.test_plotting import PARAMS
+from tests.settings import PRIOR
 from tests.synthetic import BODY_SIZE, lifted_truth, write_store
 
 
@@ -35,10 +36,12 @@ def test_visualize_writes_every_picture_and_no_older_one(tmp_path: Path) -> None
     paths = _outputs_of_other_stages(tmp_path)
     paths.figures.mkdir()
     (paths.figures / "motion_of_an_earlier_run.gif").touch()
-    visualize.run({"visualize": PARAMS | {"sequences": ["S9/*"], "gif_frames": 2}}, paths)
+    visualize.run({"prior": PRIOR.model_dump(), "visualize": PARAMS | {"sequences": ["S9/*"], "gif_frames": 2}}, paths)
     assert _names(paths.figures) == {
         "training.png",
         "sequences.png",
+        "prior_poses.png",
+        "prior_motion.png",
         "examples.png",
         "error_by_joint.png",
         "error_by_action.png",
@@ -53,8 +56,8 @@ def test_visualize_writes_every_picture_and_no_older_one(tmp_path: Path) -> None
 
 def test_without_3d_there_is_no_truth_to_draw(tmp_path: Path) -> None:
     paths = _outputs_of_other_stages(tmp_path, labels=False)
-    visualize.run({"visualize": PARAMS | {"count": 1, "gif_frames": 0}}, paths)
-    assert _names(paths.figures) == {"training.png", "sequences.png"}
+    visualize.run({"prior": PRIOR.model_dump(), "visualize": PARAMS | {"count": 1, "gif_frames": 0}}, paths)
+    assert _names(paths.figures) == {"training.png", "sequences.png", "prior_poses.png", "prior_motion.png"}
 
 
 def test_a_failure_leaves_the_older_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +70,7 @@ def test_a_failure_leaves_the_older_pictures(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(visualize, "write_gif", fail)
     with pytest.raises(OSError, match="disk full"):
-        visualize.run({"visualize": PARAMS | {"count": 1, "gif_frames": 1}}, paths)
+        visualize.run({"prior": PRIOR.model_dump(), "visualize": PARAMS | {"count": 1, "gif_frames": 1}}, paths)
     assert _names(paths.figures) == {"older.png"}
     assert len(_names(paths.figures.parent)) == 4
 
@@ -75,7 +78,7 @@ def test_a_failure_leaves_the_older_pictures(tmp_path: Path, monkeypatch: pytest
 def test_an_unknown_sequence_is_an_error(tmp_path: Path) -> None:
     paths = _outputs_of_other_stages(tmp_path)
     with pytest.raises(UserError, match="visualize.sequences = 'S1/Smoking/\\*' matches no test sequence"):
-        visualize.run({"visualize": PARAMS | {"sequences": ["S1/Smoking/*"]}}, paths)
+        visualize.run({"prior": PRIOR.model_dump(), "visualize": PARAMS | {"sequences": ["S1/Smoking/*"]}}, paths)
     assert not paths.figures.exists()
 
 
@@ -87,4 +90,4 @@ def test_a_missing_table_names_the_stage_to_run(tmp_path: Path, missing: str, st
     paths = _outputs_of_other_stages(tmp_path)
     paths.plot(missing).unlink()
     with pytest.raises(UserError, match=f"{missing} is missing: run `dvc repro {stage}` first"):
-        visualize.run({"visualize": PARAMS | {"count": 1}}, paths)
+        visualize.run({"prior": PRIOR.model_dump(), "visualize": PARAMS | {"count": 1}}, paths)

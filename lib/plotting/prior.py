@@ -1,0 +1,70 @@
+"""Pictures of what the anatomical prior draws: people should look like people."""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import matplotlib
+import torch
+from jaxtyping import Float
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from lib.anatomy import MOTIONS, POSTURES, PosePrior, PriorParams
+from lib.params import Section
+from lib.plotting.figures import STYLE, new_figure
+from lib.plotting.skeletons import Colors
+from lib.skeleton import H36M
+
+SectionT = TypeVar("SectionT", bound=Section)
+PANEL = 1.05, 1.5  # inches
+ACROSS = 10  # people, or moments, in a row
+SECONDS = 1.8  # of motion in a row
+REACH = 1.0  # metres from the root to the edge of a panel
+
+
+def prior_figures(params: PriorParams, colors: Colors) -> dict[str, Figure]:
+    """The pictures, by name; always of the same draws."""
+    return {"prior_poses": prior_poses(params, colors), "prior_motion": prior_motion(params, colors)}
+
+
+def prior_poses(params: PriorParams, colors: Colors) -> Figure:
+    """A row of people for each posture, as their cameras see them."""
+    generator = torch.Generator().manual_seed(0)
+    rows = {}
+    for name in POSTURES:
+        prior = PosePrior(params.model_copy(update={"postures": _only(params.postures, name)}))
+        rows[name] = prior.sample(ACROSS, generator).pose
+    return _rows(rows, colors, "People that the prior draws, by posture")
+
+
+def prior_motion(params: PriorParams, colors: Colors) -> Figure:
+    """A row of moments for each kind of motion, one person and one camera a row."""
+    generator = torch.Generator().manual_seed(0)
+    rows = {}
+    for name in MOTIONS:
+        changes = {"motions": _only(params.motions, name), "tumbling": 0.0}
+        prior = PosePrior(params.model_copy(update=changes))
+        rows[name] = prior.sample_motion(1, ACROSS, (ACROSS - 1) / SECONDS, generator).pose[0]
+    return _rows(rows, colors, f"Motion that the prior draws: {SECONDS} seconds from left to right")
+
+
+def _only(weights: SectionT, name: str) -> SectionT:
+    """The same kind of weights, with everything but `name` at 0."""
+    return weights.model_copy(update={field: float(field == name) for field in type(weights).model_fields})
+
+
+@matplotlib.rc_context(STYLE)
+def _rows(rows: Mapping[str, Float[Tensor, "person joint 3"]], colors: Colors, title: str) -> Figure:
+    width, height = PANEL
+    figure = new_figure(width * ACROSS + 0.8, height * len(rows) + 0.5)
+    panels = figure.subplots(len(rows), ACROSS, squeeze=False)
+    for line, (name, poses) in zip(panels, rows.items(), strict=True):
+        for axes, pose in zip(line, poses, strict=True):
+            for child, parent in H36M.bones:
+                x, y, _ = pose[[child, parent]].unbind(-1)
+                axes.plot(x, -y, color=colors.of(child), linewidth=2.0, solid_capstyle="round")
+            axes.set(xlim=(-REACH * width / height, REACH * width / height), ylim=(-REACH, REACH), aspect="equal")
+            axes.set_axis_off()
+        line[0].text(-0.05, 0.5, name, transform=line[0].transAxes, rotation=90, va="center", ha="right", fontsize=12)
+    figure.suptitle(title)
+    return figure
