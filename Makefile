@@ -19,8 +19,9 @@ test: $(VENV)/.stamp  ## lint, types, tests
 benchmark: $(VENV)/.stamp  ## the accuracy table on data/raw/h36m, three seeds for each kind of 2D it holds
 	$(RUN) python -m stages.benchmark accuracy --seeds 3
 
-ablation: $(VENV)/.stamp  ## the ablation table, on the validation subjects
+ablation: $(VENV)/.stamp  ## the tables of terms and of windows, on the validation subjects
 	$(RUN) python -m stages.benchmark ablation --keypoints gt --split validation --seeds 3
+	$(RUN) python -m stages.benchmark time --split validation --seeds 3
 
 check:  ## what CI runs
 	bash .ci/run

@@ -75,9 +75,14 @@ def perspective_crop(rays: Float[Tensor, "*batch joint 2"], normalization: str =
     tilt = rotation_about("x", torch.atan2(y, (x * x + 1).sqrt()))
     rotation = tilt @ pan
     turned = project(rotate(rotation, homogeneous(rays)))
-    squares = turned.square().sum(-1)
-    scale = {"rms": squares.mean(-1), "max": squares.amax(-1)}[normalization].sqrt().clamp_min(1e-6)
+    scale = crop_scale(turned, normalization)
     return Crop(turned / scale[..., None, None], scale, rotation)
+
+
+def crop_scale(centred: Float[Tensor, "*batch joint 2"], normalization: str) -> Float[Tensor, "*batch"]:
+    """The RMS ('rms') or the largest ('max') length of root-centred rays: a crop's unit."""
+    squares = centred.square().sum(-1)
+    return {"rms": squares.mean(-1), "max": squares.amax(-1)}[normalization].sqrt().clamp_min(1e-6)
 
 
 def unproject_crop(

@@ -8,12 +8,11 @@ from torch import Tensor
 
 from lib import checkpoints
 from lib.data.store import Split
-from lib.data.transforms import CropBatch, mirror, normalize
+from lib.data.transforms import CropBatch, normalize
 from lib.data.windows import WindowBatch, WindowParams, Windows
 from lib.device import resolve_device
 from lib.geometry import rotate
-from lib.models.lifters import lift_crops
-from lib.skeleton import H36M
+from lib.models.lifters import lift_both_ways, lift_crops
 
 
 class Lifter:
@@ -42,24 +41,19 @@ class Lifter:
     def lift(self, split: Split, batch_size: int, flip: bool) -> Float[Tensor, "frame joint 3"]:
         """Lift every frame of a split: root-centred poses in the camera frame, in units of root depth, on the CPU.
 
-        Windows do not overlap, but for the last one of a sequence; a frame in two windows gets the mean of both. With
-        `flip`, the mirrored view is lifted as well and averaged.
+        Every frame is lifted in a window of its own. With `flip`, the mirrored view is lifted as well and averaged.
         """
-        windows = Windows(split, self.window, covering=True)
-        total = torch.zeros(len(split.rays), len(H36M), 3)
-        count = torch.zeros(len(split.rays), 1, 1)
-        for numbers in torch.arange(len(windows)).split(max(1, batch_size // self.window.frames)):
-            batch = WindowBatch(*(part.to(self.device) for part in windows[numbers]))
-            poses = self._lift_windows(normalize(batch, self.normalization), flip)
-            flat = windows.frame_index(numbers).flatten()
-            total.index_add_(0, flat, poses.flatten(0, 1).float().cpu())
-            count.index_add_(0, flat, torch.ones(len(flat), 1, 1))
-        return total / count
-
-    def _lift_windows(self, crops: CropBatch, flip: bool) -> Tensor:
-        poses = lift_crops(self.model, crops)
-        if flip:
-            order = torch.tensor(H36M.mirror, device=poses.device)
-            mirrored = lift_crops(self.model, mirror(crops))[..., order, :]
-            poses = (poses + mirrored * poses.new_tensor([-1.0, 1.0, 1.0])) / 2
-        return rotate(crops.rotation.mT, poses)
+        windows, lift = Windows(split, self.window), lift_both_ways if flip else lift_crops
+        # Crops are made once a frame and not once a window.
+        frames = WindowBatch(split.rays[:, None], split.confidence[:, None])
+        crops = [
+            normalize(frames.take(some).to(self.device), self.normalization)
+            for some in torch.arange(len(split.rays)).split(batch_size)
+        ]
+        whole = CropBatch(*(torch.cat(parts)[:, 0] for parts in zip(*crops, strict=True)))
+        poses = []
+        for numbers in torch.arange(len(windows)).split(batch_size):
+            index = windows.frame_index(numbers).to(self.device)
+            pose, _ = lift(self.model, CropBatch(*(part[index] for part in whole)))
+            poses.append(rotate(whole.rotation[index[:, index.shape[1] // 2]].mT, pose).float().cpu())
+        return torch.cat(poses)

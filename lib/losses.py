@@ -23,6 +23,7 @@ class LossParams(Section):
     prior: Weight
     elevation: Weight
     distillation: Weight
+    plausibility: Weight
     reconstruction: Weight
     symmetry: Weight
     constancy: Weight

@@ -1,26 +1,79 @@
-"""What pre-training minimises, from 2D alone.
+"""What training minimises: `Lift`, from 2D alone, and `Supervised`, the reference that has all the labels.
 
-`Lift` needs no 3D label: it is handed windows of rays (`lib.data.windows.WindowBatch` has no 3D in it) and the
+`Lift` needs no 3D label: it is handed clips of rays (`lib.data.windows.WindowBatch` without positions) and the
 anatomical prior. Every term is a number of its own, weighed by `losses` in params.yaml.
 """
 
-from collections.abc import Mapping
-from typing import TypeVar
+import math
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from lib import losses
 from lib.anatomy import PosePrior, PriorSample
-from lib.data.transforms import Corruption, CropBatch, TransformParams, augment, corrupt, normalize
-from lib.data.windows import WindowBatch
-from lib.geometry import bone_lengths, project, rotate, rotation_about, unproject_crop
+from lib.data.transforms import Corruption, CropBatch, TransformParams, augment, corrupt, flipped, normalize
+from lib.data.windows import WindowBatch, WindowParams
+from lib.geometry import bone_lengths, crop_scale, project, rotate, rotation_about, unproject_crop
 from lib.losses import LossParams
-from lib.models.lifters import corrected, lift_crops
+from lib.models.lifters import corrected, lift_both_ways, lift_crops
 from lib.models.transformer import Lifted, LifterModel
+from lib.plausibility import Plausibility
+from lib.skeleton import H36M
 
 REAL_TERMS = ("reconstruction", "symmetry", "constancy", "proportions", "smoothness")
+REFRESH = 20  # steps that work with the same clips
+DRAWS = 8  # steps that one draw of the prior serves
+RUN = 4  # successive windows, over which bones are constant and motion smooth
+CHUNK = 2048  # windows that a teacher lifts at once
 PartsT = TypeVar("PartsT", Lifted, CropBatch, PriorSample)
+
+
+Terms = dict[str, Tensor]
+Step = Callable[[LifterModel], Terms]  # the unweighted terms of one step of a model
+
+
+@runtime_checkable
+class Objective(Protocol):
+    """What the training loop asks of an objective."""
+
+    prior: PosePrior
+
+    def steps(
+        self, teacher: LifterModel, clips: Iterator[WindowBatch], epoch: int, generator: torch.Generator
+    ) -> Iterator[Step]:
+        """Training steps without end on batches of clips of real 2D, for an epoch (from 1 on)."""
+        ...
+
+    def adapt(self, teacher: LifterModel, clips: Iterator[WindowBatch], epoch: int) -> None:
+        """What there is to do before an epoch of training."""
+        ...
+
+    def observe(self, teacher: LifterModel, clips: WindowBatch) -> "Observed":
+        """Clips and what a teacher makes of them."""
+        ...
+
+    def total(self, terms: Mapping[str, Tensor]) -> Tensor:
+        """What is minimised."""
+        ...
+
+
+class Batches(NamedTuple):
+    """How many windows a step has."""
+
+    real: int
+    drawn: int
+    prior_epochs: int  # first epochs, whose windows are all drawn
+
+
+class Observed(NamedTuple):
+    """Clips of real 2D and what a teacher makes of them."""
+
+    crops: CropBatch  # (clip, frame, ...)
+    level: Float[Tensor, "clip frame joint 3"]  # root-centred, of the prior's body size, as a level camera sees them
 
 
 class Lift:
@@ -29,6 +82,7 @@ class Lift:
     - prior, elevation: lift what a camera sees of drawn poses, and tell how far it looks down on them;
     - distillation: a slowly averaged teacher lifts real 2D, a virtual camera sees the result from another side, and the
       student lifts that view back (a cycle as in Chen et al., CVPR 2019, with the teacher in place of an adversary);
+    - plausibility: from a third side, those poses look like the 2D that there is;
     - the terms of `lib.losses` on the student's poses of real 2D.
     """
 
@@ -38,106 +92,242 @@ class Lift:
         weights: LossParams,
         transforms: TransformParams,
         corruption: Corruption,
-        frames: int,
+        window: WindowParams,
+        batches: Batches,
         fps: float,
+        plausibility: Plausibility | None = None,
     ) -> None:
         self.prior, self.transforms, self.corruption = prior, transforms, corruption
         self.weights: dict[str, float] = weights.model_dump()
-        self.frames, self.fps = frames, fps
+        self.window, self.batches, self.fps, self.plausibility = window, batches, fps, plausibility
 
-    def prior_terms(self, model: LifterModel, windows: int, generator: torch.Generator) -> dict[str, Tensor]:
+    def steps(
+        self, teacher: LifterModel, clips: Iterator[WindowBatch], epoch: int, generator: torch.Generator
+    ) -> Iterator[Step]:
+        """Steps on drawn poses, and after `prior_epochs` also on what the teacher makes of the clips."""
+        real, drawn, prior_epochs = self.batches
+        if epoch <= prior_epochs:
+            for sample in self.draws(real + drawn, generator):
+                yield partial(self.prior_terms, sample=sample, generator=generator)
+        for step, sample in enumerate(self.draws(drawn, generator)):
+            if step % REFRESH == 0:
+                observed = self.observe(teacher, next(clips))
+            yield partial(self.terms, observed=observed, sample=sample, generator=generator)
+
+    def draws(self, windows: int, generator: torch.Generator) -> Iterator[PriorSample]:
+        """Samples of the prior without end, `windows` at a time; drawn in blocks, since small draws cost as much."""
+        while True:
+            fps = self.fps / self.window.dilation
+            block = self.prior.sample_motion(DRAWS * windows, self.window.frames, fps, generator)
+            yield from (_take(block, slice(at, at + windows)) for at in range(0, DRAWS * windows, windows))
+
+    @torch.no_grad()
+    def adapt(self, teacher: LifterModel, clips: Iterator[WindowBatch], epoch: int) -> None:
+        """Move the prior's body towards that of the people in the 2D, as the teacher sees them."""
+        if epoch > self.batches.prior_epochs and self.prior.params.bone_learning > 0:
+            self.prior.learn_lengths(self.observe(teacher, next(clips)).level)
+
+    @torch.no_grad()
+    def observe(self, teacher: LifterModel, clips: WindowBatch) -> Observed:
+        """Lift every frame of clips, each in a window of its own, averaged with the mirrored view."""
+        crops = normalize(clips, self.transforms.normalization)
+        count, length = crops.scale.shape
+        index = (torch.arange(length)[:, None] + self.window.offsets).clamp(0, length - 1)
+        clip = torch.arange(count)[:, None, None].expand(-1, *index.shape)
+        poses, elevations = [], []
+        for some, frames in zip(
+            clip.flatten(0, 1).split(CHUNK), index.expand(count, -1, -1).flatten(0, 1).split(CHUNK), strict=True
+        ):
+            windows = CropBatch(*(part[some, frames] for part in crops))
+            pose, elevation = lift_both_ways(teacher, windows)
+            poses.append(pose)
+            elevations.append(elevation)
+        pose = torch.cat(poses).unflatten(0, (count, length))
+        pose = pose * (self.prior.bones.sum() / bone_lengths(pose).sum(-1).clamp_min(1e-6))[..., None, None]
+        # All frames of a clip as the camera sees them that looks at the person in the middle of it, and is level.
+        elevation = torch.cat(elevations).unflatten(0, (count, length)).median(1).values
+        upright = rotation_about("x", -elevation) @ crops.rotation[:, length // 2]
+        return Observed(crops, rotate(upright[:, None] @ crops.rotation.mT, pose))
+
+    def prior_terms(self, model: LifterModel, sample: PriorSample, generator: torch.Generator) -> Terms:
         """The unweighted terms of a step that sees the prior alone."""
-        sample = self.prior.sample_motion(windows, self.frames, self.fps, generator)
-        drawn = see(sample, self.transforms.normalization)
-        given = corrupt(drawn, self.corruption, generator)
+        given = corrupt(
+            see(sample, self.transforms.normalization), self.corruption, self.transforms.normalization, generator
+        )
         lifted = model(given.keypoints, given.confidence, given.scale)
-        return self._weighed(self._drawn_terms(lifted, drawn, given, sample, windows))
+        return self._weighed(self._drawn_terms(lifted, given, sample, len(sample.pose))[0])
 
     def terms(
         self,
         model: LifterModel,
-        teacher: LifterModel,
-        batch: WindowBatch,
-        prior_windows: int,
+        observed: Observed,
+        sample: PriorSample,
         generator: torch.Generator,
-    ) -> dict[str, Tensor]:
-        """The unweighted terms of one training step on a batch of real windows and as many prior windows as asked.
+    ) -> Terms:
+        """The unweighted terms of one training step on windows of what was observed and a sample of the prior.
 
         Terms whose weight is 0 are left out, with the work they would cost.
         """
-        sample = self.prior.sample_motion(prior_windows, self.frames, self.fps, generator)
-        real = augment(normalize(batch, self.transforms.normalization), self.transforms, generator)
+        windows, drawn_windows, normalization = self.batches.real, len(sample.pose), self.transforms.normalization
         if self.weights["distillation"] > 0:
-            sample = _join(sample, self._novel_view(teacher, real, generator))
-        drawn = see(sample, self.transforms.normalization)
-        seen = _join(drawn, real) if self._needs_real else drawn
-        given = corrupt(seen, self.corruption, generator)
-        lifted = model(given.keypoints, given.confidence, given.scale)
-        drawn_windows = slice(None, len(sample.pose))
-        terms = self._drawn_terms(
-            _take(lifted, drawn_windows), drawn, _take(given, drawn_windows), sample, prior_windows
-        )
+            sample = _join(sample, self._novel_view(observed, windows, generator))
+        seen = see(sample, normalization)
         if self._needs_real:
-            real_windows = slice(len(sample.pose), None)
-            terms |= self._real_terms(_take(lifted, real_windows), real, _take(given, real_windows))
+            real = augment(self._real_windows(observed, windows, generator), self.transforms, generator)
+            seen = _join(seen, real)
+        given = corrupt(seen, self.corruption, normalization, generator)
+        lifted = model(given.keypoints, given.confidence, given.scale)
+        of_sample, of_real = slice(None, len(sample.pose)), slice(len(sample.pose), None)
+        terms, pose = self._drawn_terms(_take(lifted, of_sample), _take(given, of_sample), sample, drawn_windows)
+        if self.plausibility is not None and min(self.weights["plausibility"], self.weights["distillation"]) > 0:
+            level = rotate(rotation_about("x", -sample.elevation[:, 0]), pose)[drawn_windows:]
+            other = see(self.prior.look(level[:, None], generator), normalization)
+            terms["plausibility"] = self.plausibility(other.keypoints).mean()
+        if self._needs_real:
+            terms |= self._real_terms(_take(lifted, of_real), real.middle(), _take(given, of_real).middle())
         return self._weighed(terms)
-
-    @torch.no_grad()
-    def learn_proportions(self, teacher: LifterModel, batch: WindowBatch) -> None:
-        """Move the prior's body towards that of the people in the 2D, as the teacher sees them."""
-        if self.prior.params.bone_learning > 0:
-            self.prior.learn_lengths(lift_crops(teacher, normalize(batch, self.transforms.normalization)))
 
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:
         """The weighted sum."""
         return torch.stack([self.weights[name] * value for name, value in terms.items()]).sum()
 
-    def _weighed(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+    def _weighed(self, terms: Terms) -> Terms:
         return {name: value for name, value in terms.items() if self.weights[name] > 0}
 
     @property
     def _needs_real(self) -> bool:
         return any(self.weights[name] > 0 for name in REAL_TERMS)
 
-    @torch.no_grad()
-    def _novel_view(self, teacher: LifterModel, real: CropBatch, generator: torch.Generator) -> PriorSample:
-        """Real poses as the teacher sees them, of the prior's body size, before a camera on another side of them."""
-        lifted = teacher(real.keypoints, real.confidence, real.scale)
-        pose = unproject_crop(corrected(real, lifted), real.scale, lifted.depth)
-        pose = pose * (self.prior.bones.sum() / bone_lengths(pose).sum(-1).clamp_min(1e-6))[..., None, None]
-        level = rotate(rotation_about("x", -lifted.elevation), pose)
-        return self.prior.look(level, generator)
+    def _novel_view(self, observed: Observed, windows: int, generator: torch.Generator) -> PriorSample:
+        """Motion as the teacher sees it, before a camera on another side of it."""
+        clip, index = _windows(observed.crops, self.window, windows, 1, generator)
+        level = observed.level[clip, index[:, 0]]
+        lean = math.radians(self.transforms.rotation_deg) * (
+            2 * torch.rand(windows, generator=generator, device=clip.device) - 1
+        )
+        return self.prior.look(rotate(rotation_about("z", lean)[:, None], level), generator)
+
+    def _real_windows(self, observed: Observed, windows: int, generator: torch.Generator) -> CropBatch:
+        clip, index = _windows(observed.crops, self.window, max(1, windows // RUN), RUN, generator)
+        return CropBatch(*(part[clip[..., None], index].flatten(0, 1) for part in observed.crops))
 
     def _drawn_terms(
-        self, lifted: Lifted, drawn: CropBatch, given: CropBatch, sample: PriorSample, prior_windows: int
-    ) -> dict[str, Tensor]:
-        pose = unproject_crop(corrected(given, lifted), drawn.scale, lifted.depth) * sample.root_depth[..., None, None]
-        terms: dict[str, Tensor] = {
-            "prior": losses.pose_distance(pose[:prior_windows], sample.pose[:prior_windows]),
-            "elevation": (lifted.elevation - sample.elevation)[:prior_windows].abs().mean(),
+        self, lifted: Lifted, given: CropBatch, sample: PriorSample, drawn_windows: int
+    ) -> tuple[Terms, Tensor]:
+        now, middle = given.middle(), sample.pose.shape[1] // 2
+        pose = (
+            unproject_crop(corrected(now, lifted), now.scale, lifted.depth) * sample.root_depth[:, middle, None, None]
+        )
+        target = sample.pose[:, middle]
+        terms: Terms = {
+            "prior": losses.pose_distance(pose[:drawn_windows], target[:drawn_windows]),
+            "elevation": (lifted.elevation - sample.elevation[:, middle])[:drawn_windows].abs().mean(),
         }
-        if len(sample.pose) > prior_windows:
-            terms["distillation"] = losses.pose_distance(pose[prior_windows:], sample.pose[prior_windows:])
-        return terms
+        if len(target) > drawn_windows:
+            terms["distillation"] = losses.pose_distance(pose[drawn_windows:], target[drawn_windows:])
+        return terms, pose
 
-    def _real_terms(self, lifted: Lifted, real: CropBatch, given: CropBatch) -> dict[str, Tensor]:
+    def _real_terms(self, lifted: Lifted, real: CropBatch, given: CropBatch) -> Terms:
         keypoints = corrected(given, lifted)
-        pose = unproject_crop(keypoints, real.scale, lifted.depth)
+        pose = unproject_crop(keypoints, given.scale, lifted.depth)
+        seen_unit = (given.scale / real.scale)[..., None, None]
         lengths = losses.relative_bone_lengths(pose)
+        over_time = rotate(real.rotation.mT, pose).unflatten(0, (-1, RUN))
         return {
-            "reconstruction": losses.reconstruction(keypoints, real.keypoints, real.confidence),
+            "reconstruction": losses.reconstruction(keypoints * seen_unit, real.keypoints, real.confidence),
             "symmetry": losses.symmetry(lengths),
-            "constancy": losses.constancy(lengths),
+            "constancy": losses.constancy(lengths.unflatten(0, (-1, RUN))),
             "proportions": losses.proportions(lengths, self.prior.bones, self.prior.params.bone_spread),
-            "smoothness": losses.smoothness(rotate(real.rotation.mT, pose)),
+            "smoothness": losses.smoothness(over_time),
         }
+
+
+class Supervised:
+    """Lifting with all the labels: the reference that tells what labels would be worth."""
+
+    def __init__(
+        self,
+        prior: PosePrior,
+        transforms: TransformParams,
+        corruption: Corruption,
+        window: WindowParams,
+        windows: int,
+    ) -> None:
+        self.prior, self.transforms, self.corruption = prior, transforms, corruption
+        self.window, self.windows = window, windows
+
+    def steps(
+        self, teacher: LifterModel, clips: Iterator[WindowBatch], epoch: int, generator: torch.Generator
+    ) -> Iterator[Step]:
+        """Steps on windows of the clips; the teacher and the epoch make no difference."""
+        for some in clips:
+            observed = self.observe(teacher, some)
+            for _ in range(REFRESH):
+                yield partial(self.terms, observed=observed, generator=generator)
+
+    def adapt(self, teacher: LifterModel, clips: Iterator[WindowBatch], epoch: int) -> None:
+        """Nothing: labels say it all."""
+
+    def observe(self, teacher: LifterModel, clips: WindowBatch) -> Observed:
+        """Clips and their true poses: in the crop frame of each frame, in metres."""
+        if clips.positions is None:
+            raise ValueError("supervised training needs positions")
+        crops = normalize(clips, self.transforms.normalization)
+        return Observed(crops, rotate(crops.rotation, clips.positions))
+
+    def terms(self, model: LifterModel, observed: Observed, generator: torch.Generator) -> Terms:
+        """Mean distance from the truth in metres, at the true distance of the root."""
+        clip, index = (part[:, 0] for part in _windows(observed.crops, self.window, self.windows, 1, generator))
+        seen = CropBatch(*(part[clip[:, None], index] for part in observed.crops))
+        absolute = observed.level[clip, index[:, index.shape[1] // 2]]
+        distance = absolute[:, H36M.root, 2]
+        target = absolute - absolute[:, H36M.root, None]
+        turned, target = _augmented(seen, target, self.transforms, generator)
+        given = corrupt(turned, self.corruption, self.transforms.normalization, generator)
+        pose, _ = lift_crops(model, given)
+        return {"supervised": losses.pose_distance(pose * distance[:, None, None], target)}
+
+    def total(self, terms: Mapping[str, Tensor]) -> Tensor:
+        """The one term."""
+        return terms["supervised"]
+
+
+def _augmented(
+    seen: CropBatch, target: Float[Tensor, "batch joint 3"], transforms: TransformParams, generator: torch.Generator
+) -> tuple[CropBatch, Float[Tensor, "batch joint 3"]]:
+    """Windows flipped and rotated at random, and the poses of their middle frames with them."""
+    chosen = torch.rand(len(target), generator=generator, device=target.device) < transforms.flip
+    back = target[:, torch.tensor(H36M.mirror)] * target.new_tensor([-1.0, 1.0, 1.0])
+    seen, target = flipped(seen, chosen), torch.where(chosen[:, None, None], back, target)
+    turned = augment(seen, transforms.model_copy(update={"flip": 0.0, "scaling": 0.0}), generator)
+    roll = turned.middle().rotation @ seen.middle().rotation.mT
+    return turned, rotate(roll, target)
+
+
+def _windows(
+    crops: CropBatch, window: WindowParams, count: int, run: int, generator: torch.Generator
+) -> tuple[Int[Tensor, "window run"], Int[Tensor, "window run frame"]]:
+    """Random windows of clips, `run` successive ones each: their clips, and their frames in them."""
+    clips, length = crops.scale.shape
+    device, half = crops.scale.device, window.frames // 2
+    clip = torch.randint(clips, (count, 1), generator=generator, device=device)
+    last = length - (window.frames - 1 - half) - run
+    first = torch.randint(half, last + 1, (count, 1), generator=generator, device=device)
+    middle = first + torch.arange(run, device=device)
+    index = middle[..., None] + window.offsets.to(device)
+    return clip.expand(-1, run), index
 
 
 def see(sample: PriorSample, normalization: str) -> CropBatch:
-    """The crops in which a camera sees the prior's poses, every joint with confidence 1."""
+    """The crops in which a camera sees the prior's poses, every joint with confidence 1.
+
+    Samples have the root on the optical axis: there is nothing left to turn.
+    """
     from_root = sample.pose.new_tensor([0.0, 0.0, 1.0]) * sample.root_depth[..., None, None]
     rays = project(sample.pose + from_root)
-    return normalize(WindowBatch(rays, torch.ones_like(rays[..., 0])), normalization)
+    scale = crop_scale(rays, normalization)
+    identity = torch.eye(3, device=rays.device).expand(*scale.shape, 3, 3)
+    return CropBatch(rays / scale[..., None, None], torch.ones_like(rays[..., 0]), scale, identity)
 
 
 def _take(parts: PartsT, windows: slice) -> PartsT:

@@ -13,19 +13,23 @@ from torch.utils.data import DataLoader
 from lib.anatomy import PosePrior, PriorParams
 from lib.checkpoints import Checkpoint
 from lib.console import Console
-from lib.data.store import read_split
-from lib.data.transforms import TransformParams, corruption_like
+from lib.data.store import Split, read_split
+from lib.data.transforms import Corruption, TransformParams, corruption_like
 from lib.data.windows import LoaderParams, WindowBatch, WindowParams, Windows, training_loader
 from lib.device import choose_threads, make_fabric, resolve_device, resolve_precision
+from lib.geometry import perspective_crop
 from lib.losses import LossParams
 from lib.models.lifters import ModelParams, build_model
-from lib.objectives import Lift
+from lib.objectives import REFRESH, Batches, Lift, Objective, Supervised
 from lib.params import Section, section
+from lib.plausibility import Plausibility
 from lib.skeleton import H36M
 from lib.tensorboard import Board
 from lib.training import Progress, TrainingParams, fit
 
-VALIDATION_WINDOWS = 4096
+PLAUSIBILITY_STEPS = 1000
+VIEWS = 2  # how often training sees one before the next clips, from different sides
+VALIDATION_WINDOWS = 1024
 LOADER_BATCHES = 50  # gathered once before training, to measure the loader alone
 
 
@@ -81,31 +85,33 @@ class Pretrained(NamedTuple):
 
 
 def pretrain(params: PretrainParams, poses: Path, logs: Path) -> Pretrained:
-    """Train on the 2D of the store's training subjects; reads no 3D."""
+    """Train on the store's training subjects: on their 2D alone, unless the objective is the supervised reference."""
     training, console = params.training, Console()
     device = resolve_device(training.device)
     precision, fallback = resolve_precision(training.precision, device)
     threads = choose_threads(training.threads)
     torch.set_num_threads(threads)
     fabric = make_fabric(device, precision)
-    train, validation = read_split(poses, "train"), read_split(poses, "validation")
-    windows = Windows(train, params.window)
+    labels = training.objective == "supervised"  # every other objective has to do without
+    train, validation = (read_split(poses, split, labels) for split in ("train", "validation"))
+    windows, frames = Windows(train, params.window.clip), params.window.frames
     generator = torch.Generator().manual_seed(params.seed)
-    loader = training_loader(windows, training.batch_size, params.loader, generator)
+    clips = max(1, REFRESH * training.batch_size // (params.window.middles * VIEWS))
+    loader = training_loader(windows, clips, params.loader, generator)
 
     torch.manual_seed(params.seed)  # of the model's first weights, the one thing that takes no generator
-    model = build_model(params.model, params.window.frames)
+    model = build_model(params.model, frames)
     prior = PosePrior(params.prior)
-    fps = float(train.table["fps"].median()) / params.window.dilation
-    corruption = corruption_like(train, params.transforms)
-    objective = Lift(prior, params.losses, params.transforms, corruption, params.window.frames, fps)
+    corruption = corruption_like(train, params.transforms, params.window.dilation)
+    objective = _objective(params, train, prior, corruption, device)
+    noise = sum(corruption.noise) / len(corruption.noise)
     console.header(
         "pre-training",
         {
             "device": f"{device}, {precision}" + (f", {threads} threads" if device.type == "cpu" else ""),
             "model": f"{params.model.name}, {sum(p.numel() for p in model.parameters()):,} parameters",
-            "data": f"{len(windows):,} windows of {params.window.frames} frames, {len(train.table)} sequences",
-            "2D noise": f"{corruption.noise:.4f} of a crop's scale, {100 * corruption.outliers:.2f} % outliers",
+            "data": f"{len(train.rays):,} frames in windows of {frames}, {len(train.table)} sequences",
+            "2D noise": f"{1000 * noise:.2f} / 1000 of the focal length, {100 * corruption.outliers:.2f} % outliers",
             "training": f"{training.epochs} epochs of {training.steps_per_epoch} steps",
         },
     )
@@ -113,7 +119,7 @@ def pretrain(params: PretrainParams, poses: Path, logs: Path) -> Pretrained:
         console.announce(fallback)
     loader_rate = _rate(loader, LOADER_BATCHES)
     board = Board(logs, params.dump())
-    held_out = _validation_batches(Windows(validation, params.window), training)
+    held_out = _spread(Windows(validation, params.window.clip), VALIDATION_WINDOWS // params.window.middles)
     progress = fit(fabric, model, objective, loader, held_out, training, console, board, params.seed)
     board.close()
     return Pretrained(
@@ -121,7 +127,7 @@ def pretrain(params: PretrainParams, poses: Path, logs: Path) -> Pretrained:
         last=_checkpoint(params, prior, progress, best=False),
         curves=progress.rows,
         metrics={
-            "noise": corruption.noise,
+            "noise": noise,
             "outliers": corruption.outliers,
             "parameters": sum(p.numel() for p in model.parameters()),
             "steps": progress.step,
@@ -129,10 +135,26 @@ def pretrain(params: PretrainParams, poses: Path, logs: Path) -> Pretrained:
             "validation_loss": progress.best_loss,
             "seconds": round(progress.seconds, 1),
             "poses_per_second": round(progress.poses / progress.training_seconds),
-            "step_batches_per_second": round(progress.step / progress.training_seconds, 2),
-            "loader_batches_per_second": round(loader_rate, 2),
+            "loader_poses_per_second": round(loader_rate * clips * params.window.middles),
         },
     )
+
+
+def _objective(
+    params: PretrainParams, train: Split, prior: PosePrior, corruption: Corruption, device: torch.device
+) -> Objective:
+    training, transforms, window = params.training, params.transforms, params.window
+    if training.objective == "supervised":
+        return Supervised(prior, transforms, corruption, window, training.windows)
+    plausibility = None
+    if params.losses.plausibility > 0:
+        torch.manual_seed(params.seed)
+        plausibility = Plausibility(len(H36M)).to(device)
+        crops = perspective_crop(train.rays, transforms.normalization).keypoints.to(device)
+        plausibility.fit(crops, PLAUSIBILITY_STEPS, 512, torch.Generator(device).manual_seed(params.seed))
+    batches = Batches(training.batch_size, training.prior_batch_size, training.prior_epochs)
+    fps = float(train.table["fps"].median())
+    return Lift(prior, params.losses, transforms, corruption, window, batches, fps, plausibility)
 
 
 def _checkpoint(params: PretrainParams, prior: PosePrior, progress: Progress, best: bool) -> Checkpoint:
@@ -152,12 +174,9 @@ def _checkpoint(params: PretrainParams, prior: PosePrior, progress: Progress, be
     )
 
 
-def _validation_batches(windows: Windows, training: TrainingParams) -> list[WindowBatch]:
-    """Full batches of at most VALIDATION_WINDOWS windows, evenly spread over the validation subjects' sequences."""
-    count = min(len(windows), 2 * training.batch_size if training.debug else VALIDATION_WINDOWS)
-    count = count // training.batch_size * training.batch_size or count
-    numbers = torch.linspace(0, len(windows) - 1, count).round().long()
-    return [windows[chunk] for chunk in numbers.split(training.batch_size)]
+def _spread(clips: Windows, count: int) -> WindowBatch:
+    """At most `count` clips, evenly spread over the subjects' sequences."""
+    return clips[torch.linspace(0, len(clips) - 1, min(len(clips), count)).round().long()]
 
 
 def _rate(loader: "DataLoader[WindowBatch]", batches: int) -> float:

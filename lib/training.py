@@ -16,13 +16,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lib.console import Console
 from lib.console import Progress as Bar
-from lib.data.transforms import normalize
 from lib.data.windows import WindowBatch
 from lib.errors import UserError
-from lib.geometry import bone_lengths
-from lib.models.lifters import lift_crops
 from lib.models.transformer import LifterModel, TransformerLifter
-from lib.objectives import Lift
+from lib.objectives import Objective
 from lib.optimization import Schedule, ScheduleParams, build_optimizer, build_schedule
 from lib.params import Section
 from lib.tensorboard import Board
@@ -30,12 +27,14 @@ from lib.tensorboard import Board
 Count = Annotated[int, Field(ge=1)]
 PICTURES = 5  # of poses, over a whole run
 SHOWN = 4  # poses in a picture
+VALIDATION_STEPS = 16
 LOG_EVERY = 10  # steps between readings of the losses, each of which waits for the device
 
 
 class TrainingParams(Section):
     """`training`."""
 
+    objective: Literal["lift", "supervised"]
     device: str  # auto, cpu, cuda, cuda:1, mps
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
     threads: Literal["auto"] | Count
@@ -53,6 +52,11 @@ class TrainingParams(Section):
     validate_every: Count  # epochs
     patience: Count  # validations without a better loss after which training stops
     debug: bool  # a run of seconds, to see that everything works
+
+    @property
+    def windows(self) -> int:
+        """The windows of a step."""
+        return self.batch_size + self.prior_batch_size
 
     def shortened(self) -> "TrainingParams":
         """These params, or with `debug` those of a run of seconds."""
@@ -105,9 +109,9 @@ class Progress:
 def fit(
     fabric: Fabric,
     model: TransformerLifter,
-    objective: Lift,
-    batches: Iterable[WindowBatch],
-    validation: list[WindowBatch],
+    objective: Objective,
+    clips: Iterable[WindowBatch],
+    validation: WindowBatch,
     params: TrainingParams,
     console: Console,
     board: Board,
@@ -121,12 +125,14 @@ def fit(
     objective.prior.to(fabric.device)
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(params.ema_decay)).to(fabric.device)
     averaged.eval()
-    optimizer = build_optimizer(model, params.optimizer, params.lr, params.weight_decay)
+    fused = fabric.device.type == "cpu"
+    optimizer = build_optimizer(model, params.optimizer, params.lr, params.weight_decay, fused)
     schedule = build_schedule(optimizer, params.schedule, params.epochs * params.steps_per_epoch)
     student, optimizer = fabric.setup(model, optimizer)
     generator = torch.Generator(fabric.device).manual_seed(seed)
     run = _Run(fabric, student, averaged, objective, optimizer, schedule, generator, params)
-    progress, stream, started = Progress(), _on_device(fabric, batches), time.monotonic()
+    validation = validation.to(fabric.device)
+    progress, stream, started = Progress(), (some.to(fabric.device) for some in clips), time.monotonic()
 
     with console.progress(params.epochs, params.steps_per_epoch) as bar:
         for epoch in range(1, params.epochs + 1):
@@ -139,7 +145,7 @@ def fit(
             bar.epoch(epoch, {"loss": row["train/total"], "validation": row.get("validation/total", math.nan)})
             board.scalars(row, progress.step)
             if epoch == params.epochs or epoch % max(1, params.epochs // PICTURES) == 0:
-                _show(averaged.module, objective, validation[0], fabric, board, progress.step)
+                _show(averaged.module, objective, validation, board, progress.step)
             if progress.is_stale(params):
                 console.announce(f"stopped early: the validation loss has not fallen since step {progress.best_step}")
                 break
@@ -155,7 +161,7 @@ class _Run:
     fabric: Fabric
     student: torch.nn.Module  # the model, wrapped by fabric
     averaged: AveragedModel  # its averaged weights, the teacher
-    objective: Lift
+    objective: Objective
     optimizer: torch.optim.Optimizer
     schedule: Schedule
     generator: torch.Generator
@@ -167,14 +173,12 @@ def _train_epoch(
 ) -> dict[str, float]:
     """One epoch of steps; returns its row of the curves."""
     params, objective, began = run.params, run.objective, time.monotonic()
-    windows = params.batch_size + params.prior_batch_size
+    objective.adapt(run.averaged.module, stream, epoch)
+    steps = objective.steps(run.averaged.module, stream, epoch, run.generator)
     recent: list[dict[str, Tensor]] = []
     run.student.train()
-    for step, batch in enumerate(islice(stream, params.steps_per_epoch), start=1):
-        if epoch <= params.prior_epochs:
-            terms = objective.prior_terms(run.student, windows, run.generator)
-        else:
-            terms = objective.terms(run.student, run.averaged.module, batch, params.prior_batch_size, run.generator)
+    for step, terms_of in enumerate(islice(steps, params.steps_per_epoch), start=1):
+        terms = terms_of(run.student)
         loss = objective.total(terms)
         run.optimizer.zero_grad()
         run.fabric.backward(loss)
@@ -187,47 +191,38 @@ def _train_epoch(
             run.schedule.step()
         run.averaged.update_parameters(run.student)
         progress.step += 1
-        progress.poses += windows * objective.frames
+        progress.poses += params.windows
         if step % LOG_EVERY == 0 or step == params.steps_per_epoch:
             recent.append({name: value.detach() for name, value in {**terms, "total": loss}.items()})
-            bar.step(windows * objective.frames, {name: float(value) for name, value in recent[-1].items()})
+            bar.step(params.windows, {name: float(value) for name, value in recent[-1].items()})
         else:
-            bar.step(windows * objective.frames)
-    if epoch >= params.prior_epochs:
-        objective.learn_proportions(run.averaged.module, batch)
+            bar.step(params.windows)
     progress.training_seconds += time.monotonic() - began
     return {"step": float(progress.step), "lr": run.optimizer.param_groups[0]["lr"], **_mean(recent, "train")}
 
 
 @torch.inference_mode()
 def validate(
-    model: torch.nn.Module, objective: Lift, batches: list[WindowBatch], fabric: Fabric, params: TrainingParams
+    model: torch.nn.Module, objective: Objective, clips: WindowBatch, fabric: Fabric, params: TrainingParams
 ) -> dict[str, float]:
     """The objective's terms on the validation subjects' 2D and on fixed draws of the prior: no label is read."""
     generator = torch.Generator(fabric.device).manual_seed(0)  # the same corruption and draws every time
     measured = []
-    for batch in _on_device(fabric, batches):
-        with fabric.autocast():
-            terms = objective.terms(model, model, batch, params.prior_batch_size, generator)
-        measured.append({**terms, "total": objective.total(terms)})
+    with fabric.autocast():
+        steps = objective.steps(model, iter([clips]), params.epochs + 1, generator)
+        for terms_of in islice(steps, VALIDATION_STEPS):
+            terms = terms_of(model)
+            measured.append({**terms, "total": objective.total(terms)})
     return _mean(measured, "validation")
 
 
 @torch.inference_mode()
-def _show(model: LifterModel, objective: Lift, batch: WindowBatch, fabric: Fabric, board: Board, step: int) -> None:
+def _show(model: LifterModel, objective: Objective, clips: WindowBatch, board: Board, step: int) -> None:
     """Log a picture of a few poses of the validation subjects."""
-    spread = torch.linspace(0, len(batch.rays) - 1, SHOWN).long()
-    some = WindowBatch(*(part[spread].to(fabric.device) for part in batch))
-    crops = normalize(some, objective.transforms.normalization)
-    poses = lift_crops(model, crops).float()
-    poses = poses * (objective.prior.body_size / bone_lengths(poses).sum(-1).clamp_min(1e-6))[..., None, None]
-    middle = poses.shape[1] // 2
-    board.poses(crops.keypoints[:, middle], poses[:, middle], step)
-
-
-def _on_device(fabric: Fabric, batches: Iterable[WindowBatch]) -> Iterator[WindowBatch]:
-    for batch in batches:
-        yield WindowBatch(*(part.to(fabric.device, non_blocking=True) for part in batch))
+    spread = torch.linspace(0, len(clips.rays) - 1, SHOWN).long()
+    observed = objective.observe(model, clips.take(spread))
+    now = observed.crops.middle()
+    board.poses(now.keypoints, observed.level[:, observed.level.shape[1] // 2].float(), step)
 
 
 def _mean(rows: list[dict[str, Tensor]], prefix: str) -> dict[str, float]:

@@ -30,15 +30,26 @@ from stages import preprocess, pretrain
 
 Changes = Mapping[str, object]  # dotted keys of params.yaml -> values
 TABLES: dict[str, dict[str, Changes]] = {
-    "accuracy": {"default": {}},
+    "accuracy": {
+        "without labels": {},
+        "the same with all labels": {"training.objective": "supervised"},
+    },
     "ablation": {
         "default": {},
         "no self-distillation": {"losses.distillation": 0.0},
-        "with symmetric bones": {"losses.symmetry": 0.1},
-        "with the prior's proportions": {"losses.proportions": 0.01},
+        "no plausibility": {"losses.plausibility": 0.0},
+        "symmetric bones": {"losses.symmetry": 0.1},
+        "constant bones": {"losses.constancy": 0.1},
+        "the prior's proportions": {"losses.proportions": 0.01},
+        "smoothness": {"losses.smoothness": 0.1},
+        "reconstruction of 2D": {"losses.reconstruction": 0.1},
+        "elevation not learned": {"losses.elevation": 0.0},
         "proportions not learned": {"prior.bone_learning": 0.0},
-        "narrow prior of bones": {"prior.bone_spread": 0.03},
-        "no elevation": {"losses.elevation": 0.0},
+        "rest directions vary": {"prior.tilt_spread_deg": 6.0},
+    },
+    "time": {
+        f"{frames} frames": {"data.window.frames": frames, "data.window.dilation": dilation}
+        for frames, dilation in ((1, 1), (9, 3), (27, 2), (81, 1))
     },
 }
 FIGURES = ("mpjpe_mm", "n_mpjpe_mm", "p_mpjpe_mm", "mpjpe_body_size_mm")

@@ -5,9 +5,10 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from lib.anatomy import PosePrior, PostureWeights, PriorParams
+from lib.anatomy import MotionWeights, PosePrior, PostureWeights, PriorParams
 from lib.data.store import Split
 from lib.data.transforms import Corruption, TransformParams
+from lib.data.windows import WindowParams
 from lib.geometry import project
 from lib.losses import LossParams
 from lib.models.transformer import TransformerLifter, TransformerParams
@@ -18,22 +19,37 @@ PARAMS = read(Path(__file__).parents[1] / "params.yaml")
 PRIOR = PriorParams(
     postures=PostureWeights(stand=0.25, walk=0.25, step=0.12, sit=0.2, crouch=0.08, bend=0.1),
     tumbling=0.05,
+    motions=MotionWeights(move=0.3, sit=0.1, reach=0.15, turn=0.1, idle=0.15, gait=0.2),
     bone_spread=0.1,
+    tilt_spread_deg=6.0,
     bone_learning=0.0,
     elevation_deg=(10.0, 8.0),
     roll_deg=2.0,
     distance_m=(3.0, 7.0),
 )
 TRANSFORMS = TransformParams(
-    normalization="rms", flip=0.5, rotation_deg=5.0, scaling=0.05, noise=0.01, outliers=0.0, mask=0.02
+    normalization="rms",
+    flip=0.5,
+    rotation_deg=5.0,
+    scaling=0.05,
+    noise=0.001,
+    noise_seconds=0.08,
+    outliers=0.0,
+    mask=0.02,
 )
-CORRUPTION = Corruption(noise=0.01, outliers=0.0, mask=0.02)
-CLEAN = Corruption(noise=0.0, outliers=0.0, mask=0.0)
+CORRUPTION = Corruption(noise=(0.001,) * 17, correlation=0.5, outliers=0.0, mask=0.02)
+CLEAN = Corruption(noise=(0.0,) * 17, correlation=0.0, outliers=0.0, mask=0.0)
 NO_TRANSFORMS = TransformParams(
-    normalization="rms", flip=0.0, rotation_deg=0.0, scaling=0.0, noise=0.0, outliers=0.0, mask=0.0
+    normalization="rms", flip=0.0, rotation_deg=0.0, scaling=0.0, noise=0.0, noise_seconds=0.08, outliers=0.0, mask=0.0
 )
 ALL_LOSSES = LossParams(**dict.fromkeys(LossParams.model_fields, 0.1))
 TINY = TransformerParams(width=8, heads=2, hidden=32, encoder_depth=1, decoder_depth=1, dropout=0.0)
+TINY_MODEL = {"name": "transformer", "size": "small", "transformer": {"small": TINY.model_dump()}}
+
+
+def window(frames: int, dilation: int = 1) -> WindowParams:
+    """Windows around every frame."""
+    return WindowParams(frames=frames, dilation=dilation, stride=1)
 
 
 def tiny_model(frames: int) -> TransformerLifter:

@@ -42,7 +42,10 @@ def test_rows_are_measured_once_and_kept(
     benchmark.run(arguments(), params, paths)
     path = paths.metrics("benchmark").with_suffix(".csv")
     runs = pd.read_csv(path)
-    assert runs[["row", "keypoints", "split", "seed"]].to_numpy().tolist() == [["default", "gt", "test", 0]]
+    assert runs[["row", "keypoints", "split", "seed"]].to_numpy().tolist() == [
+        ["without labels", "gt", "test", 0],
+        ["the same with all labels", "gt", "test", 0],
+    ]
     assert runs["subjects"][0] == "train: S1 validation: S8 test: S9"
     assert runs["p_mpjpe_mm"][0] > 0
     written = path.read_bytes()

@@ -7,13 +7,13 @@ import torch
 from lib import checkpoints
 from lib.errors import UserError
 from lib.skeleton import H36M
-from tests.settings import TINY, tiny_model
+from tests.settings import TINY_MODEL, tiny_model
 
 
 @pytest.fixture
 def checkpoint() -> checkpoints.Checkpoint:
     return checkpoints.Checkpoint(
-        model={"name": "transformer", "transformer": TINY.model_dump()},
+        model=TINY_MODEL,
         frames=3,
         dilation=2,
         normalization="rms",

@@ -9,12 +9,12 @@ from lib.inference import Lifter
 from lib.models.lifters import lift_crops
 from lib.models.transformer import Lifted
 from lib.skeleton import H36M
-from tests.settings import TINY, synthetic_split, tiny_model
+from tests.settings import TINY_MODEL, synthetic_split, tiny_model
 
 
 def lifter(frames: int, dilation: int = 1) -> Lifter:
     checkpoint = Checkpoint(
-        model={"name": "transformer", "transformer": TINY.model_dump()},
+        model=TINY_MODEL,
         frames=frames,
         dilation=dilation,
         normalization="rms",
@@ -38,8 +38,8 @@ class Oracle(torch.nn.Module):
         # Depth along the root's ray, which the crop turns into the optical axis.
         axis = torch.nn.functional.normalize(self.positions[:, :1], dim=-1)
         depth = (self.positions * axis).sum(-1)
-        relative = (depth / depth[:, :1] - 1)[:, None] / scale[..., None]
-        return Lifted(relative, torch.zeros_like(keypoints), scale, keypoints)
+        relative = (depth / depth[:, :1] - 1) / scale
+        return Lifted(relative, torch.zeros_like(keypoints[:, 0]), scale[:, 0], keypoints[:, 0])
 
 
 def test_true_depths_give_the_true_pose_exactly() -> None:
@@ -80,7 +80,7 @@ def test_a_hidden_joint_is_placed_by_the_correction_alone() -> None:
     moved = keypoints.clone()
     moved[..., wrist, :] += 3
     one, other = (
-        lift_crops(model, CropBatch(k, confidence, torch.full((1, 1), 0.1), rotation)) for k in (keypoints, moved)
+        lift_crops(model, CropBatch(k, confidence, torch.full((1, 1), 0.1), rotation))[0] for k in (keypoints, moved)
     )
     assert torch.equal(one, other)
 

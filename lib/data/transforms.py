@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from pydantic import Field
 from torch import Tensor
 
 from lib.data.store import Split
 from lib.data.windows import WindowBatch
-from lib.geometry import perspective_crop, rotation_about
+from lib.geometry import crop_scale, perspective_crop, rotation_about
 from lib.params import Section
 from lib.skeleton import H36M
 
@@ -31,7 +31,8 @@ class TransformParams(Section):
     flip: Share  # probability
     rotation_deg: Annotated[float, Field(ge=0, le=180)]  # uniform within +- this
     scaling: Annotated[float, Field(ge=0, lt=1)]  # the crop's scale varies by a factor within 1 +- this
-    noise: Literal["auto"] | Annotated[float, Field(ge=0)]  # standard deviation, in units of the crop's scale
+    noise: Literal["auto"] | Annotated[float, Field(ge=0)]  # standard deviation of rays: pixels over the focal length
+    noise_seconds: Annotated[float, Field(ge=0)]  # after which a joint's noise has forgotten itself to 1/e
     outliers: Literal["auto"] | Share  # probability that a joint is somewhere else, up to a unit away along each axis
     mask: Share  # probability that a joint is hidden; never the root
 
@@ -40,7 +41,8 @@ class TransformParams(Section):
 class Corruption:
     """What a detector does to keypoints, and training to clean ones."""
 
-    noise: float  # standard deviation, in units of the crop's scale
+    noise: tuple[float, ...]  # standard deviation of each joint's rays: pixels over the focal length
+    correlation: float  # of a joint's noise with that of the window's next frame
     outliers: float  # probability that a joint is somewhere else
     mask: float  # probability that a joint is hidden
 
@@ -48,10 +50,14 @@ class Corruption:
 class CropBatch(NamedTuple):
     """Normalised windows, as the model reads them."""
 
-    keypoints: Float[Tensor, "batch frame joint 2"]  # root-centred rays divided by `scale`
-    confidence: Float[Tensor, "batch frame joint"]  # 0: hidden
-    scale: Float[Tensor, "batch frame"]
-    rotation: Float[Tensor, "batch frame 3 3"]  # camera frame -> crop frame
+    keypoints: Float[Tensor, "batch *frame joint 2"]  # root-centred rays divided by `scale`
+    confidence: Float[Tensor, "batch *frame joint"]  # 0: hidden
+    scale: Float[Tensor, " batch *frame"]
+    rotation: Float[Tensor, "batch *frame 3 3"]  # camera frame -> crop frame
+
+    def middle(self) -> "CropBatch":
+        """The middle frames of windows, without the frame axis."""
+        return CropBatch(*(part[:, part.shape[1] // 2] for part in self))
 
 
 def normalize(batch: WindowBatch, normalization: str) -> CropBatch:
@@ -70,6 +76,14 @@ def mirror(crops: CropBatch) -> CropBatch:
     )
 
 
+def flipped(crops: CropBatch, chosen: Bool[Tensor, " batch"]) -> CropBatch:
+    """The same windows, the chosen ones mirrored."""
+    pairs = zip(mirror(crops), crops, strict=True)
+    return CropBatch(
+        *(torch.where(chosen.view(-1, *[1] * (plain.ndim - 1)), mirrored, plain) for mirrored, plain in pairs)
+    )
+
+
 def augment(crops: CropBatch, params: TransformParams, generator: torch.Generator) -> CropBatch:
     """Flip, rotate and scale whole windows at random."""
     count, device = len(crops.scale), crops.scale.device
@@ -78,13 +92,7 @@ def augment(crops: CropBatch, params: TransformParams, generator: torch.Generato
         return torch.rand(count, generator=generator, device=device)
 
     if params.flip > 0:
-        chosen = uniform() < params.flip
-        crops = CropBatch(
-            *(
-                torch.where(chosen.view(-1, *[1] * (plain.ndim - 1)), mirrored, plain)
-                for plain, mirrored in zip(crops, mirror(crops), strict=True)
-            )
-        )
+        crops = flipped(crops, uniform() < params.flip)
     if params.rotation_deg > 0:
         angle = math.radians(params.rotation_deg) * (2 * uniform() - 1)
         roll = rotation_about("z", angle)[:, None]
@@ -95,47 +103,68 @@ def augment(crops: CropBatch, params: TransformParams, generator: torch.Generato
     return crops
 
 
-def corrupt(crops: CropBatch, corruption: Corruption, generator: torch.Generator) -> CropBatch:
-    """Add 2D noise, displace and hide joints, as a detector does.
+def corrupt(crops: CropBatch, corruption: Corruption, normalization: str, generator: torch.Generator) -> CropBatch:
+    """Add 2D noise, displace and hide joints, as a detector does; the result is centred and scaled anew.
 
-    The root is noisy, too, but stays the crop's origin: its noise moves all the others. It is never hidden.
+    Where the root is off, all the others are, since it stays the crop's origin; it is never hidden.
     """
-    keypoints, confidence = crops.keypoints, crops.confidence
-    device = keypoints.device
-    others = torch.ones(len(H36M), device=device)
-    others[H36M.root] = 0
-    if corruption.noise > 0:
-        noise = corruption.noise * torch.randn(keypoints.shape, generator=generator, device=device)
-        keypoints = keypoints + noise - noise[..., H36M.root, None, :]
-    if corruption.outliers > 0:
-        wild = torch.rand(confidence.shape, generator=generator, device=device) < corruption.outliers * others
-        jump = 2 * torch.rand(keypoints.shape, generator=generator, device=device) - 1
-        keypoints = keypoints + jump * wild[..., None]
+    keypoints, confidence, scale = crops.keypoints, crops.confidence, crops.scale
+    device, frames = keypoints.device, keypoints.shape[1]
+    if any(corruption.noise) or corruption.outliers > 0:
+        noise = torch.randn(keypoints.shape, generator=generator, device=device)
+        if frames > 1 and corruption.correlation > 0:
+            noise = torch.einsum("st,btjc->bsjc", _autoregression(frames, corruption.correlation).to(noise), noise)
+        off = noise * noise.new_tensor(corruption.noise)[:, None] / scale[..., None, None]
+        if corruption.outliers > 0:
+            wild = torch.rand(confidence.shape, generator=generator, device=device) < corruption.outliers
+            off = off + (2 * torch.rand(keypoints.shape, generator=generator, device=device) - 1) * wild[..., None]
+        keypoints = keypoints + off - off[..., H36M.root, None, :]
+        change = crop_scale(keypoints, normalization)
+        keypoints, scale = keypoints / change[..., None, None], scale * change
     if corruption.mask > 0:
+        others = torch.ones(len(H36M), device=device)
+        others[H36M.root] = 0
         hidden = torch.rand(confidence.shape, generator=generator, device=device) < corruption.mask * others
         confidence = confidence.masked_fill(hidden, 0.0)
-    return crops._replace(keypoints=keypoints, confidence=confidence)
+    return CropBatch(keypoints, confidence, scale, crops.rotation)
 
 
-def corruption_like(split: Split, params: TransformParams) -> Corruption:
-    """The params' corruption, with `auto` estimated from a split's 2D, without labels.
+def _autoregression(frames: int, correlation: float) -> Float[Tensor, "frame frame"]:
+    """What turns white noise over a window into a stationary first-order autoregression."""
+    frame = torch.arange(frames)
+    correlations = torch.tensor(correlation, dtype=torch.float64) ** (frame - frame[:, None]).abs()
+    mixing: Tensor = torch.linalg.cholesky(correlations)
+    return mixing
+
+
+def corruption_like(split: Split, params: TransformParams, dilation: int) -> Corruption:
+    """The params' corruption of windows, with `auto` estimated from a split's 2D, without labels.
 
     The median second difference over time of a still body is that of its noise, and bodies accelerate little in a
-    frame. Detectors' errors are correlated over time, which hides about half of them: the estimate is doubled. A joint
-    that jumps by half a unit within a frame is an outlier, which three second differences see.
+    frame: each joint has a noise of its own. `noise_seconds` says how much of it second differences hide, since
+    detectors' errors last for some frames. A joint that jumps by half a unit within a frame is an outlier, which three
+    second differences see.
     """
-    keypoints = perspective_crop(split.rays, params.normalization).keypoints
+    rays, fps = split.rays, float(split.table["fps"].median())
     ends = torch.from_numpy(split.table["start"].to_numpy() + split.table["length"].to_numpy())
-    inside = torch.ones(len(keypoints), dtype=torch.bool)
+    inside = torch.ones(len(rays), dtype=torch.bool)
     inside[ends - 1] = inside[ends - 2] = False  # a difference that begins there crosses into the next sequence
-    jerk = (keypoints[:-2] - 2 * keypoints[1:-1] + keypoints[2:])[inside[:-2]]
-    others = jerk[:, [joint for joint in range(len(H36M)) if joint != H36M.root]]
-    if len(others) == 0:  # no sequence has three frames
-        others = torch.zeros(1, 1, 2)
-    spread = 1.4826 * float(others.abs().median()) / math.sqrt(6)  # a second difference has 6 times the variance
-    jumps = float((others.norm(dim=-1) > JUMP).float().mean())
+    change = (rays[:-2] - 2 * rays[1:-1] + rays[2:])[inside[:-2]]
+    scale = perspective_crop(rays, params.normalization).scale[1:-1][inside[:-2]]
+    if len(change) == 0:  # no sequence has three frames
+        change, scale = torch.zeros(1, *rays.shape[1:]), torch.ones(1)
+    frame = _correlation(params.noise_seconds, fps)
+    hidden = math.sqrt(2 * (1 - frame) * (3 - frame))  # a second difference of such noise, over its deviation
+    spread = 1.4826 * change.abs().movedim(1, 0).flatten(1).median(1).values / hidden
+    jumps = float(((change / scale[:, None, None]).norm(dim=-1) > JUMP).float().mean())
     return Corruption(
-        noise=2 * spread if params.noise == "auto" else params.noise,
+        noise=tuple(spread.tolist()) if params.noise == "auto" else (params.noise,) * len(H36M),
+        correlation=_correlation(params.noise_seconds, fps / dilation),
         outliers=jumps / 3 if params.outliers == "auto" else params.outliers,
         mask=params.mask,
     )
+
+
+def _correlation(seconds: float, fps: float) -> float:
+    """Of first-order autoregressive noise from one frame to the next."""
+    return math.exp(-1 / (seconds * fps)) if seconds > 0 else 0.0

@@ -1,6 +1,6 @@
 """Windows of frames as index ranges over a split's contiguous arrays, and the loader that gathers them in batches."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, NamedTuple
 
 import torch
@@ -12,13 +12,30 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from lib.data.store import Split
 from lib.params import Section
 
+LEAST_MIDDLES = 4
+
 
 class WindowParams(Section):
     """`data.window`: how many frames a model sees at once, and how they lie in a sequence."""
 
     frames: Annotated[int, Field(ge=1)]
     dilation: Annotated[int, Field(ge=1)]  # from one frame of a window to the next: 5 sees every fifth frame
-    stride: Annotated[int, Field(ge=1)]  # between the beginnings of two training windows
+    stride: Annotated[int, Field(ge=1)]  # between the middles of two training windows
+
+    @property
+    def offsets(self) -> Int[Tensor, " frame"]:
+        """From the middle frame to each frame of a window, in frames of the window."""
+        return torch.arange(self.frames) - self.frames // 2
+
+    @property
+    def middles(self) -> int:
+        """How many windows a clip holds: about half of its frames are the middle of one."""
+        return max(LEAST_MIDDLES, self.frames - 1)
+
+    @property
+    def clip(self) -> "WindowParams":
+        """Clips in which several successive windows fit, as far apart as the frames of a window."""
+        return self.model_copy(update={"frames": self.frames - 1 + self.middles})
 
 
 class LoaderParams(Section):
@@ -28,52 +45,54 @@ class LoaderParams(Section):
 
 
 class WindowBatch(NamedTuple):
-    """Windows of calibrated 2D; there is no 3D in it."""
+    """Windows of calibrated 2D; 3D only where a split was read with its labels."""
 
     rays: Float[Tensor, "batch frame joint 2"]
     confidence: Float[Tensor, "batch frame joint"]
+    positions: Float[Tensor, "batch frame joint 3"] | None = None  # metres, camera frame
+
+    def to(self, device: torch.device) -> "WindowBatch":
+        """The same windows on a device."""
+        return self._each(lambda part: part.to(device, non_blocking=True))
+
+    def take(self, windows: Int[Tensor, " some"]) -> "WindowBatch":
+        """Some of the windows."""
+        return self._each(lambda part: part[windows])
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "WindowBatch":
+        positions = None if self.positions is None else change(self.positions)
+        return WindowBatch(change(self.rays), change(self.confidence), positions)
 
 
 class Windows(Dataset[WindowBatch]):
     """Windows of a split; indexed by a tensor of window numbers, it returns them as one batch.
 
-    Training windows begin `stride` frames apart, and a sequence's last one ends with it. `covering` windows instead
-    hold every frame of every sequence, once where its length allows. A sequence shorter than a window repeats its last
-    frame.
+    Every `stride`-th frame of a sequence is the middle of a window; beyond its ends, a sequence stands still.
     """
 
-    def __init__(self, split: Split, params: WindowParams, covering: bool = False) -> None:
+    def __init__(self, split: Split, params: WindowParams) -> None:
         start = torch.from_numpy(split.table["start"].to_numpy())
         length = torch.from_numpy(split.table["length"].to_numpy())
-        self.offsets = torch.arange(params.frames) * params.dilation
-        if covering:  # blocks of `dilation` interleaved windows
-            span = params.frames * params.dilation
-            counts = (length + span - 1) // span * params.dilation
-        else:
-            span = int(self.offsets[-1]) + 1
-            counts = ((length - span).clamp_min(0) + params.stride - 1) // params.stride + 1
-        spare = (length - span).clamp_min(0)
+        self.offsets = params.offsets * params.dilation
+        counts = (length + params.stride - 1) // params.stride
         sequence = torch.repeat_interleave(torch.arange(len(counts)), counts)
         number = torch.arange(len(sequence)) - torch.repeat_interleave(counts.cumsum(0) - counts, counts)
-        if covering:
-            block, phase = number // params.dilation * span, number % params.dilation
-            begin = torch.minimum(block, spare[sequence]) + phase
-        else:
-            begin = torch.minimum(number * params.stride, spare[sequence])
-        self.first = start[sequence] + begin
-        self.last = (start + length - 1)[sequence]
-        self.rays, self.confidence = split.rays, split.confidence
+        self.first, self.last = start[sequence], (start + length - 1)[sequence]
+        self.middle = self.first + number * params.stride
+        self.rays, self.confidence, self.positions = split.rays, split.confidence, split.positions
 
     def __len__(self) -> int:
-        return len(self.first)
+        return len(self.middle)
 
     def frame_index(self, windows: Int[Tensor, " batch"]) -> Int[Tensor, "batch frame"]:
         """The frame numbers of windows."""
-        return torch.minimum(self.first[windows, None] + self.offsets, self.last[windows, None])
+        index = self.middle[windows, None] + self.offsets
+        return index.clamp(self.first[windows, None], self.last[windows, None])
 
     def __getitem__(self, windows: Int[Tensor, " batch"]) -> WindowBatch:
         index = self.frame_index(windows)
-        return WindowBatch(self.rays[index], self.confidence[index])
+        positions = None if self.positions is None else self.positions[index]
+        return WindowBatch(self.rays[index], self.confidence[index], positions)
 
 
 class ShuffledBatches(Sampler[Tensor]):

@@ -1,12 +1,13 @@
+import math
 from dataclasses import replace
 
 import pytest
 import torch
 
 from lib.anatomy import PosePrior
-from lib.data.transforms import CropBatch, augment, corrupt, corruption_like, mirror, normalize
+from lib.data.transforms import Corruption, CropBatch, augment, corrupt, corruption_like, mirror, normalize
 from lib.data.windows import WindowBatch
-from lib.geometry import project, rotate, rotation_about
+from lib.geometry import crop_scale, project, rotate, rotation_about
 from lib.objectives import see
 from lib.skeleton import H36M
 from tests.settings import CLEAN, NO_TRANSFORMS, PRIOR, TRANSFORMS, synthetic_split
@@ -57,25 +58,43 @@ def test_scaling_changes_the_scale_alone_and_stays_in_its_range() -> None:
     assert torch.equal(after.keypoints, before.keypoints)
 
 
-def test_noise_has_its_standard_deviation_and_keeps_the_root_at_the_origin() -> None:
+def test_noise_has_its_standard_deviation_and_leaves_a_normalised_crop() -> None:
     before = crops()
-    after = corrupt(before, replace(CLEAN, noise=0.1), torch.Generator().manual_seed(0))
-    noise = after.keypoints - before.keypoints
-    assert noise[..., H36M.root, :].abs().max() == 0
-    assert 0.13 < noise[..., 1:, :].std() < 0.15  # the joint's own and the root's
+    corruption = replace(CLEAN, noise=(0.001,) * 17)
+    after = corrupt(before, corruption, "rms", torch.Generator().manual_seed(0))
+    noise = (after.keypoints * after.scale[..., None, None] - before.keypoints * before.scale[..., None, None])[
+        ..., 1:, :
+    ]
+    assert noise.std().item() == pytest.approx(0.001 * 2**0.5, rel=0.05)  # the joint's own and the root's
+    assert after.keypoints[..., H36M.root, :].abs().max() == 0
+    assert not torch.equal(after.scale, before.scale)
+    torch.testing.assert_close(crop_scale(after.keypoints, "rms"), torch.ones_like(after.scale))
+
+
+def test_noise_lasts_over_frames() -> None:
+    still = CropBatch(*(part[:, :1].expand(-1, 40, *part.shape[2:]) for part in crops()))
+    corruption = Corruption(noise=(0.0, *[0.001] * 16), correlation=0.7, outliers=0.0, mask=0.0)
+    after = corrupt(still, corruption, "rms", torch.Generator().manual_seed(0))
+    noise = (after.keypoints * after.scale[..., None, None] - still.keypoints * still.scale[..., None, None])[
+        ..., 1:, :
+    ]
+    assert noise.std().item() == pytest.approx(0.001, rel=0.05)
+    for lag in (1, 3):
+        assert (noise[:, lag:] * noise[:, :-lag]).mean().item() / 1e-6 == pytest.approx(0.7**lag, abs=0.08)
 
 
 def test_outliers_are_as_many_as_asked_and_stay_within_a_unit() -> None:
     before = crops()
-    after = corrupt(before, replace(CLEAN, outliers=0.2), torch.Generator().manual_seed(0))
-    moved = (after.keypoints - before.keypoints).abs()
-    assert 0.15 < (moved[..., 1:, :].amax(-1) > 0).float().mean() < 0.25
-    assert moved[..., H36M.root, :].max() == 0
-    assert 0.8 < moved.max() <= 1
+    after = corrupt(before, replace(CLEAN, outliers=0.1), "rms", torch.Generator().manual_seed(0))
+    moved = (after.keypoints * (after.scale / before.scale)[..., None, None] - before.keypoints).abs().amax(-1)
+    roots = (moved[..., 1:] > 1e-5).all(-1)  # where the root is off, all the others are
+    assert 0.05 < (moved[~roots][..., 1:] > 1e-5).float().mean() < 0.15
+    assert 0.03 < roots.float().mean() < 0.2
+    assert 0.8 < moved[~roots].max() <= 1 + 1e-5
 
 
 def test_masks_hide_their_share_of_joints_and_never_the_root() -> None:
-    hidden = corrupt(crops(), replace(CLEAN, mask=0.5), torch.Generator().manual_seed(0))
+    hidden = corrupt(crops(), replace(CLEAN, mask=0.5), "rms", torch.Generator().manual_seed(0))
     assert (hidden.confidence[..., H36M.root] == 1).all()
     assert 0.4 < (hidden.confidence[..., 1:] == 0).float().mean() < 0.6
 
@@ -83,31 +102,41 @@ def test_masks_hide_their_share_of_joints_and_never_the_root() -> None:
 def test_no_transform_changes_nothing() -> None:
     generator = torch.Generator().manual_seed(0)
     for got, expected in zip(
-        corrupt(augment(crops(), NO_TRANSFORMS, generator), CLEAN, generator), crops(), strict=True
+        corrupt(augment(crops(), NO_TRANSFORMS, generator), CLEAN, "rms", generator), crops(), strict=True
     ):
         assert torch.equal(got, expected)
 
 
 def test_auto_noise_and_outliers_are_those_of_the_2d() -> None:
     auto = TRANSFORMS.model_copy(update={"noise": "auto", "outliers": "auto"})
-    clean = synthetic_split(300, 300)
-    found = corruption_like(clean, auto)
-    assert found.noise < 0.003
-    assert found.outliers == 0
+    clean = synthetic_split(400, 400)
+    found = corruption_like(clean, auto, dilation=1)
+    assert max(found.noise) < 0.0005
+    assert found.outliers < 0.001
     assert found.mask == auto.mask
+    assert found.correlation == pytest.approx(math.exp(-0.02 / 0.08))
+    assert corruption_like(clean, auto, dilation=4).correlation == pytest.approx(math.exp(-1))
+
     generator = torch.Generator().manual_seed(0)
-    unit = normalize(WindowBatch(clean.rays[:, None], clean.confidence[:, None]), "rms").scale.median()
-    noisy = clean.rays + 0.02 * unit * torch.randn(clean.rays.shape, generator=generator)
+    noise = torch.randn(clean.rays.shape, generator=generator)
+    for frame in range(1, len(noise)):  # as a detector's, it lasts
+        noise[frame] = found.correlation * noise[frame - 1] + math.sqrt(1 - found.correlation**2) * noise[frame]
+    size = torch.linspace(0.002, 0.008, 17)  # of each joint
     wild = torch.rand(clean.confidence.shape, generator=generator) < 0.01
-    wild[:, H36M.root] = False
-    noisy = noisy + 2 * unit * wild[..., None]
-    found = corruption_like(replace(clean, rays=noisy), auto)
-    assert 0.02 < found.noise < 0.08  # white noise, which the estimate takes for half of a detector's
+    rays = clean.rays + size[:, None] * noise + 0.2 * wild[..., None]
+    found = corruption_like(replace(clean, rays=rays), auto, dilation=1)
+    torch.testing.assert_close(torch.tensor(found.noise), size, rtol=0.15, atol=0)
     assert 0.005 < found.outliers < 0.02
 
 
 def test_numbers_are_taken_as_they_are() -> None:
     params = TRANSFORMS.model_copy(update={"noise": 0.3, "outliers": 0.1})
-    assert corruption_like(synthetic_split(10), params).noise == pytest.approx(0.3)
-    assert corruption_like(synthetic_split(10), params).outliers == pytest.approx(0.1)
-    assert corruption_like(synthetic_split(2), TRANSFORMS.model_copy(update={"noise": "auto"})).noise == 0
+    found = corruption_like(synthetic_split(10), params, dilation=1)
+    assert found.noise == (0.3,) * 17
+    assert found.outliers == 0.1
+
+
+def test_sequences_of_two_frames_have_no_noise_to_be_seen() -> None:
+    auto = TRANSFORMS.model_copy(update={"noise": "auto", "outliers": "auto"})
+    found = corruption_like(synthetic_split(2), auto, dilation=1)
+    assert (max(found.noise), found.outliers) == (0, 0)

@@ -34,18 +34,30 @@ def test_the_root_has_no_relative_depth() -> None:
     assert lifted.depth.abs().max() > 0
 
 
-def test_frames_of_a_window_see_each_other() -> None:
-    model = tiny_model(frames=3)
+def test_every_frame_of_a_window_counts() -> None:
+    model = tiny_model(frames=4)
+    keypoints, confidence, scale = inputs(4)
+    before = model(keypoints, confidence, scale).depth
+    for frame in range(4):
+        moved = keypoints.clone()
+        moved[:, frame] += 1
+        assert not torch.allclose(before, model(moved, confidence, scale).depth)
+
+
+def test_a_joint_hidden_in_a_frame_leaves_the_window_as_it_is() -> None:
+    encoder = tiny_model(frames=3).encoder
     keypoints, confidence, scale = inputs(3)
+    confidence[:, 1, 5] = 0
     moved = keypoints.clone()
-    moved[:, 2] += 1
-    before, after = model(keypoints, confidence, scale).latents, model(moved, confidence, scale).latents
-    assert not torch.equal(before[:, 0], after[:, 0])
+    moved[:, 1, 5] += 9
+    assert torch.equal(encoder(keypoints, confidence, scale), encoder(moved, confidence, scale))
+    moved[:, 0, 5] += 9
+    assert not torch.equal(encoder(keypoints, confidence, scale), encoder(moved, confidence, scale))
 
 
 def test_one_batch_overfits() -> None:
     model = tiny_model(frames=1)
-    batch, target = inputs(1), 0.5 * torch.randn(3, 1, len(H36M))
+    batch, target = inputs(1), 0.5 * torch.randn(3, len(H36M))
     target[..., H36M.root] = 0
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     for _ in range(150):

@@ -1,0 +1,90 @@
+"""How likely a 2D pose is, learned from the 2D that there is: poses should look likely from other sides, too.
+
+A normalizing flow over principal components of normalised crops, as in ElePose (Wandt et al., CVPR 2022), with affine
+couplings (Dinh et al., Density estimation using Real NVP, ICLR 2017). It reads 2D alone.
+"""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+COMPONENTS = 28  # nearly all of the variance: the rest is noise, which tells bodies apart and not poses
+COUPLINGS = 6
+HIDDEN = 128
+JITTER = 0.02  # noise on the crops while the density is learned, in units of the crop
+WORST = 5.0  # nats a component: what is less likely than that counts as this
+
+
+class Plausibility(nn.Module):
+    """A density of crops' keypoints; `fit` learns it, calling it scores."""
+
+    mean: Tensor
+    basis: Tensor
+
+    def __init__(self, joints: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(2 * joints))
+        self.register_buffer("basis", torch.zeros(2 * joints, COMPONENTS))
+        self.couplings = nn.ModuleList(_Coupling() for _ in range(COUPLINGS))
+
+    def forward(self, keypoints: Float[Tensor, "*batch joint 2"]) -> Float[Tensor, "*batch"]:
+        """The negative log-likelihood of crops, in nats a component."""
+        return -self._log_likelihood(keypoints).clamp_min(-WORST)
+
+    def fit(
+        self, keypoints: Float[Tensor, "frame joint 2"], steps: int, batch_size: int, generator: torch.Generator
+    ) -> list[float]:
+        """Learn the density of crops' keypoints, both ways round; returns the loss of every step, and freezes."""
+        flat = keypoints.flatten(1)
+        self.mean.copy_(flat.mean(0))
+        _, spread, axes = torch.linalg.svd(flat - self.mean, full_matrices=False)
+        deviation = (spread[:COMPONENTS] / math.sqrt(len(flat))).clamp_min(JITTER)
+        self.basis.copy_((axes[:COMPONENTS] / deviation[:, None]).mT)
+        optimizer = torch.optim.Adam(self.parameters(), lr=2e-3)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        losses = []
+        for _ in range(steps):
+            chosen = torch.randint(len(flat), (batch_size,), generator=generator, device=flat.device)
+            noise = torch.randn(batch_size, *keypoints.shape[1:], generator=generator, device=flat.device)
+            loss = -self._log_likelihood(keypoints[chosen] + JITTER * noise).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            losses.append(float(loss.detach()))
+        self.requires_grad_(False)
+        return losses
+
+    def _log_likelihood(self, keypoints: Float[Tensor, "*batch joint 2"]) -> Float[Tensor, "*batch"]:
+        latent = (keypoints.flatten(-2) - self.mean) @ self.basis
+        volume = latent.new_zeros(latent.shape[:-1])
+        for coupling in self.couplings:
+            latent, change = coupling(latent)
+            volume = volume + change
+        gaussian = -0.5 * (latent.square().sum(-1) + COMPONENTS * math.log(math.tau))
+        likelihood: Tensor = (gaussian + volume) / COMPONENTS
+        return likelihood
+
+
+class _Coupling(nn.Module):
+    """One half scales and moves the other; a fixed rotation mixes them, so that few couplings suffice."""
+
+    mix: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        half = COMPONENTS // 2
+        last = nn.Linear(HIDDEN, 2 * half)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.net = nn.Sequential(nn.Linear(half, HIDDEN), nn.GELU(), nn.Linear(HIDDEN, HIDDEN), nn.GELU(), last)
+        self.register_buffer("mix", torch.linalg.qr(torch.randn(COMPONENTS, COMPONENTS))[0])
+
+    def forward(self, latent: Float[Tensor, "*batch component"]) -> tuple[Tensor, Tensor]:
+        """The transformed latent, and the log of how much it grows."""
+        still, moved = (latent @ self.mix).chunk(2, dim=-1)
+        scale, shift = self.net(still).chunk(2, dim=-1)
+        scale = 2 * torch.tanh(scale / 2)
+        return torch.cat([still, moved * scale.exp() + shift], dim=-1), scale.sum(-1)
