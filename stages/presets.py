@@ -23,22 +23,22 @@ BATCH = 256  # windows
 
 
 def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> None:
-    """Print parameters, arithmetic and speed of every size of every model."""
+    """Print parameters, arithmetic and speed of every size of the chosen model."""
     del paths
     model, frames = section(ModelParams, "model", params), section(WindowParams, "data.window", params).frames
     device = resolve_device(arguments.device)
     if device.type == "cpu":
         torch.set_num_threads(choose_threads("auto"))
     rows = []
-    for name, size in ((model.name, size) for size in getattr(model, model.name)):
-        built = build_model(model.model_copy(update={"name": name, "size": size}), frames).to(device)
+    for size in getattr(model, model.name):
+        built = build_model(model.model_copy(update={"size": size}), frames).to(device)
         inputs = _inputs(BATCH, frames, device)
         one = tuple(part[:1] for part in inputs)
         with torch.no_grad(), FlopCounterMode(display=False) as flops:
             built(*one)
         rows.append(
             (
-                f"{name}, {size}",
+                f"{model.name}, {size}",
                 f"{sum(parameter.numel() for parameter in built.parameters()):,}",
                 f"{flops.get_total_flops() / 1e6:.1f}",
                 f"{BATCH / _seconds(partial(_lift, built, inputs), device, arguments.seconds):,.0f}",
