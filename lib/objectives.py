@@ -173,7 +173,7 @@ class Lift:
             sample = _join(sample, self._novel_view(observed, windows, generator))
         seen = see(sample, normalization)
         if self._needs_real:
-            real = augment(self._real_windows(observed, windows, generator), self.transforms, generator)
+            real = self._real_windows(observed, windows, generator)
             seen = _join(seen, real)
         given = corrupt(seen, self.corruption, normalization, generator)
         lifted = model(given.keypoints, given.confidence, given.scale)
@@ -209,7 +209,9 @@ class Lift:
 
     def _real_windows(self, observed: Observed, windows: int, generator: torch.Generator) -> CropBatch:
         clip, index = _windows(observed.crops, self.window, max(1, windows // RUN), RUN, generator)
-        return CropBatch(*(part[clip[..., None], index].flatten(0, 1) for part in observed.crops))
+        runs = CropBatch(*(part[clip[..., None], index].flatten(1, 2) for part in observed.crops))
+        runs = augment(runs, self.transforms, generator)  # all windows of a run alike: its motion stays whole
+        return CropBatch(*(part.unflatten(1, (RUN, -1)).flatten(0, 1) for part in runs))
 
     def _drawn_terms(
         self, lifted: Lifted, given: CropBatch, sample: PriorSample, drawn_windows: int

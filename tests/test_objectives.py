@@ -8,7 +8,7 @@ from lib.data.windows import WindowBatch, Windows
 from lib.geometry import bone_lengths
 from lib.losses import LossParams
 from lib.models.transformer import Lifted, LifterModel
-from lib.objectives import DRAWS, REAL_TERMS, Batches, Lift, Supervised, see
+from lib.objectives import DRAWS, REAL_TERMS, RUN, Batches, Lift, Supervised, see
 from lib.plausibility import Plausibility
 from lib.skeleton import H36M
 from tests.settings import (
@@ -51,6 +51,17 @@ def test_every_term_has_a_value_and_a_gradient(frames: int) -> None:
         assert value.isfinite()
         (gradient,) = torch.autograd.grad(value, model.decoder.head.weight, retain_graph=True)
         assert gradient.abs().sum() > 0, name
+
+
+def test_the_windows_of_a_run_are_flipped_and_rolled_alike() -> None:
+    moving = clips(5)
+    still = moving.take(torch.arange(len(moving.rays)))
+    still.rays[:] = moving.rays[:, :1]
+    lift = objective(frames=5)
+    real = lift._real_windows(lift.observe(tiny_model(5), still), 64, torch.Generator().manual_seed(0)).middle()
+    runs = real.keypoints.flatten(1).unflatten(0, (-1, RUN))
+    torch.testing.assert_close(runs, runs[:, :1].expand_as(runs))
+    assert runs[:, 0].diff(dim=0).abs().max() > 0.1
 
 
 @pytest.mark.parametrize("name", LossParams.model_fields)
