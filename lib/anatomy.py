@@ -95,8 +95,18 @@ _STRIDE_KNEE = (4, 16, 15, 8, 5, 14, 40, 62, 50, 15)
 Spread = tuple[float, Annotated[float, Field(ge=0)]]
 
 
-class PostureWeights(Section):
-    """How often each kind of pose is drawn; the weights need not add up to one."""
+class _Weights(Section):
+    """How often each of several kinds is drawn; the weights need not add up to one."""
+
+    @model_validator(mode="after")
+    def _some(self) -> "_Weights":
+        if not any(self.model_dump().values()):
+            raise ValueError("at least one must have a weight above 0")
+        return self
+
+
+class PostureWeights(_Weights):
+    """How often each kind of pose is drawn."""
 
     stand: Annotated[float, Field(ge=0)]
     walk: Annotated[float, Field(ge=0)]
@@ -105,15 +115,9 @@ class PostureWeights(Section):
     crouch: Annotated[float, Field(ge=0)]
     bend: Annotated[float, Field(ge=0)]
 
-    @model_validator(mode="after")
-    def _some_posture(self) -> "PostureWeights":
-        if not any(self.model_dump().values()):
-            raise ValueError("at least one posture must have a weight above 0")
-        return self
 
-
-class MotionWeights(Section):
-    """How often each kind of motion is drawn, for windows of several frames; they need not add up to one."""
+class MotionWeights(_Weights):
+    """How often each kind of motion is drawn, for windows of several frames."""
 
     move: Annotated[float, Field(ge=0)]
     sit: Annotated[float, Field(ge=0)]
@@ -121,12 +125,6 @@ class MotionWeights(Section):
     turn: Annotated[float, Field(ge=0)]
     idle: Annotated[float, Field(ge=0)]
     gait: Annotated[float, Field(ge=0)]
-
-    @model_validator(mode="after")
-    def _some_motion(self) -> "MotionWeights":
-        if not any(self.model_dump().values()):
-            raise ValueError("at least one motion must have a weight above 0")
-        return self
 
 
 class PriorParams(Section):

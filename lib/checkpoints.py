@@ -17,7 +17,7 @@ from lib.models.transformer import TransformerLifter
 from lib.params import section
 from lib.skeleton import H36M
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,9 @@ from lib.device import choose_threads, make_fabric, resolve_device, resolve_prec
 from lib.geometry import perspective_crop
 from lib.losses import LossParams
 from lib.models.lifters import ModelParams, build_model
-from lib.objectives import REFRESH, Batches, Lift, Objective, Supervised
+from lib.objectives.base import REFRESH, Objective
+from lib.objectives.lift import Batches, Lift
+from lib.objectives.supervised import Supervised
 from lib.params import Section, section
 from lib.plausibility import Plausibility
 from lib.skeleton import H36M

@@ -16,10 +16,13 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lib.console import Console
 from lib.console import Progress as Bar
+from lib.data.transforms import CropBatch, normalize
 from lib.data.windows import WindowBatch
 from lib.errors import UserError
+from lib.geometry import bone_lengths
+from lib.models.lifters import lift_crops
 from lib.models.transformer import LifterModel, TransformerLifter
-from lib.objectives import Objective
+from lib.objectives.base import Objective
 from lib.optimization import Schedule, ScheduleParams, build_optimizer, build_schedule
 from lib.params import Section
 from lib.tensorboard import Board
@@ -220,9 +223,12 @@ def validate(
 def _show(model: LifterModel, objective: Objective, clips: WindowBatch, board: Board, step: int) -> None:
     """Log a picture of a few poses of the validation subjects."""
     spread = torch.linspace(0, len(clips.rays) - 1, SHOWN).long()
-    observed = objective.observe(model, clips.take(spread))
-    now = observed.crops.middle()
-    board.poses(now.keypoints, observed.level[:, observed.level.shape[1] // 2].float(), step)
+    crops = normalize(clips.take(spread), objective.transforms.normalization)
+    frames = crops.scale.shape[1] // 2 + objective.window.offsets
+    window = CropBatch(*(part[:, frames] for part in crops))
+    pose, _ = lift_crops(model, window)
+    size = objective.prior.body_size / bone_lengths(pose).sum(-1)
+    board.poses(window.middle().keypoints, (pose * size[:, None, None]).float(), step)
 
 
 def _mean(rows: list[dict[str, Tensor]], prefix: str) -> dict[str, float]:

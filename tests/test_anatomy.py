@@ -146,8 +146,8 @@ def test_lengths_are_learned_from_the_proportions_of_poses() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"postures": dict.fromkeys(PostureWeights.model_fields, 0)}, "at least one posture must have a weight"),
-        ({"motions": dict.fromkeys(MotionWeights.model_fields, 0)}, "at least one motion must have a weight"),
+        ({"postures": dict.fromkeys(PostureWeights.model_fields, 0)}, "at least one must have a weight"),
+        ({"motions": dict.fromkeys(MotionWeights.model_fields, 0)}, "at least one must have a weight"),
         ({"distance_m": [7, 3]}, "the first distance must not be above the second"),
     ],
 )

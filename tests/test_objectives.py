@@ -8,7 +8,8 @@ from lib.data.windows import WindowBatch, Windows
 from lib.geometry import bone_lengths
 from lib.losses import LossParams
 from lib.models.transformer import Lifted, LifterModel
-from lib.objectives import DRAWS, REAL_TERMS, RUN, Batches, Lift, Supervised, see
+from lib.objectives.lift import DRAWS, REAL_TERMS, RUN, Batches, Lift, see
+from lib.objectives.supervised import Supervised
 from lib.plausibility import Plausibility
 from lib.skeleton import H36M
 from tests.settings import (
@@ -129,7 +130,7 @@ def test_supervision_needs_labels() -> None:
     supervised = Supervised(PosePrior(PRIOR), TRANSFORMS, CLEAN, window(1), 8)
     unlabelled = clips(1)._replace(positions=None)
     with pytest.raises(ValueError, match="needs positions"):
-        supervised.observe(tiny_model(1), unlabelled)
+        supervised.label(unlabelled)
 
 
 def test_the_prior_comes_first_and_learns_bodies_once_it_is_left() -> None:

@@ -3,7 +3,7 @@ import math
 import torch
 
 from lib.anatomy import PosePrior
-from lib.objectives import see
+from lib.objectives.lift import see
 from lib.plausibility import COMPONENTS, Plausibility
 from lib.skeleton import H36M
 from tests.settings import PRIOR

@@ -8,7 +8,7 @@ from lib.console import Console
 from lib.data.windows import LoaderParams, Windows, training_loader
 from lib.device import make_fabric
 from lib.errors import UserError
-from lib.objectives import Batches, Lift
+from lib.objectives.lift import Batches, Lift
 from lib.optimization import ScheduleParams
 from lib.plausibility import Plausibility
 from lib.tensorboard import Board

@@ -8,7 +8,7 @@ from lib.anatomy import PosePrior
 from lib.data.transforms import Corruption, CropBatch, augment, corrupt, corruption_like, mirror, normalize
 from lib.data.windows import WindowBatch
 from lib.geometry import crop_scale, project, rotate, rotation_about
-from lib.objectives import see
+from lib.objectives.lift import see
 from lib.skeleton import H36M
 from tests.settings import CLEAN, NO_TRANSFORMS, PRIOR, TRANSFORMS, synthetic_split
 

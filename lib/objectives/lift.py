@@ -1,64 +1,34 @@
-"""What training minimises: `Lift`, from 2D alone, and `Supervised`, the reference that has all the labels.
+"""Lifting from 2D alone.
 
-`Lift` needs no 3D label: it is handed clips of rays (`lib.data.windows.WindowBatch` without positions) and the
+No 3D label is read: the objective is handed clips of rays (`lib.data.windows.WindowBatch` without positions) and the
 anatomical prior. Every term is a number of its own, weighed by `losses` in params.yaml.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import NamedTuple, TypeVar
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from lib import losses
 from lib.anatomy import PosePrior, PriorSample
-from lib.data.transforms import Corruption, CropBatch, TransformParams, augment, corrupt, flipped, normalize
+from lib.data.transforms import Corruption, CropBatch, TransformParams, augment, corrupt, normalize
 from lib.data.windows import WindowBatch, WindowParams
 from lib.geometry import bone_lengths, crop_scale, project, rotate, rotation_about, unproject_crop
 from lib.losses import LossParams
-from lib.models.lifters import corrected, lift_both_ways, lift_crops
+from lib.models.lifters import corrected, lift_both_ways
 from lib.models.transformer import Lifted, LifterModel
+from lib.objectives.base import REFRESH, Step, Terms, random_windows
 from lib.plausibility import Plausibility
-from lib.skeleton import H36M
 
 REAL_TERMS = ("reconstruction", "symmetry", "constancy", "proportions", "smoothness")
-REFRESH = 20  # steps that work with the same clips
 DRAWS = 8  # steps that one draw of the prior serves
 RUN = 4  # successive windows, over which bones are constant and motion smooth
 CHUNK = 2048  # windows that a teacher lifts at once
 PartsT = TypeVar("PartsT", Lifted, CropBatch, PriorSample)
-
-
-Terms = dict[str, Tensor]
-Step = Callable[[LifterModel], Terms]  # the unweighted terms of one step of a model
-
-
-@runtime_checkable
-class Objective(Protocol):
-    """What the training loop asks of an objective."""
-
-    prior: PosePrior
-
-    def steps(
-        self, teacher: LifterModel, clips: Iterator[WindowBatch], epoch: int, generator: torch.Generator
-    ) -> Iterator[Step]:
-        """Training steps without end on batches of clips of real 2D, for an epoch (from 1 on)."""
-        ...
-
-    def adapt(self, teacher: LifterModel, clips: Iterator[WindowBatch], epoch: int) -> None:
-        """What there is to do before an epoch of training."""
-        ...
-
-    def observe(self, teacher: LifterModel, clips: WindowBatch) -> "Observed":
-        """Clips and what a teacher makes of them."""
-        ...
-
-    def total(self, terms: Mapping[str, Tensor]) -> Tensor:
-        """What is minimised."""
-        ...
 
 
 class Batches(NamedTuple):
@@ -200,7 +170,7 @@ class Lift:
 
     def _novel_view(self, observed: Observed, windows: int, generator: torch.Generator) -> PriorSample:
         """Motion as the teacher sees it, before a camera on another side of it."""
-        clip, index = _windows(observed.crops, self.window, windows, 1, generator)
+        clip, index = random_windows(observed.crops, self.window, windows, 1, generator)
         level = observed.level[clip, index[:, 0]]
         lean = math.radians(self.transforms.rotation_deg) * (
             2 * torch.rand(windows, generator=generator, device=clip.device) - 1
@@ -208,7 +178,7 @@ class Lift:
         return self.prior.look(rotate(rotation_about("z", lean)[:, None], level), generator)
 
     def _real_windows(self, observed: Observed, windows: int, generator: torch.Generator) -> CropBatch:
-        clip, index = _windows(observed.crops, self.window, max(1, windows // RUN), RUN, generator)
+        clip, index = random_windows(observed.crops, self.window, max(1, windows // RUN), RUN, generator)
         runs = CropBatch(*(part[clip[..., None], index].flatten(1, 2) for part in observed.crops))
         runs = augment(runs, self.transforms, generator)  # all windows of a run alike: its motion stays whole
         return CropBatch(*(part.unflatten(1, (RUN, -1)).flatten(0, 1) for part in runs))
@@ -242,82 +212,6 @@ class Lift:
             "proportions": losses.proportions(lengths, self.prior.bones, self.prior.params.bone_spread),
             "smoothness": losses.smoothness(over_time),
         }
-
-
-class Supervised:
-    """Lifting with all the labels: the reference that tells what labels would be worth."""
-
-    def __init__(
-        self,
-        prior: PosePrior,
-        transforms: TransformParams,
-        corruption: Corruption,
-        window: WindowParams,
-        windows: int,
-    ) -> None:
-        self.prior, self.transforms, self.corruption = prior, transforms, corruption
-        self.window, self.windows = window, windows
-
-    def steps(
-        self, teacher: LifterModel, clips: Iterator[WindowBatch], epoch: int, generator: torch.Generator
-    ) -> Iterator[Step]:
-        """Steps on windows of the clips; the teacher and the epoch make no difference."""
-        for some in clips:
-            observed = self.observe(teacher, some)
-            for _ in range(REFRESH):
-                yield partial(self.terms, observed=observed, generator=generator)
-
-    def adapt(self, teacher: LifterModel, clips: Iterator[WindowBatch], epoch: int) -> None:
-        """Nothing: labels say it all."""
-
-    def observe(self, teacher: LifterModel, clips: WindowBatch) -> Observed:
-        """Clips and their true poses: in the crop frame of each frame, in metres."""
-        if clips.positions is None:
-            raise ValueError("supervised training needs positions")
-        crops = normalize(clips, self.transforms.normalization)
-        return Observed(crops, rotate(crops.rotation, clips.positions))
-
-    def terms(self, model: LifterModel, observed: Observed, generator: torch.Generator) -> Terms:
-        """Mean distance from the truth in metres, at the true distance of the root."""
-        clip, index = (part[:, 0] for part in _windows(observed.crops, self.window, self.windows, 1, generator))
-        seen = CropBatch(*(part[clip[:, None], index] for part in observed.crops))
-        absolute = observed.level[clip, index[:, index.shape[1] // 2]]
-        distance = absolute[:, H36M.root, 2]
-        target = absolute - absolute[:, H36M.root, None]
-        turned, target = _augmented(seen, target, self.transforms, generator)
-        given = corrupt(turned, self.corruption, self.transforms.normalization, generator)
-        pose, _ = lift_crops(model, given)
-        return {"supervised": losses.pose_distance(pose * distance[:, None, None], target)}
-
-    def total(self, terms: Mapping[str, Tensor]) -> Tensor:
-        """The one term."""
-        return terms["supervised"]
-
-
-def _augmented(
-    seen: CropBatch, target: Float[Tensor, "batch joint 3"], transforms: TransformParams, generator: torch.Generator
-) -> tuple[CropBatch, Float[Tensor, "batch joint 3"]]:
-    """Windows flipped and rotated at random, and the poses of their middle frames with them."""
-    chosen = torch.rand(len(target), generator=generator, device=target.device) < transforms.flip
-    back = target[:, torch.tensor(H36M.mirror)] * target.new_tensor([-1.0, 1.0, 1.0])
-    seen, target = flipped(seen, chosen), torch.where(chosen[:, None, None], back, target)
-    turned = augment(seen, transforms.model_copy(update={"flip": 0.0, "scaling": 0.0}), generator)
-    roll = turned.middle().rotation @ seen.middle().rotation.mT
-    return turned, rotate(roll, target)
-
-
-def _windows(
-    crops: CropBatch, window: WindowParams, count: int, run: int, generator: torch.Generator
-) -> tuple[Int[Tensor, "window run"], Int[Tensor, "window run frame"]]:
-    """Random windows of clips, `run` successive ones each: their clips, and their frames in them."""
-    clips, length = crops.scale.shape
-    device, half = crops.scale.device, window.frames // 2
-    clip = torch.randint(clips, (count, 1), generator=generator, device=device)
-    last = length - (window.frames - 1 - half) - run
-    first = torch.randint(half, last + 1, (count, 1), generator=generator, device=device)
-    middle = first + torch.arange(run, device=device)
-    index = middle[..., None] + window.offsets.to(device)
-    return clip.expand(-1, run), index
 
 
 def see(sample: PriorSample, normalization: str) -> CropBatch:
