@@ -28,6 +28,7 @@ class Checkpoint:
     frames: int  # of a window
     dilation: int
     normalization: str
+    noise_seconds: float  # for how long the 2D's noise lasts
     body_size: float  # metres: total bone length of the prior's mean body
     joints: tuple[str, ...]
     weights: dict[str, Tensor]

@@ -41,6 +41,7 @@ class EvaluationParams(Section):
     device: str  # auto, cpu, cuda, ...
     batch_size: Annotated[int, Field(ge=1)]  # frames
     flip: bool  # average with the prediction of the mirrored keypoints
+    steady: bool  # bones keep the lengths that they typically have in a sequence
     scale: Scale  # a source without 3D always has body_size
 
 

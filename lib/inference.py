@@ -8,10 +8,11 @@ from torch import Tensor
 
 from lib import checkpoints
 from lib.data.store import Split
-from lib.data.transforms import CropBatch, normalize
-from lib.data.windows import WindowBatch, WindowParams, Windows
+from lib.data.transforms import CropBatch, keypoint_noise, normalize
+from lib.data.windows import WindowParams, Windows
 from lib.device import resolve_device
 from lib.geometry import rotate
+from lib.limbs import steadied, symmetric, typical_lengths
 from lib.models.lifters import lift_both_ways, lift_crops
 
 
@@ -23,6 +24,7 @@ class Lifter:
         self.model = checkpoint.build().to(device)
         self.window = WindowParams(frames=checkpoint.frames, dilation=checkpoint.dilation, stride=1)
         self.normalization = checkpoint.normalization
+        self.noise_seconds = checkpoint.noise_seconds
         self.body_size = checkpoint.body_size
         self.device = device
 
@@ -38,22 +40,28 @@ class Lifter:
         return lifter
 
     @torch.inference_mode()
-    def lift(self, split: Split, batch_size: int, flip: bool) -> Float[Tensor, "frame joint 3"]:
+    def lift(self, split: Split, batch_size: int, flip: bool, steady: bool) -> Float[Tensor, "frame joint 3"]:
         """Lift every frame of a split: root-centred poses in the camera frame, in units of root depth, on the CPU.
 
-        Every frame is lifted in a window of its own. With `flip`, the mirrored view is lifted as well and averaged.
+        Every frame is lifted in a window of its own. With `flip`, the mirrored view is lifted as well and averaged; with
+        `steady`, bones then get the lengths that they typically have in their sequence (see `lib.limbs`).
         """
         windows, lift = Windows(split, self.window), lift_both_ways if flip else lift_crops
         # Crops are made once a frame and not once a window.
-        frames = WindowBatch(split.rays[:, None], split.confidence[:, None])
+        frames = Windows(split, WindowParams(frames=1, dilation=1, stride=1))
         crops = [
-            normalize(frames.take(some).to(self.device), self.normalization)
-            for some in torch.arange(len(split.rays)).split(batch_size)
+            normalize(frames[some].to(self.device), self.normalization)
+            for some in torch.arange(len(frames)).split(batch_size)
         ]
         whole = CropBatch(*(torch.cat(parts)[:, 0] for parts in zip(*crops, strict=True)))
         poses = []
         for numbers in torch.arange(len(windows)).split(batch_size):
             index = windows.frame_index(numbers).to(self.device)
             pose, _ = lift(self.model, CropBatch(*(part[index] for part in whole)))
-            poses.append(rotate(whole.rotation[index[:, index.shape[1] // 2]].mT, pose).float().cpu())
-        return torch.cat(poses)
+            poses.append(pose.float())
+        lifted = torch.cat(poses)
+        if steady:
+            sequences = lifted.split(split.table["length"].tolist())
+            lengths = [symmetric(typical_lengths(sequence)[0]).expand(len(sequence), -1) for sequence in sequences]
+            lifted = steadied(lifted, torch.cat(lengths), keypoint_noise(split, self.noise_seconds).to(lifted))
+        return rotate(whole.rotation.mT, lifted).cpu()

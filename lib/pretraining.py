@@ -166,6 +166,7 @@ def _checkpoint(params: PretrainParams, prior: PosePrior, progress: Progress, be
         frames=params.window.frames,
         dilation=params.window.dilation,
         normalization=params.transforms.normalization,
+        noise_seconds=params.transforms.noise_seconds,
         body_size=prior.body_size,
         joints=H36M.names,
         weights={name: value.cpu() for name, value in weights.items()},

@@ -93,7 +93,7 @@ def _measure(params: dict[str, Any], paths: Paths, split: str) -> dict[str, obje
     pretrain.run(params, scratch)
     evaluation = section(EvaluationParams, "evaluation", params)
     lifter, truth = Lifter.load(scratch.pretrained, evaluation.device), read_split(scratch.poses, split)
-    lifted = lifter.lift(truth, evaluation.batch_size, evaluation.flip)
+    lifted = lifter.lift(truth, evaluation.batch_size, evaluation.flip, evaluation.steady)
     measured = evaluate(truth, lifted, evaluation.scale, lifter.body_size).metrics
     trained = json.loads(scratch.metrics("pretrain").read_text(encoding="utf-8"))
     hardware = next(info.hardware for info in describe_devices() if info.device == lifter.device)

@@ -73,6 +73,7 @@ def synthetic_split(*lengths: int) -> Split:
             "subject": "S9",
             "action": [f"Walk {i}" for i in range(len(lengths))],
             "camera": "54138969",
+            "recording": range(len(lengths)),
             "fps": 50.0,
             "width": 1000,
             "height": 1002,

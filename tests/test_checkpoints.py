@@ -17,6 +17,7 @@ def checkpoint() -> checkpoints.Checkpoint:
         frames=3,
         dilation=2,
         normalization="rms",
+        noise_seconds=0.08,
         body_size=3.5,
         joints=H36M.names,
         weights=tiny_model(frames=3).state_dict(),

@@ -18,6 +18,7 @@ def lifter(frames: int, dilation: int = 1) -> Lifter:
         frames=frames,
         dilation=dilation,
         normalization="rms",
+        noise_seconds=0.08,
         body_size=3.5,
         joints=H36M.names,
         weights=tiny_model(frames).state_dict(),
@@ -47,7 +48,7 @@ def test_true_depths_give_the_true_pose_exactly() -> None:
     assert split.positions is not None
     lift = lifter(frames=1)
     lift.model = Oracle(split)  # type: ignore[assignment]
-    poses = lift.lift(split, batch_size=100, flip=False)
+    poses = lift.lift(split, batch_size=100, flip=False, steady=False)
     axis_depth = split.positions[:, 0].norm(dim=-1)  # the root's depth in its crop is its distance
     truth = (split.positions - split.positions[:, :1]) / axis_depth[:, None, None]
     torch.testing.assert_close(poses, truth, atol=1e-5, rtol=1e-4)
@@ -57,7 +58,7 @@ def test_true_depths_give_the_true_pose_exactly() -> None:
 def test_the_batch_size_does_not_matter(frames: int, dilation: int) -> None:
     split = synthetic_split(9, 3)
     lift = lifter(frames, dilation)
-    torch.testing.assert_close(lift.lift(split, 1, flip=False), lift.lift(split, 100, flip=False))
+    torch.testing.assert_close(lift.lift(split, 1, flip=False, steady=False), lift.lift(split, 100, flip=False, steady=False))
 
 
 def test_flip_averaging_makes_a_mirror_symmetric_lifter() -> None:
@@ -66,8 +67,8 @@ def test_flip_averaging_makes_a_mirror_symmetric_lifter() -> None:
     mirrored = Split(split.table, split.keypoints, split.confidence, split.rays[:, order] * sign, None)
     lift = lifter(frames=1)
     for flip in (False, True):
-        one = lift.lift(split, 10, flip)
-        other = lift.lift(mirrored, 10, flip)[:, order] * torch.tensor([-1.0, 1.0, 1.0])
+        one = lift.lift(split, 10, flip, steady=False)
+        other = lift.lift(mirrored, 10, flip, steady=False)[:, order] * torch.tensor([-1.0, 1.0, 1.0])
         assert torch.allclose(one, other, atol=1e-5) == flip
 
 
@@ -88,7 +89,7 @@ def test_a_hidden_joint_is_placed_by_the_correction_alone() -> None:
 def test_a_real_models_poses_are_root_centred() -> None:
     lift = lifter(frames=1)
     torch.nn.init.normal_(lift.model.decoder.head.weight)
-    poses = lift.lift(synthetic_split(5), 10, flip=True)
+    poses = lift.lift(synthetic_split(5), 10, flip=True, steady=True)
     assert poses[:, H36M.root].abs().max() < 1e-6
     assert poses.abs().max() > 0.01
 
@@ -97,5 +98,5 @@ def test_true_depths_have_no_error_at_the_roots_distance() -> None:
     split = synthetic_split(12)
     lift = lifter(frames=1)
     lift.model = Oracle(split)  # type: ignore[assignment]
-    result = evaluate(split, lift.lift(split, 100, flip=False), "root_depth", 3.5)
+    result = evaluate(split, lift.lift(split, 100, flip=False, steady=False), "root_depth", 3.5)
     assert float(result.metrics["mpjpe_mm"]) < 0.05

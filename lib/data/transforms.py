@@ -140,29 +140,47 @@ def _autoregression(frames: int, correlation: float) -> Float[Tensor, "frame fra
 def corruption_like(split: Split, params: TransformParams, dilation: int) -> Corruption:
     """The params' corruption of windows, with `auto` estimated from a split's 2D, without labels.
 
-    The median second difference over time of a still body is that of its noise, and bodies accelerate little in a
-    frame: each joint has a noise of its own. `noise_seconds` says how much of it second differences hide, since
-    detectors' errors last for some frames. A joint that jumps by half a unit within a frame is an outlier, which three
-    second differences see.
+    A joint that jumps by half a unit within a frame is an outlier, which three second differences see.
     """
-    rays, fps = split.rays, float(split.table["fps"].median())
-    ends = torch.from_numpy(split.table["start"].to_numpy() + split.table["length"].to_numpy())
-    inside = torch.ones(len(rays), dtype=torch.bool)
-    inside[ends - 1] = inside[ends - 2] = False  # a difference that begins there crosses into the next sequence
-    change = (rays[:-2] - 2 * rays[1:-1] + rays[2:])[inside[:-2]]
-    scale = perspective_crop(rays, params.normalization).scale[1:-1][inside[:-2]]
-    if len(change) == 0:  # no sequence has three frames
-        change, scale = torch.zeros(1, *rays.shape[1:]), torch.ones(1)
-    frame = _correlation(params.noise_seconds, fps)
-    hidden = math.sqrt(2 * (1 - frame) * (3 - frame))  # a second difference of such noise, over its deviation
-    spread = 1.4826 * change.abs().movedim(1, 0).flatten(1).median(1).values / hidden
+    fps = float(split.table["fps"].median())
+    change, scale = _second_differences(split, params.normalization)
     jumps = float(((change / scale[:, None, None]).norm(dim=-1) > JUMP).float().mean())
+    noise = keypoint_noise(split, params.noise_seconds).tolist()
     return Corruption(
-        noise=tuple(spread.tolist()) if params.noise == "auto" else (params.noise,) * len(H36M),
+        noise=tuple(noise) if params.noise == "auto" else (params.noise,) * len(H36M),
         correlation=_correlation(params.noise_seconds, fps / dilation),
         outliers=jumps / 3 if params.outliers == "auto" else params.outliers,
         mask=params.mask,
     )
+
+
+def keypoint_noise(split: Split, seconds: float) -> Float[Tensor, " joint"]:
+    """The standard deviation of each joint's rays, estimated from a split's 2D, without labels.
+
+    The median second difference over time of a still body is that of its noise, and bodies accelerate little in a
+    frame. `seconds`, for how long noise lasts, says how much of it second differences hide, since detectors' errors
+    last for some frames.
+    """
+    frame = _correlation(seconds, float(split.table["fps"].median()))
+    hidden = math.sqrt(2 * (1 - frame) * (3 - frame))  # a second difference of such noise, over its deviation
+    change, _ = _second_differences(split, "rms")
+    spread: Tensor = 1.4826 * change.abs().movedim(1, 0).flatten(1).median(1).values / hidden
+    return spread
+
+
+def _second_differences(
+    split: Split, normalization: str
+) -> tuple[Float[Tensor, "some joint 2"], Float[Tensor, " some"]]:
+    """Second differences of rays over time within sequences, and the scale of the crops in their middle."""
+    rays = split.rays
+    ends = torch.from_numpy(split.table["start"].to_numpy() + split.table["length"].to_numpy())
+    inside = torch.ones(len(rays), dtype=torch.bool)
+    inside[ends - 1] = inside[ends - 2] = False  # a difference that begins there crosses into the next sequence
+    inside = inside[:-2]
+    if not inside.any():  # no sequence has three frames
+        return torch.zeros(1, *rays.shape[1:]), torch.ones(1)
+    change = (rays[:-2] - 2 * rays[1:-1] + rays[2:])[inside]
+    return change, perspective_crop(rays[1:-1][inside], normalization).scale
 
 
 def _correlation(seconds: float, fps: float) -> float:

@@ -18,6 +18,7 @@ from lib.anatomy import PosePrior, PriorSample
 from lib.data.transforms import Corruption, CropBatch, TransformParams, augment, corrupt, normalize
 from lib.data.windows import WindowBatch, WindowParams
 from lib.geometry import bone_lengths, crop_scale, project, rotate, rotation_about, unproject_crop
+from lib.limbs import Bodies, steadied
 from lib.losses import LossParams
 from lib.models.lifters import corrected, lift_both_ways
 from lib.models.transformer import Lifted, LifterModel
@@ -70,6 +71,7 @@ class Lift:
         self.prior, self.transforms, self.corruption = prior, transforms, corruption
         self.weights: dict[str, float] = weights.model_dump()
         self.window, self.batches, self.fps, self.plausibility = window, batches, fps, plausibility
+        self.bodies = Bodies()
 
     def steps(
         self, teacher: LifterModel, clips: Iterator[WindowBatch], epoch: int, generator: torch.Generator
@@ -113,6 +115,9 @@ class Lift:
             poses.append(pose)
             elevations.append(elevation)
         pose = torch.cat(poses).unflatten(0, (count, length))
+        bones = self.bodies.see(clips.recording, pose)[:, None].expand(-1, length, -1)
+        noise = pose.new_tensor(self.corruption.noise)
+        pose = steadied(pose.flatten(0, 1), bones.flatten(0, 1), noise).view_as(pose)
         pose = pose * (self.prior.bones.sum() / bone_lengths(pose).sum(-1).clamp_min(1e-6))[..., None, None]
         # All frames of a clip as the camera sees them that looks at the person in the middle of it, and is level.
         elevation = torch.cat(elevations).unflatten(0, (count, length)).median(1).values

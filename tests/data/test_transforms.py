@@ -30,8 +30,8 @@ def test_a_flip_is_what_a_mirrored_scene_shows() -> None:
     points = sample.pose + torch.stack([torch.full((16,), 0.7), torch.zeros(16), sample.root_depth], -1)[:, None]
     mirrored = points[:, torch.tensor(H36M.mirror)] * torch.tensor([-1.0, 1.0, 1.0])
     ones = torch.ones(16, 1, 17)
-    expected = normalize(WindowBatch(project(mirrored)[:, None], ones), "rms")
-    got = mirror(normalize(WindowBatch(project(points)[:, None], ones), "rms"))
+    expected = normalize(WindowBatch(project(mirrored)[:, None], ones, torch.arange(16)), "rms")
+    got = mirror(normalize(WindowBatch(project(points)[:, None], ones, torch.arange(16)), "rms"))
     for a, b in zip(got, expected, strict=True):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
 

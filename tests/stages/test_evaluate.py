@@ -14,7 +14,7 @@ from lib.paths import Paths
 from stages import evaluate
 from tests.synthetic import BODY_SIZE, lifted_truth, write_store
 
-PARAMS = {"evaluation": {"device": "cpu", "batch_size": 7, "flip": True, "scale": "root_depth"}}
+PARAMS = {"evaluation": {"device": "cpu", "batch_size": 7, "flip": True, "steady": True, "scale": "root_depth"}}
 
 
 class PerfectLifter:
@@ -27,8 +27,8 @@ class PerfectLifter:
         assert (path.name, device) == ("pretrained.pt", "cpu")
         return cls()
 
-    def lift(self, split: Split, batch_size: int, flip: bool) -> Float[Tensor, "frame joint 3"]:
-        assert (batch_size, flip) == (7, True)
+    def lift(self, split: Split, batch_size: int, flip: bool, steady: bool) -> Float[Tensor, "frame joint 3"]:
+        assert (batch_size, flip, steady) == (7, True, True)
         return self.truth
 
     truth: Tensor
