@@ -6,7 +6,7 @@ from, because MPJPE depends on it; N-MPJPE, P-MPJPE and the metrics of bones do 
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import h5py
 import pandas as pd
@@ -42,7 +42,13 @@ class EvaluationParams(Section):
     batch_size: Annotated[int, Field(ge=1)]  # frames
     flip: bool  # average with the prediction of the mirrored keypoints
     steady: bool  # bones keep the lengths that they typically have in a sequence
+    smooth: bool  # what looks like noise of the poses over time is taken away
     scale: Scale  # a source without 3D always has body_size
+
+    @property
+    def lifting(self) -> dict[str, Any]:
+        """The arguments of `lib.inference.Lifter.lift`."""
+        return self.model_dump(include={"batch_size", "flip", "steady", "smooth"})
 
 
 @dataclass(frozen=True)

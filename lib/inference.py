@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lib import checkpoints
+from lib import checkpoints, noise
 from lib.data.store import Split
 from lib.data.transforms import CropBatch, keypoint_noise, normalize
 from lib.data.windows import WindowParams, Windows
@@ -40,11 +40,14 @@ class Lifter:
         return lifter
 
     @torch.inference_mode()
-    def lift(self, split: Split, batch_size: int, flip: bool, steady: bool) -> Float[Tensor, "frame joint 3"]:
+    def lift(
+        self, split: Split, batch_size: int, flip: bool = True, steady: bool = True, smooth: bool = True
+    ) -> Float[Tensor, "frame joint 3"]:
         """Lift every frame of a split: root-centred poses in the camera frame, in units of root depth, on the CPU.
 
-        Every frame is lifted in a window of its own. With `flip`, the mirrored view is lifted as well and averaged; with
-        `steady`, bones then get the lengths that they typically have in their sequence (see `lib.limbs`).
+        Every frame is lifted in a window of its own. With `flip`, the mirrored view is lifted as well and averaged;
+        with `steady`, bones then get the lengths that they typically have in their sequence (see `lib.limbs`); with
+        `smooth`, what looks like noise of the poses over time is taken away (see `lib.noise`).
         """
         windows, lift = Windows(split, self.window), lift_both_ways if flip else lift_crops
         # Crops are made once a frame and not once a window.
@@ -64,4 +67,8 @@ class Lifter:
             sequences = lifted.split(split.table["length"].tolist())
             lengths = [symmetric(typical_lengths(sequence)[0]).expand(len(sequence), -1) for sequence in sequences]
             lifted = steadied(lifted, torch.cat(lengths), keypoint_noise(split, self.noise_seconds).to(lifted))
-        return rotate(whole.rotation.mT, lifted).cpu()
+        lifted = rotate(whole.rotation.mT, lifted)
+        if smooth:
+            fps = float(split.table["fps"].median())
+            lifted = noise.without(lifted, split.table["length"].tolist(), self.noise_seconds, fps)
+        return lifted.cpu()

@@ -1,8 +1,8 @@
 """Bones keep their lengths: what a whole recording says about a body, put into each of its frames.
 
 A lifter sees a window and cannot know the lengths of a person's bones: where a bone points along the line of sight, an
-error of its length is a large error of its depth. Over a recording, lengths are the same, so that depths can be corrected
-afterwards, without any label.
+error of its length is a large error of its depth. Over a recording lengths are the same, so that depths can be
+corrected afterwards, without any label.
 """
 
 import torch
@@ -72,8 +72,8 @@ def steadied(
 ) -> Float[Tensor, "frame joint 3"]:
     """Move joints along their lines of sight so that bones come near the given relative lengths.
 
-    Poses are root-centred, in the crop frame, in units of root depth, as `lib.models.lifters.lift_crops` gives them, and
-    so is the result; what they project to stays. `noise` is the standard deviation of each joint's rays.
+    Poses are root-centred, in the crop frame, in units of root depth, as `lib.models.lifters.lift_crops` gives them,
+    and so is the result; what they project to stays. `noise` is the standard deviation of each joint's rays.
 
     A few steps of Gauss and Newton on depths minimise how far lengths are from the given ones, and depths from the
     predicted ones, each in its standard deviations: those of lengths come from the keypoints' noise, those of depths
@@ -117,7 +117,7 @@ def _depth_variance(joints: Tensor, lengths: Tensor, across: Tensor) -> Float[Te
 
 
 def _length_variance(lengths: Tensor, sight: Tensor, across: Tensor) -> Float[Tensor, "frame bone"]:
-    """The variance of lengths that the keypoints' noise makes, and that of joints, which are not quite where bones meet."""
+    """The variance of lengths that the keypoints' noise makes, and joints that are not quite where bones meet."""
     return (LEAST_SPREAD * lengths).square() + (1 - sight.square()) * across
 
 

@@ -18,6 +18,7 @@ from lib.data.transforms import Corruption, TransformParams, corruption_like
 from lib.data.windows import LoaderParams, WindowBatch, WindowParams, Windows, training_loader
 from lib.device import choose_threads, make_fabric, resolve_device, resolve_precision
 from lib.geometry import perspective_crop
+from lib.limbs import Bodies
 from lib.losses import LossParams
 from lib.models.lifters import ModelParams, build_model
 from lib.objectives.base import REFRESH, Objective
@@ -156,7 +157,8 @@ def _objective(
         plausibility.fit(crops, PLAUSIBILITY_STEPS, 512, torch.Generator(device).manual_seed(params.seed))
     batches = Batches(training.batch_size, training.prior_batch_size, training.prior_epochs)
     fps = float(train.table["fps"].median())
-    return Lift(prior, params.losses, transforms, corruption, window, batches, fps, plausibility)
+    bodies = Bodies() if training.steady_teacher else None
+    return Lift(prior, params.losses, transforms, corruption, window, batches, fps, plausibility, bodies)
 
 
 def _checkpoint(params: PretrainParams, prior: PosePrior, progress: Progress, best: bool) -> Checkpoint:

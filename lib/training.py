@@ -46,6 +46,7 @@ class TrainingParams(Section):
     batch_size: Count  # windows of real 2D in a step
     prior_batch_size: Count  # windows of the prior in a step
     prior_epochs: Annotated[int, Field(ge=0)]  # first epochs, which see the prior alone
+    steady_teacher: bool  # bones of its poses keep the lengths that they have in all of a recording
     optimizer: Literal["adamw", "adam", "sgd"]
     lr: Annotated[float, Field(gt=0)]
     weight_decay: Annotated[float, Field(ge=0)]

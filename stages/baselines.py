@@ -23,9 +23,9 @@ def run(params: dict[str, Any], paths: Paths) -> None:
     test = read_split(paths.poses, "test")
     rows = {"mean pose": mean_pose_baseline(read_split(paths.poses, "train"), test)}
     lifter = Lifter.load(paths.pretrained, evaluation.device)
-    trained = lifter.lift(test, evaluation.batch_size, evaluation.flip, evaluation.steady)
+    trained = lifter.lift(test, **evaluation.lifting)
     torch.manual_seed(0)
-    untrained = lifter.untrained().lift(test, evaluation.batch_size, evaluation.flip, evaluation.steady)
+    untrained = lifter.untrained().lift(test, **evaluation.lifting)
     for name, poses in (("untrained", untrained), ("pre-trained", trained)):
         metrics = evaluate(test, poses, evaluation.scale, lifter.body_size).metrics
         rows[name] = {column: float(metrics[column]) for column in COLUMNS}

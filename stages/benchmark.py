@@ -36,6 +36,7 @@ TABLES: dict[str, dict[str, Changes]] = {
     },
     "ablation": {
         "default": {},
+        "bones of the teacher's poses vary": {"training.steady_teacher": False},
         "no self-distillation": {"losses.distillation": 0.0},
         "no plausibility": {"losses.plausibility": 0.0},
         "symmetric bones": {"losses.symmetry": 0.1},
@@ -93,7 +94,7 @@ def _measure(params: dict[str, Any], paths: Paths, split: str) -> dict[str, obje
     pretrain.run(params, scratch)
     evaluation = section(EvaluationParams, "evaluation", params)
     lifter, truth = Lifter.load(scratch.pretrained, evaluation.device), read_split(scratch.poses, split)
-    lifted = lifter.lift(truth, evaluation.batch_size, evaluation.flip, evaluation.steady)
+    lifted = lifter.lift(truth, **evaluation.lifting)
     measured = evaluate(truth, lifted, evaluation.scale, lifter.body_size).metrics
     trained = json.loads(scratch.metrics("pretrain").read_text(encoding="utf-8"))
     hardware = next(info.hardware for info in describe_devices() if info.device == lifter.device)

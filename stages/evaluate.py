@@ -17,7 +17,7 @@ def run(params: dict[str, Any], paths: Paths) -> None:
     evaluation = section(EvaluationParams, "evaluation", params)
     split = read_split(paths.poses, "test")
     lifter = Lifter.load(paths.pretrained, evaluation.device)
-    lifted = lifter.lift(split, evaluation.batch_size, evaluation.flip, evaluation.steady)
+    lifted = lifter.lift(split, **evaluation.lifting)
     result = evaluate(split, lifted, evaluation.scale, lifter.body_size)
     write_predictions(paths.predictions, split, result.predicted)
     _write_csv(paths, "per_joint.csv", result.per_joint)

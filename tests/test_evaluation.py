@@ -190,6 +190,15 @@ def test_a_missing_store_is_an_error(tmp_path: Path) -> None:
 
 
 def test_an_unknown_scale_is_an_error() -> None:
-    params = {"evaluation": {"device": "cpu", "batch_size": 1, "flip": True, "steady": True, "scale": "metres"}}
+    params = {
+        "evaluation": {
+            "device": "cpu",
+            "batch_size": 1,
+            "flip": True,
+            "steady": True,
+            "smooth": True,
+            "scale": "metres",
+        }
+    }
     with pytest.raises(UserError, match="evaluation.scale = 'metres': input should be 'root_depth' or 'body_size'"):
         section(EvaluationParams, "evaluation", params)

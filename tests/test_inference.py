@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -6,6 +8,7 @@ from lib.data.store import Split
 from lib.data.transforms import CropBatch
 from lib.evaluation import evaluate
 from lib.inference import Lifter
+from lib.metrics import bone_constancy_error
 from lib.models.lifters import lift_crops
 from lib.models.transformer import Lifted
 from lib.skeleton import H36M
@@ -48,7 +51,7 @@ def test_true_depths_give_the_true_pose_exactly() -> None:
     assert split.positions is not None
     lift = lifter(frames=1)
     lift.model = Oracle(split)  # type: ignore[assignment]
-    poses = lift.lift(split, batch_size=100, flip=False, steady=False)
+    poses = lift.lift(split, batch_size=100, flip=False, steady=False, smooth=False)
     axis_depth = split.positions[:, 0].norm(dim=-1)  # the root's depth in its crop is its distance
     truth = (split.positions - split.positions[:, :1]) / axis_depth[:, None, None]
     torch.testing.assert_close(poses, truth, atol=1e-5, rtol=1e-4)
@@ -58,7 +61,27 @@ def test_true_depths_give_the_true_pose_exactly() -> None:
 def test_the_batch_size_does_not_matter(frames: int, dilation: int) -> None:
     split = synthetic_split(9, 3)
     lift = lifter(frames, dilation)
-    torch.testing.assert_close(lift.lift(split, 1, flip=False, steady=False), lift.lift(split, 100, flip=False, steady=False))
+    one, many = (lift.lift(split, size, steady=False, smooth=False) for size in (1, 100))
+    torch.testing.assert_close(one, many)
+
+
+def test_a_steadied_body_keeps_its_lengths() -> None:
+    split = synthetic_split(40, 30)
+    lift = lifter(frames=1)
+    torch.nn.init.normal_(lift.model.decoder.head.weight, std=0.05)
+    raw, steady = (lift.lift(split, 100, steady=steady, smooth=False) for steady in (False, True))
+    for frames in (slice(0, 40), slice(40, 70)):
+        before, after = (bone_constancy_error(poses[frames]).mean() for poses in (raw, steady))
+        assert after < 0.8 * before
+
+
+def test_smoothing_makes_a_noisy_lifter_calmer() -> None:
+    split = synthetic_split(60)
+    rays = split.rays + 0.01 * torch.randn(split.rays.shape, generator=torch.Generator().manual_seed(0))
+    noisy = replace(split, rays=rays)
+    lift = lifter(frames=1)
+    rough, calm = (lift.lift(noisy, 100, steady=False, smooth=smooth) for smooth in (False, True))
+    assert calm.diff(dim=0).norm(dim=-1).mean() < 0.8 * rough.diff(dim=0).norm(dim=-1).mean()
 
 
 def test_flip_averaging_makes_a_mirror_symmetric_lifter() -> None:
@@ -67,8 +90,8 @@ def test_flip_averaging_makes_a_mirror_symmetric_lifter() -> None:
     mirrored = Split(split.table, split.keypoints, split.confidence, split.rays[:, order] * sign, None)
     lift = lifter(frames=1)
     for flip in (False, True):
-        one = lift.lift(split, 10, flip, steady=False)
-        other = lift.lift(mirrored, 10, flip, steady=False)[:, order] * torch.tensor([-1.0, 1.0, 1.0])
+        one = lift.lift(split, 10, flip, steady=False, smooth=False)
+        other = lift.lift(mirrored, 10, flip, steady=False, smooth=False)[:, order] * torch.tensor([-1.0, 1.0, 1.0])
         assert torch.allclose(one, other, atol=1e-5) == flip
 
 
@@ -89,7 +112,7 @@ def test_a_hidden_joint_is_placed_by_the_correction_alone() -> None:
 def test_a_real_models_poses_are_root_centred() -> None:
     lift = lifter(frames=1)
     torch.nn.init.normal_(lift.model.decoder.head.weight)
-    poses = lift.lift(synthetic_split(5), 10, flip=True, steady=True)
+    poses = lift.lift(synthetic_split(5), 10)
     assert poses[:, H36M.root].abs().max() < 1e-6
     assert poses.abs().max() > 0.01
 
@@ -98,5 +121,5 @@ def test_true_depths_have_no_error_at_the_roots_distance() -> None:
     split = synthetic_split(12)
     lift = lifter(frames=1)
     lift.model = Oracle(split)  # type: ignore[assignment]
-    result = evaluate(split, lift.lift(split, 100, flip=False, steady=False), "root_depth", 3.5)
+    result = evaluate(split, lift.lift(split, 100, flip=False, steady=False, smooth=False), "root_depth", 3.5)
     assert float(result.metrics["mpjpe_mm"]) < 0.05

@@ -86,7 +86,9 @@ class Knowing(torch.nn.Module):
     def __init__(self, split: Split) -> None:
         super().__init__()
         assert split.positions is not None
-        plain = normalize(WindowBatch(split.rays[:, None], split.confidence[:, None], torch.arange(len(split.rays))), "rms")
+        plain = normalize(
+            WindowBatch(split.rays[:, None], split.confidence[:, None], torch.arange(len(split.rays))), "rms"
+        )
         axis = torch.nn.functional.normalize(split.positions[:, :1], dim=-1)
         depth = (split.positions * axis).sum(-1)
         relative = (depth / depth[:, :1] - 1) / plain.scale

@@ -8,6 +8,7 @@ from lib.console import Console
 from lib.data.windows import LoaderParams, Windows, training_loader
 from lib.device import make_fabric
 from lib.errors import UserError
+from lib.limbs import Bodies
 from lib.objectives.lift import Batches, Lift
 from lib.optimization import ScheduleParams
 from lib.plausibility import Plausibility
@@ -16,7 +17,7 @@ from lib.training import Progress, TrainingParams, fit
 from tests.settings import ALL_LOSSES, CORRUPTION, PRIOR, TRANSFORMS, synthetic_split, tiny_model, window
 
 # The mean loss of each of four epochs of five steps on the CPU, with every term on; a refactoring must not change them.
-GOLDEN = [0.030339, 0.652681, 0.400688, 0.495354]
+GOLDEN = [0.030339, 0.653774, 0.399779, 0.495247]
 
 
 TRAINING = TrainingParams(
@@ -29,6 +30,7 @@ TRAINING = TrainingParams(
     batch_size=8,
     prior_batch_size=8,
     prior_epochs=1,
+    steady_teacher=True,
     optimizer="adamw",
     lr=1e-3,
     weight_decay=1e-4,
@@ -47,7 +49,15 @@ def train(tmp_path: Path, **changes: object) -> Progress:
     clips = Windows(synthetic_split(30, 30), window(1).clip)
     loader = training_loader(clips, 4, LoaderParams(workers=0), torch.Generator().manual_seed(0))
     objective = Lift(
-        PosePrior(PRIOR), ALL_LOSSES, TRANSFORMS, CORRUPTION, window(1), Batches(8, 8, 1), 50.0, Plausibility(17)
+        PosePrior(PRIOR),
+        ALL_LOSSES,
+        TRANSFORMS,
+        CORRUPTION,
+        window(1),
+        Batches(8, 8, 1),
+        50.0,
+        Plausibility(17),
+        Bodies(),
     )
     board = Board(tmp_path, {})
     held_out = clips[torch.tensor([8, 38])]

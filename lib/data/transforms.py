@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float
 from pydantic import Field
 from torch import Tensor
 
+from lib import noise
 from lib.data.store import Split
 from lib.data.windows import WindowBatch
 from lib.geometry import crop_scale, perspective_crop, rotation_about
@@ -111,10 +112,11 @@ def corrupt(crops: CropBatch, corruption: Corruption, normalization: str, genera
     keypoints, confidence, scale = crops.keypoints, crops.confidence, crops.scale
     device, frames = keypoints.device, keypoints.shape[1]
     if any(corruption.noise) or corruption.outliers > 0:
-        noise = torch.randn(keypoints.shape, generator=generator, device=device)
+        off = torch.randn(keypoints.shape, generator=generator, device=device)
         if frames > 1 and corruption.correlation > 0:
-            noise = torch.einsum("st,btjc->bsjc", _autoregression(frames, corruption.correlation).to(noise), noise)
-        off = noise * noise.new_tensor(corruption.noise)[:, None] / scale[..., None, None]
+            mixing = noise.autoregression(frames, corruption.correlation).to(off)
+            off = torch.einsum("st,btjc->bsjc", mixing, off)
+        off = off * off.new_tensor(corruption.noise)[:, None] / scale[..., None, None]
         if corruption.outliers > 0:
             wild = torch.rand(confidence.shape, generator=generator, device=device) < corruption.outliers
             off = off + (2 * torch.rand(keypoints.shape, generator=generator, device=device) - 1) * wild[..., None]
@@ -129,60 +131,32 @@ def corrupt(crops: CropBatch, corruption: Corruption, normalization: str, genera
     return CropBatch(keypoints, confidence, scale, crops.rotation)
 
 
-def _autoregression(frames: int, correlation: float) -> Float[Tensor, "frame frame"]:
-    """What turns white noise over a window into a stationary first-order autoregression."""
-    frame = torch.arange(frames)
-    correlations = torch.tensor(correlation, dtype=torch.float64) ** (frame - frame[:, None]).abs()
-    mixing: Tensor = torch.linalg.cholesky(correlations)
-    return mixing
-
-
 def corruption_like(split: Split, params: TransformParams, dilation: int) -> Corruption:
     """The params' corruption of windows, with `auto` estimated from a split's 2D, without labels.
 
     A joint that jumps by half a unit within a frame is an outlier, which three second differences see.
     """
-    fps = float(split.table["fps"].median())
-    change, scale = _second_differences(split, params.normalization)
-    jumps = float(((change / scale[:, None, None]).norm(dim=-1) > JUMP).float().mean())
-    noise = keypoint_noise(split, params.noise_seconds).tolist()
+    spread, outliers, fps = params.noise, params.outliers, float(split.table["fps"].median())
     return Corruption(
-        noise=tuple(noise) if params.noise == "auto" else (params.noise,) * len(H36M),
-        correlation=_correlation(params.noise_seconds, fps / dilation),
-        outliers=jumps / 3 if params.outliers == "auto" else params.outliers,
+        noise=tuple(keypoint_noise(split, params.noise_seconds).tolist())
+        if spread == "auto"
+        else (spread,) * len(H36M),
+        correlation=noise.correlation(params.noise_seconds, fps / dilation),
+        outliers=_jumps(split, params.normalization) / 3 if outliers == "auto" else outliers,
         mask=params.mask,
     )
 
 
 def keypoint_noise(split: Split, seconds: float) -> Float[Tensor, " joint"]:
-    """The standard deviation of each joint's rays, estimated from a split's 2D, without labels.
-
-    The median second difference over time of a still body is that of its noise, and bodies accelerate little in a
-    frame. `seconds`, for how long noise lasts, says how much of it second differences hide, since detectors' errors
-    last for some frames.
-    """
-    frame = _correlation(seconds, float(split.table["fps"].median()))
-    hidden = math.sqrt(2 * (1 - frame) * (3 - frame))  # a second difference of such noise, over its deviation
-    change, _ = _second_differences(split, "rms")
-    spread: Tensor = 1.4826 * change.abs().movedim(1, 0).flatten(1).median(1).values / hidden
-    return spread
+    """The standard deviation of each joint's rays, as `lib.noise.spread` finds it: pixels over the focal length."""
+    found = noise.spread(split.rays, split.table["length"].tolist(), seconds, float(split.table["fps"].median()))
+    return found.square().mean(-1).sqrt()
 
 
-def _second_differences(
-    split: Split, normalization: str
-) -> tuple[Float[Tensor, "some joint 2"], Float[Tensor, " some"]]:
-    """Second differences of rays over time within sequences, and the scale of the crops in their middle."""
-    rays = split.rays
-    ends = torch.from_numpy(split.table["start"].to_numpy() + split.table["length"].to_numpy())
-    inside = torch.ones(len(rays), dtype=torch.bool)
-    inside[ends - 1] = inside[ends - 2] = False  # a difference that begins there crosses into the next sequence
-    inside = inside[:-2]
-    if not inside.any():  # no sequence has three frames
-        return torch.zeros(1, *rays.shape[1:]), torch.ones(1)
-    change = (rays[:-2] - 2 * rays[1:-1] + rays[2:])[inside]
-    return change, perspective_crop(rays[1:-1][inside], normalization).scale
-
-
-def _correlation(seconds: float, fps: float) -> float:
-    """Of first-order autoregressive noise from one frame to the next."""
-    return math.exp(-1 / (seconds * fps)) if seconds > 0 else 0.0
+def _jumps(split: Split, normalization: str) -> float:
+    """The share of second differences that are too large to be motion."""
+    lengths = split.table["length"].tolist()
+    change = noise.second_differences(split.rays, lengths)
+    scale = torch.cat([part[1:-1] for part in perspective_crop(split.rays, normalization).scale.split(lengths)])
+    jumps = (change / scale[:, None, None]).norm(dim=-1) > JUMP
+    return float(jumps.float().mean()) if len(jumps) else 0.0

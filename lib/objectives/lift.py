@@ -67,11 +67,12 @@ class Lift:
         batches: Batches,
         fps: float,
         plausibility: Plausibility | None = None,
+        bodies: Bodies | None = None,
     ) -> None:
         self.prior, self.transforms, self.corruption = prior, transforms, corruption
         self.weights: dict[str, float] = weights.model_dump()
         self.window, self.batches, self.fps, self.plausibility = window, batches, fps, plausibility
-        self.bodies = Bodies()
+        self.bodies = bodies  # with which the teacher's bones keep their lengths
 
     def steps(
         self, teacher: LifterModel, clips: Iterator[WindowBatch], epoch: int, generator: torch.Generator
@@ -115,9 +116,10 @@ class Lift:
             poses.append(pose)
             elevations.append(elevation)
         pose = torch.cat(poses).unflatten(0, (count, length))
-        bones = self.bodies.see(clips.recording, pose)[:, None].expand(-1, length, -1)
-        noise = pose.new_tensor(self.corruption.noise)
-        pose = steadied(pose.flatten(0, 1), bones.flatten(0, 1), noise).view_as(pose)
+        if self.bodies is not None:
+            bones = self.bodies.see(clips.recording, pose)[:, None].expand(-1, length, -1)
+            noise = pose.new_tensor(self.corruption.noise)
+            pose = steadied(pose.flatten(0, 1), bones.flatten(0, 1), noise).view_as(pose)
         pose = pose * (self.prior.bones.sum() / bone_lengths(pose).sum(-1).clamp_min(1e-6))[..., None, None]
         # All frames of a clip as the camera sees them that looks at the person in the middle of it, and is level.
         elevation = torch.cat(elevations).unflatten(0, (count, length)).median(1).values

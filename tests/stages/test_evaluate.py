@@ -14,7 +14,8 @@ from lib.paths import Paths
 from stages import evaluate
 from tests.synthetic import BODY_SIZE, lifted_truth, write_store
 
-PARAMS = {"evaluation": {"device": "cpu", "batch_size": 7, "flip": True, "steady": True, "scale": "root_depth"}}
+LIFTING = {"batch_size": 7, "flip": True, "steady": True, "smooth": False}
+PARAMS = {"evaluation": {"device": "cpu", "scale": "root_depth", **LIFTING}}
 
 
 class PerfectLifter:
@@ -27,8 +28,8 @@ class PerfectLifter:
         assert (path.name, device) == ("pretrained.pt", "cpu")
         return cls()
 
-    def lift(self, split: Split, batch_size: int, flip: bool, steady: bool) -> Float[Tensor, "frame joint 3"]:
-        assert (batch_size, flip, steady) == (7, True, True)
+    def lift(self, split: Split, **lifting: object) -> Float[Tensor, "frame joint 3"]:
+        assert lifting == LIFTING
         return self.truth
 
     truth: Tensor
