@@ -20,8 +20,8 @@ benchmark: $(VENV)/.stamp  ## the accuracy table on data/raw/h36m, three seeds f
 	$(RUN) python -m stages.benchmark accuracy --seeds 3
 
 ablation: $(VENV)/.stamp  ## the tables of terms and of windows, on the validation subjects
-	$(RUN) python -m stages.benchmark ablation --keypoints gt --split validation --seeds 3
-	$(RUN) python -m stages.benchmark time --split validation --seeds 3
+	$(RUN) python -m stages.benchmark ablation --keypoints gt --split validation --epochs 12 --seeds 3
+	$(RUN) python -m stages.benchmark time --split validation --epochs 12 --seeds 3
 
 check:  ## what CI runs
 	bash .ci/run

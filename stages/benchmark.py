@@ -8,6 +8,7 @@ benchmark goes on; delete the file after a change of code.
 import argparse
 import copy
 import hashlib
+import itertools
 import json
 from collections.abc import Mapping
 from functools import partial
@@ -38,7 +39,7 @@ TABLES: dict[str, dict[str, Changes]] = {
         "default": {},
         "bones of the teacher's poses vary": {"training.steady_teacher": False},
         "no self-distillation": {"losses.distillation": 0.0},
-        "no plausibility": {"losses.plausibility": 0.0},
+        "plausibility": {"losses.plausibility": 0.01},
         "symmetric bones": {"losses.symmetry": 0.1},
         "constant bones": {"losses.constancy": 0.1},
         "the prior's proportions": {"losses.proportions": 0.01},
@@ -54,32 +55,35 @@ TABLES: dict[str, dict[str, Changes]] = {
     },
 }
 FIGURES = ("mpjpe_mm", "n_mpjpe_mm", "p_mpjpe_mm", "mpjpe_body_size_mm")
+WINDOWS = ("n_mpjpe_mm", "p_mpjpe_mm")  # of windows as they are lifted, without what sequences know
 KEYS = ("table", "row", "source", "keypoints", "split", "seed", "params")
 
 
 def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> None:
     """Run what is missing of a table and print it, one line a variant and kind of keypoints."""
     console, done = Console(), _read(paths)
-    for keypoints in arguments.keypoints or _keypoints(paths, arguments.source):
-        for name, changes in TABLES[arguments.table].items():
-            for seed in range(arguments.seeds):
-                chosen = {"data.source": arguments.source, "data.keypoints": keypoints, "seed": seed, **changes}
-                variant = _changed(params, chosen)
-                row = {
-                    "table": arguments.table,
-                    "row": name,
-                    "source": arguments.source,
-                    "keypoints": keypoints,
-                    "split": arguments.split,
-                    "seed": seed,
-                    "params": hashlib.sha256(json.dumps(variant, sort_keys=True).encode()).hexdigest()[:12],
-                }
-                if any(all(str(old[key]) == str(row[key]) for key in KEYS) for old in done):
-                    continue
-                console.announce(f"benchmark: {name}, {keypoints}, seed {seed}")
-                done.append(row | _measure(variant, paths, arguments.split))
-                with replacing(paths.metrics("benchmark").with_suffix(".csv")) as temporary:
-                    pd.DataFrame(done).to_csv(temporary, index=False)
+    epochs = arguments.epochs or params["training"]["epochs"]
+    length = {"training.epochs": epochs, "training.prior_epochs": min(epochs // 3, params["training"]["prior_epochs"])}
+    # Seed by seed, so that a table is whole before its spread is known.
+    every = itertools.product(range(arguments.seeds), _keypoints(paths, arguments), TABLES[arguments.table].items())
+    for seed, keypoints, (name, changes) in every:
+        chosen = {"data.source": arguments.source, "data.keypoints": keypoints, "seed": seed, **length, **changes}
+        variant = _changed(params, chosen)
+        row = {
+            "table": arguments.table,
+            "row": name,
+            "source": arguments.source,
+            "keypoints": keypoints,
+            "split": arguments.split,
+            "seed": seed,
+            "params": hashlib.sha256(json.dumps(variant, sort_keys=True).encode()).hexdigest()[:12],
+        }
+        if any(all(str(old[key]) == str(row[key]) for key in KEYS) for old in done):
+            continue
+        console.announce(f"benchmark: {name}, {keypoints}, seed {seed}")
+        done.append(row | _measure(variant, paths, arguments.split))
+        with replacing(paths.metrics("benchmark").with_suffix(".csv")) as temporary:
+            pd.DataFrame(done).to_csv(temporary, index=False)
     _print(console, pd.DataFrame(done), arguments.table)
 
 
@@ -94,8 +98,10 @@ def _measure(params: dict[str, Any], paths: Paths, split: str) -> dict[str, obje
     pretrain.run(params, scratch)
     evaluation = section(EvaluationParams, "evaluation", params)
     lifter, truth = Lifter.load(scratch.pretrained, evaluation.device), read_split(scratch.poses, split)
-    lifted = lifter.lift(truth, **evaluation.lifting)
-    measured = evaluate(truth, lifted, evaluation.scale, lifter.body_size).metrics
+    measured, windows = (
+        evaluate(truth, lifter.lift(truth, **lifting), evaluation.scale, lifter.body_size).metrics
+        for lifting in (evaluation.lifting, evaluation.lifting | {"steady": False, "smooth": False})
+    )
     trained = json.loads(scratch.metrics("pretrain").read_text(encoding="utf-8"))
     hardware = next(info.hardware for info in describe_devices() if info.device == lifter.device)
     return {
@@ -105,11 +111,15 @@ def _measure(params: dict[str, Any], paths: Paths, split: str) -> dict[str, obje
         "training_minutes": round(trained["seconds"] / 60, 1),
         "hardware": f"{hardware}, {torch.get_num_threads()} threads",
         **{name: round(float(measured[name]), 2) for name in FIGURES},
+        **{f"windows_{name}": round(float(windows[name]), 2) for name in WINDOWS},
     }
 
 
-def _keypoints(paths: Paths, source: str) -> list[str]:
-    """What the raw folder of a source holds."""
+def _keypoints(paths: Paths, arguments: argparse.Namespace) -> list[str]:
+    """Those that are named, or all that the raw folder of a source holds."""
+    source = arguments.source
+    if arguments.keypoints:
+        return list(arguments.keypoints)
     if source == "sample":
         return ["gt", "noisy"]
     found = sorted(path.stem.removeprefix("data_2d_h36m_") for path in paths.raw(source).glob("data_2d_h36m_*.npz"))
@@ -139,15 +149,15 @@ def _read(paths: Paths) -> list[dict[str, Any]]:
 def _print(console: Console, runs: pd.DataFrame, table: str) -> None:
     """Mean and, over several seeds, standard deviation."""
     groups = runs[runs["table"] == table].groupby(["row", "keypoints", "split"], sort=False)
-    lines: list[tuple[str, ...]] = []
+    columns, lines = [*FIGURES, *(f"windows_{name}" for name in WINDOWS)], []
     for (row, keypoints, split), group in groups:
         figures = [
-            f"{group[name].mean():.1f}" + (f" +- {group[name].std():.1f}" if len(group) > 1 else "") for name in FIGURES
+            f"{group[name].mean():.1f}" + (f" +- {group[name].std():.1f}" if len(group) > 1 else "") for name in columns
         ]
         lines.append(
             (str(row), str(keypoints), str(split), str(len(group)), f"{group['training_minutes'].mean():.1f}", *figures)
         )
-    console.table(("row", "2D", "split", "seeds", "minutes", *FIGURES), lines)
+    console.table(("row", "2D", "split", "seeds", "minutes", *(name.removesuffix("_mm") for name in columns)), lines)
 
 
 def _arguments() -> argparse.Namespace:
@@ -157,6 +167,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--keypoints", nargs="*", help="all that the source has, unless named")
     parser.add_argument("--split", default="test", choices=("validation", "test"), help="choose by validation")
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--epochs", type=int, help="of every run, instead of training.epochs")
     return parser.parse_args()
 
 

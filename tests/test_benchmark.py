@@ -23,7 +23,7 @@ def params() -> dict[str, Any]:
 
 
 def arguments(**changes: Any) -> argparse.Namespace:
-    defaults = {"table": "accuracy", "source": "h36m", "keypoints": None, "split": "test", "seeds": 1}
+    defaults = {"table": "accuracy", "source": "h36m", "keypoints": None, "split": "test", "seeds": 1, "epochs": None}
     return argparse.Namespace(**{**defaults, **changes})
 
 
