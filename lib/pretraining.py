@@ -31,7 +31,7 @@ from lib.tensorboard import Board
 from lib.training import Progress, TrainingParams, fit
 
 PLAUSIBILITY_STEPS = 1000
-VIEWS = 2  # how often training sees one before the next clips, from different sides
+VIEWS = 4  # how often training sees one before the next clips, from different sides
 VALIDATION_WINDOWS = 1024
 LOADER_BATCHES = 50  # gathered once before training, to measure the loader alone
 

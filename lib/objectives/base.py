@@ -16,7 +16,7 @@ from lib.data.transforms import CropBatch, TransformParams
 from lib.data.windows import WindowBatch, WindowParams
 from lib.models.transformer import LifterModel
 
-REFRESH = 20  # steps that work with the same clips
+REFRESH = 40  # steps that work with the same clips
 Terms = dict[str, Tensor]
 Step = Callable[[LifterModel], Terms]  # the unweighted terms of one step of a model
 
