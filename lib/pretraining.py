@@ -1,16 +1,15 @@
 """Pre-training, put together: data, prior, model, objective, device and logs, from params to checkpoints."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple
 
 import torch
 from pydantic import Field
-from torch.utils.data import DataLoader
 
-from lib.anatomy import PosePrior, PriorParams
+from lib.anatomy import PosePrior, PriorParams, PriorSample
 from lib.checkpoints import Checkpoint
 from lib.console import Console
 from lib.data.store import Split, read_split
@@ -22,7 +21,7 @@ from lib.limbs import Bodies
 from lib.losses import LossParams
 from lib.models.lifters import ModelParams, build_model
 from lib.objectives.base import REFRESH, Objective
-from lib.objectives.lift import Batches, Lift
+from lib.objectives.lift import DRAWS, Batches, Lift
 from lib.objectives.supervised import Supervised
 from lib.params import Section, section
 from lib.plausibility import Plausibility
@@ -34,6 +33,7 @@ PLAUSIBILITY_STEPS = 1000
 VIEWS = 4  # how often training sees one before the next clips, from different sides
 VALIDATION_WINDOWS = 1024
 LOADER_BATCHES = 50  # gathered once before training, to measure the loader alone
+PRIOR_DRAWS = 4  # drawn once before training, to measure the prior alone
 
 
 class SeedParams(Section):
@@ -120,7 +120,8 @@ def pretrain(params: PretrainParams, poses: Path, logs: Path) -> Pretrained:
     )
     if fallback:
         console.announce(fallback)
-    loader_rate = _rate(loader, LOADER_BATCHES)
+    loader_rate = _rate(iter(loader), LOADER_BATCHES)
+    prior_rate = _rate(_draws(prior.to(device), params.window, training.windows), PRIOR_DRAWS)
     board = Board(logs, params.dump())
     held_out = _spread(Windows(validation, params.window.clip), VALIDATION_WINDOWS // params.window.middles)
     progress = fit(fabric, model, objective, loader, held_out, training, console, board, params.seed)
@@ -139,6 +140,7 @@ def pretrain(params: PretrainParams, poses: Path, logs: Path) -> Pretrained:
             "seconds": round(progress.seconds, 1),
             "poses_per_second": round(progress.poses / progress.training_seconds),
             "loader_poses_per_second": round(loader_rate * clips * params.window.middles),
+            "prior_poses_per_second": round(prior_rate * DRAWS * training.windows),
         },
     )
 
@@ -184,10 +186,16 @@ def _spread(clips: Windows, count: int) -> WindowBatch:
     return clips[torch.linspace(0, len(clips) - 1, min(len(clips), count)).round().long()]
 
 
-def _rate(loader: "DataLoader[WindowBatch]", batches: int) -> float:
-    """Batches per second of the loader alone."""
-    stream = iter(loader)
-    next(stream)  # starts the workers
+def _draws(prior: PosePrior, window: WindowParams, windows: int) -> Iterator[PriorSample]:
+    """Blocks of the prior's windows, as the objective draws them."""
+    generator = torch.Generator(prior.lengths.device).manual_seed(0)
+    while True:
+        yield prior.sample_motion(DRAWS * windows, window.frames, 50 / window.dilation, generator)
+
+
+def _rate(stream: Iterator[object], batches: int) -> float:
+    """Batches per second of what makes them alone."""
+    next(stream)  # starts the loader's workers
     started = time.perf_counter()
     for _ in range(batches):
         next(stream)

@@ -23,10 +23,14 @@ def run(params: dict[str, Any], paths: Paths) -> None:
     test = read_split(paths.poses, "test")
     rows = {"mean pose": mean_pose_baseline(read_split(paths.poses, "train"), test)}
     lifter = Lifter.load(paths.pretrained, evaluation.device)
-    trained = lifter.lift(test, **evaluation.lifting)
     torch.manual_seed(0)
-    untrained = lifter.untrained().lift(test, **evaluation.lifting)
-    for name, poses in (("untrained", untrained), ("pre-trained", trained)):
+    windows = evaluation.lifting | {"steady": False, "smooth": False}
+    lifted = {
+        "untrained": lifter.untrained().lift(test, **windows),
+        "pre-trained, each window by itself": lifter.lift(test, **windows),
+        "pre-trained": lifter.lift(test, **evaluation.lifting),
+    }
+    for name, poses in lifted.items():
         metrics = evaluate(test, poses, evaluation.scale, lifter.body_size).metrics
         rows[name] = {column: float(metrics[column]) for column in COLUMNS}
     Console().table(
