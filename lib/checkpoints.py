@@ -12,19 +12,18 @@ from torch import Tensor
 
 from lib.errors import UserError
 from lib.files import replacing
-from lib.models.lifters import ModelParams, build_model
-from lib.models.transformer import TransformerLifter
-from lib.params import section
+from lib.models.lifters import LiftingModel
+from lib.models.networks import Architecture
 from lib.skeleton import H36M
 
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """A trained lifter and what is needed to use it."""
 
-    model: dict[str, Any]  # the `model` section of params.yaml
+    model: dict[str, Any]  # as `lib.models.networks.Architecture` dumps it
     frames: int  # of a window
     dilation: int
     normalization: str
@@ -34,7 +33,7 @@ class Checkpoint:
     weights: dict[str, Tensor]
     training: dict[str, Any]  # the step it is from, and its validation loss
 
-    def build(self) -> TransformerLifter:
+    def build(self) -> LiftingModel:
         """The model with its weights, on the CPU, in evaluation mode."""
         model = self.build_untrained()
         try:
@@ -43,9 +42,9 @@ class Checkpoint:
             raise UserError(f"the checkpoint does not fit its model: {' '.join(str(error).split())[:200]}") from None
         return model
 
-    def build_untrained(self) -> TransformerLifter:
+    def build_untrained(self) -> LiftingModel:
         """The same model with new random weights."""
-        return build_model(section(ModelParams, "model", {"model": self.model}), self.frames).eval()
+        return LiftingModel(Architecture.load(self.model), self.frames).eval()
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:

@@ -19,7 +19,8 @@ from lib.device import choose_threads, make_fabric, resolve_device, resolve_prec
 from lib.geometry import perspective_crop
 from lib.limbs import Bodies
 from lib.losses import LossParams
-from lib.models.lifters import ModelParams, build_model
+from lib.models.lifters import LiftingModel
+from lib.models.networks import Architecture
 from lib.objectives.base import REFRESH, Objective
 from lib.objectives.lift import DRAWS, Batches, Lift
 from lib.objectives.supervised import Supervised
@@ -55,7 +56,7 @@ class PretrainParams:
     transforms: TransformParams
     loader: LoaderParams
     prior: PriorParams
-    model: ModelParams
+    model: Architecture
     losses: LossParams
     training: TrainingParams
 
@@ -68,14 +69,15 @@ class PretrainParams:
             transforms=section(TransformParams, "data.transforms", params),
             loader=section(LoaderParams, "data.loader", params),
             prior=section(PriorParams, "prior", params),
-            model=section(ModelParams, "model", params),
+            model=Architecture.read(params),
             losses=section(LossParams, "losses", params),
             training=section(TrainingParams, "training", params).shortened(),
         )
 
     def dump(self) -> dict[str, Any]:
         """Plain dictionaries, for the logs."""
-        return {name: part if name == "seed" else part.model_dump() for name, part in vars(self).items()}
+        sections = {name: part.model_dump() for name, part in vars(self).items() if isinstance(part, Section)}
+        return {"seed": self.seed, "model": self.model.dump(), **sections}
 
 
 class Pretrained(NamedTuple):
@@ -103,7 +105,7 @@ def pretrain(params: PretrainParams, poses: Path, logs: Path) -> Pretrained:
     loader = training_loader(windows, clips, params.loader, generator)
 
     torch.manual_seed(params.seed)  # of the model's first weights, the one thing that takes no generator
-    model = build_model(params.model, frames)
+    model = LiftingModel(params.model, frames)
     prior = PosePrior(params.prior)
     corruption = corruption_like(train, params.transforms, params.window.dilation)
     objective = _objective(params, train, prior, corruption, device)
@@ -166,7 +168,7 @@ def _objective(
 def _checkpoint(params: PretrainParams, prior: PosePrior, progress: Progress, best: bool) -> Checkpoint:
     weights = progress.best if best else progress.last
     return Checkpoint(
-        model=params.model.model_dump(),
+        model=params.model.dump(),
         frames=params.window.frames,
         dilation=params.window.dilation,
         normalization=params.transforms.normalization,

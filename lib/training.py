@@ -20,8 +20,7 @@ from lib.data.transforms import CropBatch, normalize
 from lib.data.windows import WindowBatch
 from lib.errors import UserError
 from lib.geometry import bone_lengths
-from lib.models.lifters import lift_crops
-from lib.models.transformer import LifterModel, TransformerLifter
+from lib.models.lifters import LifterModel, LiftingModel, lift_crops
 from lib.objectives.base import Objective
 from lib.optimization import Schedule, ScheduleParams, build_optimizer, build_schedule
 from lib.params import Section
@@ -112,7 +111,7 @@ class Progress:
 
 def fit(
     fabric: Fabric,
-    model: TransformerLifter,
+    model: LiftingModel,
     objective: Objective,
     clips: Iterable[WindowBatch],
     validation: WindowBatch,

@@ -1,10 +1,13 @@
-"""What each size of the model costs on this machine: python -m stages.presets."""
+"""What each size of each network costs on this machine: python -m stages.presets."""
 
 import argparse
+import itertools
+import math
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from itertools import pairwise
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +16,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from lib.console import Console
 from lib.data.windows import WindowParams
 from lib.device import choose_threads, resolve_device
-from lib.models.lifters import ModelParams, build_model
+from lib.models.lifters import Lifted, LiftingModel
+from lib.models.networks import NETWORKS, Architecture, Size
 from lib.params import section
 from lib.paths import Paths
 from lib.skeleton import H36M
@@ -23,29 +27,55 @@ BATCH = 256  # windows
 
 
 def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> None:
-    """Print parameters, arithmetic and speed of every size of the chosen model."""
+    """Print parameters, arithmetic and speed of every network and size, and of plain MLPs of as many parameters."""
     del paths
-    model, frames = section(ModelParams, "model", params), section(WindowParams, "data.window", params).frames
+    frames = section(WindowParams, "data.window", params).frames
     device = resolve_device(arguments.device)
     if device.type == "cpu":
         torch.set_num_threads(choose_threads("auto"))
     rows = []
-    for size in getattr(model, model.name):
-        built = build_model(model.model_copy(update={"size": size}), frames).to(device)
-        inputs = _inputs(BATCH, frames, device)
-        one = tuple(part[:1] for part in inputs)
-        with torch.no_grad(), FlopCounterMode(display=False) as flops:
-            built(*one)
-        rows.append(
-            (
-                f"{model.name}, {size}",
-                f"{sum(parameter.numel() for parameter in built.parameters()):,}",
-                f"{flops.get_total_flops() / 1e6:.1f}",
-                f"{BATCH / _seconds(partial(_lift, built, inputs), device, arguments.seconds):,.0f}",
-                f"{BATCH / _seconds(partial(_train, built, inputs), device, arguments.seconds):,.0f}",
-            )
-        )
+    for name, size in itertools.product(NETWORKS, get_args(Size)):
+        built = LiftingModel(Architecture.named(name, size, params), frames)
+        plain = _mlp(frames, _parameters(built))
+        for label, model in ((f"{name}, {size}", built), ("an MLP of that size", plain)):
+            rows.append((label, *_measured(model.to(device), frames, device, arguments.seconds)))
     Console().table(("model", "parameters", "MFLOP a pose", "poses/s lifted", "poses/s trained"), rows)
+
+
+def _measured(model: nn.Module, frames: int, device: torch.device, seconds: float) -> tuple[str, ...]:
+    inputs = _inputs(BATCH, frames, device)
+    one = tuple(part[:1] for part in inputs)
+    with torch.no_grad(), FlopCounterMode(display=False) as flops:
+        model(*one)
+    speeds = (BATCH / _seconds(partial(work, model, inputs), device, seconds) for work in (_lift, _train))
+    return f"{_parameters(model):,}", f"{flops.get_total_flops() / 1e6:.1f}", *(f"{speed:,.0f}" for speed in speeds)
+
+
+def _parameters(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+class _Mlp(nn.Module):
+    """Keypoints and confidence of a window -> depths, by two hidden layers."""
+
+    def __init__(self, frames: int, width: int) -> None:
+        super().__init__()
+        joints = len(H36M)
+        widths = (3 * frames * joints, width, width, 3 * joints + 1)
+        layers = [layer for pair in pairwise(widths) for layer in (nn.Linear(*pair), nn.GELU())]
+        self.layers = nn.Sequential(*layers[:-1])
+
+    def forward(self, keypoints: Tensor, confidence: Tensor, scale: Tensor) -> Lifted:
+        """The scale is not looked at."""
+        numbers = self.layers(torch.cat([keypoints, confidence[..., None]], -1).flatten(1))
+        depth, correction = numbers[:, : len(H36M)], numbers[:, len(H36M) : -1]
+        return Lifted(depth, correction.unflatten(-1, (-1, 2)), numbers[:, -1])
+
+
+def _mlp(frames: int, parameters: int) -> _Mlp:
+    """A plain MLP of about so many parameters: width^2 + sides * width of them."""
+    sides = 3 * frames * len(H36M) + 3 * len(H36M) + 1
+    return _Mlp(frames, round((math.sqrt(sides**2 + 4 * parameters) - sides) / 2))
 
 
 def _inputs(batch: int, frames: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:

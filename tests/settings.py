@@ -11,7 +11,11 @@ from lib.data.transforms import Corruption, TransformParams
 from lib.data.windows import WindowParams
 from lib.geometry import project
 from lib.losses import LossParams
-from lib.models.transformer import TransformerLifter, TransformerParams
+from lib.models.heads import BodyHead
+from lib.models.lifters import LiftingModel
+from lib.models.networks import Architecture
+from lib.models.transformer import Transformer
+from lib.models.vit import Vit
 from lib.params import read
 
 PARAMS = read(Path(__file__).parents[1] / "params.yaml")
@@ -43,8 +47,17 @@ NO_TRANSFORMS = TransformParams(
     normalization="rms", flip=0.0, rotation_deg=0.0, scaling=0.0, noise=0.0, noise_seconds=0.08, outliers=0.0, mask=0.0
 )
 ALL_LOSSES = LossParams(**dict.fromkeys(LossParams.model_fields, 0.1))
-TINY = TransformerParams(width=8, heads=2, hidden=32, encoder_depth=1, decoder_depth=1, dropout=0.0)
-TINY_MODEL = {"name": "transformer", "size": "small", "transformer": {"small": TINY.model_dump()}}
+TINY = Transformer.Params(width=8, heads=2, hidden=32, encoder_depth=1, decoder_depth=1, dropout=0.0)
+TINY_VIT = Vit.Params(
+    **TINY.model_dump(exclude={"encoder_depth"}),
+    encoder_depth=2,
+    drop_path=0.0,
+    patch_frames=2,
+    positions="learned",
+    pool="class",
+)
+NETWORKS = {"transformer": Architecture("transformer", TINY), "vit": Architecture("vit", TINY_VIT)}
+TINY_MODEL = NETWORKS["transformer"].dump()
 
 
 def window(frames: int, dilation: int = 1) -> WindowParams:
@@ -52,10 +65,17 @@ def window(frames: int, dilation: int = 1) -> WindowParams:
     return WindowParams(frames=frames, dilation=dilation, stride=1)
 
 
-def tiny_model(frames: int) -> TransformerLifter:
-    """A transformer with seeded weights."""
+def tiny_model(frames: int, name: str = "transformer") -> LiftingModel:
+    """A lifter with seeded weights."""
     torch.manual_seed(0)
-    return TransformerLifter(TINY, frames)
+    return LiftingModel(NETWORKS[name], frames)
+
+
+def head_of(model: LiftingModel) -> torch.nn.Linear:
+    """The last layer, whose numbers are depths, corrections and the elevation."""
+    head = model.network.decoder[-1]
+    assert isinstance(head, BodyHead)
+    return head.head
 
 
 def synthetic_split(*lengths: int) -> Split:

@@ -9,10 +9,9 @@ from lib.data.transforms import CropBatch
 from lib.evaluation import evaluate
 from lib.inference import Lifter
 from lib.metrics import bone_constancy_error
-from lib.models.lifters import lift_crops
-from lib.models.transformer import Lifted
+from lib.models.lifters import Lifted, lift_crops
 from lib.skeleton import H36M
-from tests.settings import TINY_MODEL, synthetic_split, tiny_model
+from tests.settings import TINY_MODEL, head_of, synthetic_split, tiny_model
 
 
 def lifter(frames: int, dilation: int = 1) -> Lifter:
@@ -43,7 +42,7 @@ class Oracle(torch.nn.Module):
         axis = torch.nn.functional.normalize(self.positions[:, :1], dim=-1)
         depth = (self.positions * axis).sum(-1)
         relative = (depth / depth[:, :1] - 1) / scale
-        return Lifted(relative, torch.zeros_like(keypoints[:, 0]), scale[:, 0], keypoints[:, 0])
+        return Lifted(relative, torch.zeros_like(keypoints[:, 0]), scale[:, 0])
 
 
 def test_true_depths_give_the_true_pose_exactly() -> None:
@@ -68,7 +67,7 @@ def test_the_batch_size_does_not_matter(frames: int, dilation: int) -> None:
 def test_a_steadied_body_keeps_its_lengths() -> None:
     split = synthetic_split(40, 30)
     lift = lifter(frames=1)
-    torch.nn.init.normal_(lift.model.decoder.head.weight, std=0.05)
+    torch.nn.init.normal_(head_of(lift.model).weight, std=0.05)
     raw, steady = (lift.lift(split, 100, steady=steady, smooth=False) for steady in (False, True))
     for frames in (slice(0, 40), slice(40, 70)):
         before, after = (bone_constancy_error(poses[frames]).mean() for poses in (raw, steady))
@@ -111,7 +110,7 @@ def test_a_hidden_joint_is_placed_by_the_correction_alone() -> None:
 
 def test_a_real_models_poses_are_root_centred() -> None:
     lift = lifter(frames=1)
-    torch.nn.init.normal_(lift.model.decoder.head.weight)
+    torch.nn.init.normal_(head_of(lift.model).weight)
     poses = lift.lift(synthetic_split(5), 10)
     assert poses[:, H36M.root].abs().max() < 1e-6
     assert poses.abs().max() > 0.01

@@ -7,7 +7,7 @@ from lib.data.transforms import mirror, normalize
 from lib.data.windows import WindowBatch, Windows
 from lib.geometry import bone_lengths
 from lib.losses import LossParams
-from lib.models.transformer import Lifted, LifterModel
+from lib.models.lifters import Lifted, LifterModel
 from lib.objectives.lift import DRAWS, REAL_TERMS, RUN, Batches, Lift, see
 from lib.objectives.supervised import Supervised
 from lib.plausibility import Plausibility
@@ -19,6 +19,7 @@ from tests.settings import (
     NO_TRANSFORMS,
     PRIOR,
     TRANSFORMS,
+    head_of,
     synthetic_split,
     tiny_model,
     window,
@@ -50,7 +51,7 @@ def test_every_term_has_a_value_and_a_gradient(frames: int) -> None:
     assert set(terms) == set(LossParams.model_fields)
     for name, value in terms.items():
         assert value.isfinite()
-        (gradient,) = torch.autograd.grad(value, model.decoder.head.weight, retain_graph=True)
+        (gradient,) = torch.autograd.grad(value, head_of(model).weight, retain_graph=True)
         assert gradient.abs().sum() > 0, name
 
 
@@ -101,7 +102,7 @@ class Knowing(torch.nn.Module):
         seen, views = (torch.view_as_complex(part.contiguous()) for part in (keypoints[:, middle], self.views))
         found = (seen @ views.mH).abs().argmax(1)
         nothing = torch.zeros_like(scale[:, middle])
-        return Lifted(self.depths[found], torch.zeros(len(found), 17, 2), nothing, nothing)
+        return Lifted(self.depths[found], torch.zeros(len(found), 17, 2), nothing)
 
 
 @pytest.mark.parametrize("frames", [1, 5])

@@ -1,41 +1,50 @@
-"""The models there are, by name, and how their output is read."""
+"""Lifting: a network that reads keypoints, what its numbers mean, and how they become poses."""
 
-from typing import Literal
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
-from pydantic import model_validator
-from torch import Tensor
+from torch import Tensor, nn
 
 from lib.data.transforms import CropBatch, mirror
 from lib.geometry import unproject_crop
-from lib.models.transformer import Lifted, LifterModel, TransformerLifter, TransformerParams
-from lib.params import Section
+from lib.models.networks import Architecture
 from lib.skeleton import H36M
 
-Size = Literal["small", "base", "large"]
+
+class Lifted(NamedTuple):
+    """What a lifter says about the middle frame of a window of crops (see `lib.geometry.perspective_crop`)."""
+
+    depth: Float[Tensor, "batch joint"]  # (Z_i / Z_0 - 1) / scale; the root's is 0
+    correction: Float[Tensor, "batch joint 2"]  # to add to the crop's keypoints; the root's is 0
+    elevation: Float[Tensor, " batch"]  # radians: the camera looks down on the root by this
 
 
-class ModelParams(Section):
-    """`model`: which architecture, and the section of each size of each."""
-
-    name: Literal["transformer"]
-    size: Size
-    transformer: dict[Size, TransformerParams]
-
-    @model_validator(mode="after")
-    def _size_is_there(self) -> "ModelParams":
-        if self.size not in getattr(self, self.name):
-            raise ValueError(f"{self.name} has no size {self.size}")
-        return self
+# (keypoints, confidence, scale) -> Lifted: a LiftingModel, or what a strategy wraps it in.
+LifterModel = Callable[[Tensor, Tensor, Tensor], Lifted]
 
 
-MODELS = {"transformer": TransformerLifter}
+class LiftingModel(nn.Module):
+    """A network that lifts windows of `frames` frames."""
 
+    def __init__(self, architecture: Architecture, frames: int) -> None:
+        super().__init__()
+        self.network = architecture.build(frames, coords=2, outputs=3 * len(H36M) + 1)
 
-def build_model(params: ModelParams, frames: int) -> TransformerLifter:
-    """A new model of the chosen architecture for windows of `frames` frames."""
-    return MODELS[params.name](getattr(params, params.name)[params.size], frames)
+    def forward(
+        self,
+        keypoints: Float[Tensor, "batch frame joint 2"],
+        confidence: Float[Tensor, "batch frame joint"],
+        scale: Float[Tensor, "batch frame"],
+    ) -> Lifted:
+        """Lift windows of crops; `confidence` is 0 where a joint is hidden, up to 1 where it is certain."""
+        numbers = self.network(keypoints, confidence, scale)
+        depth, correction, elevation = numbers.split([len(H36M), 2 * len(H36M), 1], dim=-1)
+        others = torch.ones_like(depth)
+        others[..., H36M.root] = 0  # the crop's origin
+        correction = correction.unflatten(-1, (-1, 2)) * others[..., None]
+        return Lifted(depth * others, correction, elevation.squeeze(-1))
 
 
 def corrected(now: CropBatch, lifted: Lifted) -> Float[Tensor, "batch joint 2"]:

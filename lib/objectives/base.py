@@ -14,7 +14,7 @@ from torch import Tensor
 from lib.anatomy import PosePrior
 from lib.data.transforms import CropBatch, TransformParams
 from lib.data.windows import WindowBatch, WindowParams
-from lib.models.transformer import LifterModel
+from lib.models.lifters import LifterModel
 
 REFRESH = 40  # steps that work with the same clips
 Terms = dict[str, Tensor]

@@ -20,8 +20,7 @@ from lib.data.windows import WindowBatch, WindowParams
 from lib.geometry import bone_lengths, crop_scale, project, rotate, rotation_about, unproject_crop
 from lib.limbs import Bodies, steadied
 from lib.losses import LossParams
-from lib.models.lifters import corrected, lift_both_ways
-from lib.models.transformer import Lifted, LifterModel
+from lib.models.lifters import Lifted, LifterModel, corrected, lift_both_ways
 from lib.objectives.base import REFRESH, Step, Terms, random_windows
 from lib.plausibility import Plausibility
 

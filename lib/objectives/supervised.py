@@ -13,8 +13,7 @@ from lib.anatomy import PosePrior
 from lib.data.transforms import Corruption, CropBatch, TransformParams, augment, corrupt, flipped, normalize
 from lib.data.windows import WindowBatch, WindowParams
 from lib.geometry import rotate
-from lib.models.lifters import lift_crops
-from lib.models.transformer import LifterModel
+from lib.models.lifters import LifterModel, lift_crops
 from lib.objectives.base import REFRESH, Step, Terms, random_windows
 from lib.skeleton import H36M
 

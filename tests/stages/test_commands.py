@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lib.models.lifters import ModelParams
-from lib.params import section
+from lib.models.networks import NETWORKS
 from lib.paths import Paths
 from stages import presets, preview_prior
 from tests.settings import PARAMS
@@ -25,5 +24,6 @@ def test_the_preview_shows_poses_and_motion(tmp_path: Path) -> None:
 def test_presets_lists_every_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     presets.run(argparse.Namespace(device="cpu", seconds=0.01), PARAMS, Paths(tmp_path))
     output = capsys.readouterr().out
-    for size in section(ModelParams, "model", PARAMS).transformer:
-        assert f"transformer, {size}" in output
+    for name in NETWORKS:
+        for size in ("small", "base", "large"):
+            assert f"{name}, {size}" in output

@@ -1,0 +1,134 @@
+"""A Vision Transformer over keypoints: tubelets, the patches of a joint's path, in place of an image's patches.
+
+Source: A. Dosovitskiy et al., An image is worth 16x16 words, ICLR 2021; tubelets: A. Arnab et al., ViViT, ICCV 2021;
+stochastic depth: G. Huang et al., Deep networks with stochastic depth, ECCV 2016.
+"""
+
+import math
+from typing import Annotated, Literal
+
+import torch
+from jaxtyping import Float
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from lib.models.attention import Attention
+from lib.models.base import Network
+from lib.models.heads import BodyHead
+from lib.models.tokens import feature_count, window_features
+from lib.params import Section
+from lib.skeleton import H36M
+
+Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Vit(Network):
+    """Plain transformer blocks on a token a tubelet, and a class token."""
+
+    class Params(Section):
+        """`model.vit.SIZE`; `width` is a multiple of `heads`."""
+
+        width: Positive  # of a token
+        heads: Positive
+        hidden: Positive  # of a token's feed-forward layer
+        encoder_depth: Positive
+        decoder_depth: Annotated[int, Field(ge=0)]
+        dropout: Share
+        drop_path: Share  # probability that the encoder's last block is skipped; earlier ones in proportion
+        patch_frames: Positive  # of a tubelet; 1: a token for every joint and frame
+        positions: Literal["learned", "sinusoidal"]  # of tubelets in time; joints always learn theirs
+        pool: Literal["class", "mean"]  # what speaks for the whole window beside its joints
+
+        @model_validator(mode="after")
+        def _heads_divide_width(self) -> "Vit.Params":
+            if self.width % self.heads:
+                raise ValueError(f"width {self.width} must be a multiple of heads {self.heads}")
+            return self
+
+    def __init__(self, params: Params, frames: int, coords: int, outputs: int) -> None:
+        super().__init__()
+        self.encoder = _Encoder(params, frames, coords)
+        self.decoder = nn.Sequential(
+            *(Block(params, 0.0) for _ in range(params.decoder_depth)),
+            BodyHead((len(H36M) + 1) * params.width, outputs),
+        )
+
+
+class _Encoder(nn.Module):
+    """Points and their confidence -> a latent for every joint, the mean of its tubelets', and one for the window."""
+
+    def __init__(self, params: Vit.Params, frames: int, coords: int) -> None:
+        super().__init__()
+        self.patch, self.pool = min(params.patch_frames, frames), params.pool
+        patches = math.ceil(frames / self.patch)
+        self.missing = patches * self.patch - frames  # frames that fill the last tubelet, hidden
+        self.embed = nn.Linear(feature_count(self.patch, coords), params.width)
+        self.joint_embedding = nn.Parameter(0.02 * torch.randn(len(H36M), params.width))
+        if params.positions == "learned":
+            self.time = nn.Parameter(0.02 * torch.randn(patches, 1, params.width))
+        else:
+            self.register_buffer("time", _sinusoids(patches, params.width)[:, None], persistent=False)
+        self.class_token = nn.Parameter(0.02 * torch.randn(1, 1, params.width))
+        last = max(params.encoder_depth - 1, 1)
+        self.blocks = nn.Sequential(
+            *(Block(params, params.drop_path * number / last) for number in range(params.encoder_depth))
+        )
+
+    def forward(
+        self,
+        points: Float[Tensor, "batch frame joint coord"],
+        confidence: Float[Tensor, "batch frame joint"],
+        scale: Float[Tensor, "batch frame"],
+    ) -> Float[Tensor, "batch token width"]:
+        count = len(points)
+        tubelets = self.embed(self._features(points, confidence, scale)) + self.joint_embedding
+        tubelets = tubelets.unflatten(0, (count, -1)) + self.time
+        joints = tubelets.shape[2]
+        encoded = self.blocks(torch.cat([self.class_token.expand(count, -1, -1), tubelets.flatten(1, 2)], 1))
+        of_joints = encoded[:, 1:].unflatten(1, (-1, joints)).mean(1)
+        window = encoded[:, :1] if self.pool == "class" else of_joints.mean(1, keepdim=True)
+        return torch.cat([window, of_joints], 1)
+
+    def _features(self, points: Tensor, confidence: Tensor, scale: Tensor) -> Float[Tensor, "patch joint feature"]:
+        """The features of every tubelet; those of a window follow each other."""
+        parts: tuple[Tensor, ...] = points, confidence, scale
+        if self.missing:
+            last = (part[:, -1:].expand(-1, self.missing, *part.shape[2:]) for part in (points, scale))
+            hidden = torch.zeros_like(confidence[:, :1]).expand(-1, self.missing, -1)
+            ends = next(last), hidden, next(last)
+            parts = tuple(torch.cat(pair, 1) for pair in zip(parts, ends, strict=True))
+        return window_features(*(part.unflatten(1, (-1, self.patch)).flatten(0, 1) for part in parts))
+
+
+class Block(nn.Module):
+    """Pre-norm attention and feed-forward layer over tokens; while training, skipped at random."""
+
+    def __init__(self, params: Vit.Params, drop_path: float) -> None:
+        super().__init__()
+        width, hidden, dropout = params.width, params.hidden, params.dropout
+        self.drop_path = drop_path
+        self.attention_norm, self.attention = nn.LayerNorm(width), Attention(width, params.heads, dropout)
+        self.norm = nn.LayerNorm(width)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(width, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, width), nn.Dropout(dropout)
+        )
+
+    def forward(self, tokens: Float[Tensor, "batch token width"]) -> Float[Tensor, "batch token width"]:
+        """Tokens attend to each other, then each is transformed by itself."""
+        tokens = tokens + self._kept(self.attention(self.attention_norm(tokens)))
+        return tokens + self._kept(self.feed_forward(self.norm(tokens)))
+
+    def _kept(self, change: Tensor) -> Tensor:
+        """Stochastic depth: no change for a share of the batch, the others' larger to make up for it."""
+        if not self.training or self.drop_path == 0:
+            return change
+        keep = change.new_empty(len(change), 1, 1).bernoulli_(1 - self.drop_path)
+        return change * keep / (1 - self.drop_path)
+
+
+def _sinusoids(count: int, width: int) -> Float[Tensor, "position width"]:
+    """Vaswani et al., Attention is all you need, NeurIPS 2017, section 3.5."""
+    rate = torch.exp(-math.log(10000) * torch.arange(0, width, 2) / width)
+    angle = torch.arange(count)[:, None] * rate
+    return torch.stack([angle.sin(), angle.cos()], -1).flatten(1)[:, :width]
