@@ -7,7 +7,7 @@ joint along; lifting finds how far along. Everything keeps the dtype and the dev
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lib.skeleton import H36M
@@ -64,25 +64,33 @@ def project(points: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 2"]:
     return points[..., :2] / points[..., 2:]
 
 
-def perspective_crop(rays: Float[Tensor, "*batch joint 2"], normalization: str = "rms") -> Crop:
+def perspective_crop(
+    rays: Float[Tensor, "*batch joint 2"], normalization: str = "rms", seen: Bool[Tensor, "*batch joint"] | None = None
+) -> Crop:
     """Turn the camera so that the root's ray is its optical axis, then centre and scale.
 
     The turn is a pan followed by a tilt, so a level camera sees the vertical in the crop's plane x = 0. Nothing is
-    approximated: the crop is the picture that a camera of the same centre, looking at the root, would take.
+    approximated: the crop is the picture that a camera of the same centre, looking at the root, would take. Joints that
+    are not `seen` have no part in the scale; the root must be.
     """
     x, y = rays[..., H36M.root, :].unbind(-1)
     pan = rotation_about("y", -torch.atan2(x, torch.ones_like(x)))
     tilt = rotation_about("x", torch.atan2(y, (x * x + 1).sqrt()))
     rotation = tilt @ pan
     turned = project(rotate(rotation, homogeneous(rays)))
-    scale = crop_scale(turned, normalization)
+    scale = crop_scale(turned, normalization, seen)
     return Crop(turned / scale[..., None, None], scale, rotation)
 
 
-def crop_scale(centred: Float[Tensor, "*batch joint 2"], normalization: str) -> Float[Tensor, "*batch"]:
-    """The RMS ('rms') or the largest ('max') length of root-centred rays: a crop's unit."""
+def crop_scale(
+    centred: Float[Tensor, "*batch joint 2"], normalization: str, seen: Bool[Tensor, "*batch joint"] | None = None
+) -> Float[Tensor, "*batch"]:
+    """The RMS ('rms') or the largest ('max') length of the root-centred rays that are seen: a crop's unit."""
     squares = centred.square().sum(-1)
-    return {"rms": squares.mean(-1), "max": squares.amax(-1)}[normalization].sqrt().clamp_min(1e-6)
+    if seen is not None:
+        squares = torch.where(seen, squares, 0.0)
+    count = squares.shape[-1] if seen is None else seen.sum(-1).clamp_min(1)
+    return {"rms": squares.sum(-1) / count, "max": squares.amax(-1)}[normalization].sqrt().clamp_min(1e-6)
 
 
 def unproject_crop(

@@ -47,7 +47,8 @@ class Lifter:
 
         Every frame is lifted in a window of its own. With `flip`, the mirrored view is lifted as well and averaged;
         with `steady`, bones then get the lengths that they typically have in their sequence (see `lib.limbs`); with
-        `smooth`, what looks like noise of the poses over time is taken away (see `lib.noise`).
+        `smooth`, what looks like noise of the poses over time is taken away (see `lib.noise`). How far depths vary and
+        how strong the noise is, is found over the whole split.
         """
         windows, lift = Windows(split, self.window), lift_both_ways if flip else lift_crops
         # Crops are made once a frame and not once a window.
@@ -63,7 +64,7 @@ class Lifter:
             pose, _ = lift(self.model, CropBatch(*(part[index] for part in whole)))
             poses.append(pose.float())
         lifted = torch.cat(poses)
-        if steady:
+        if steady and lifted.isfinite().all():  # one frame that is not would spoil all others
             sequences = lifted.split(split.table["length"].tolist())
             lengths = [symmetric(typical_lengths(sequence)[0]).expand(len(sequence), -1) for sequence in sequences]
             lifted = steadied(lifted, torch.cat(lengths), keypoint_noise(split, self.noise_seconds).to(lifted))

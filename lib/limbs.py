@@ -1,7 +1,7 @@
-"""Bones keep their lengths: what a whole recording says about a body, put into each of its frames.
+"""Bones keep their lengths: what a whole sequence says about a body, put into each of its frames.
 
 A lifter sees a window and cannot know the lengths of a person's bones: where a bone points along the line of sight, an
-error of its length is a large error of its depth. Over a recording lengths are the same, so that depths can be
+error of its length is a large error of its depth. Over a sequence lengths are the same, so that depths can be
 corrected afterwards, without any label.
 """
 
@@ -17,6 +17,7 @@ DENOISED = 0.5  # of the keypoints' noise is left in what a model lifts
 LEAST_DEPTH = 5e-4  # standard deviation of a bone's depth, of the sum of bones
 ROOT_SPREAD = 0.03  # of the root's depth
 OUTLIER = 3.0  # standard deviations
+FURTHEST = 5.0  # standard deviations that a bone's depth may move, since equations are linear near the prediction alone
 STEPS = 3  # of Gauss and Newton
 LEAST_ACROSS = 0.02  # weight of a bone that points along the line of sight, where 1 is one that lies across
 REMEMBERED = 0.95  # of what was seen of a body, each time that some is seen anew
@@ -47,22 +48,27 @@ def symmetric(lengths: Float[Tensor, "*batch bone"]) -> Float[Tensor, "*batch bo
 
 
 class Bodies:
-    """The relative bone lengths of the person in each recording, from whatever was seen of it so far."""
+    """The relative bone lengths of the person in each sequence, from whatever was seen of it so far."""
 
     def __init__(self) -> None:
         self._sum = self._weight = torch.zeros(0, len(H36M.bones))
 
-    def see(self, recording: Int[Tensor, " clip"], pose: Float[Tensor, "clip frame joint 3"]) -> Tensor:
-        """Add clips to what was seen of their recordings, and return the lengths (clip, bone) known by then."""
+    def see(
+        self, sequence: Int[Tensor, " clip"], pose: Float[Tensor, "clip frame joint 3"]
+    ) -> Float[Tensor, "clip bone"]:
+        """Add clips to what was seen of their sequences, and return the lengths known by then.
+
+        Poses are as for `typical_lengths`. The clips of a sequence count by their weights; old ones fade.
+        """
         lengths, weight = typical_lengths(pose)
-        missing = int(recording.max()) + 1 - len(self._sum)
+        missing = int(sequence.max()) + 1 - len(self._sum)
         if missing > 0:
             more = lengths.new_zeros(missing, lengths.shape[-1])
             self._sum, self._weight = (torch.cat([part.to(more), more]) for part in (self._sum, self._weight))
-        kept = torch.ones_like(self._sum[:, :1]).index_fill_(0, recording, REMEMBERED)
-        self._sum = (kept * self._sum).index_add(0, recording, lengths * weight)
-        self._weight = (kept * self._weight).index_add(0, recording, weight)
-        return symmetric(self._sum[recording] / self._weight[recording])
+        kept = torch.ones_like(self._sum[:, :1]).index_fill_(0, sequence, REMEMBERED)
+        self._sum = (kept * self._sum).index_add(0, sequence, lengths * weight)
+        self._weight = (kept * self._weight).index_add(0, sequence, weight)
+        return symmetric(self._sum[sequence] / self._weight[sequence])
 
 
 def steadied(
@@ -85,7 +91,8 @@ def steadied(
     rays = torch.cat([pose[..., :2] / (pose[..., 2:] + 1).clamp_min(0.05), torch.ones_like(pose[..., :1])], -1)
     noise = DENOISED * noise
     across = (depth[:, _CHILD] * noise[_CHILD]).square() + (depth[:, _PARENT] * noise[_PARENT]).square()
-    trust_depth = _depth_variance(rays * depth[..., None], lengths, across).reciprocal()
+    variance = _depth_variance(rays * depth[..., None], lengths, across)
+    trust_depth, furthest = variance.reciprocal(), FURTHEST * variance.sqrt()
     predicted = depth[:, _CHILD] - depth[:, _PARENT]
     root, trust_root = depth[:, H36M.root], (ROOT_SPREAD * depth[:, H36M.root]).square().reciprocal()
     parents = torch.tensor(_PARENT, device=pose.device)
@@ -102,6 +109,7 @@ def steadied(
         diagonal.index_add_(1, parents, trust_length * by_parent.square() + trust_depth)
         force.index_add_(1, parents, tension * by_parent + pull)
         depth = depth + _solve_tree(diagonal, -(trust_length * by_child * by_parent) - trust_depth, force)
+        depth = _within(depth, predicted - furthest, predicted + furthest)
     joints = rays * depth[..., None]
     return (joints - joints[:, H36M.root, None]) / depth[:, H36M.root, None, None]
 
@@ -119,6 +127,15 @@ def _depth_variance(joints: Tensor, lengths: Tensor, across: Tensor) -> Float[Te
 def _length_variance(lengths: Tensor, sight: Tensor, across: Tensor) -> Float[Tensor, "frame bone"]:
     """The variance of lengths that the keypoints' noise makes, and joints that are not quite where bones meet."""
     return (LEAST_SPREAD * lengths).square() + (1 - sight.square()) * across
+
+
+def _within(depth: Tensor, low: Tensor, high: Tensor) -> Float[Tensor, "frame joint"]:
+    """Depths whose differences along bones, from the root on, are brought between two limits."""
+    off = torch.minimum(torch.maximum(depth[:, _CHILD] - depth[:, _PARENT], low), high)
+    placed = {H36M.root: depth[:, H36M.root]}
+    for bone, (child, parent) in enumerate(H36M.bones):
+        placed[child] = placed[parent] + off[:, bone]
+    return torch.stack([placed[joint] for joint in range(len(H36M))], -1)
 
 
 def _bones(joints: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -36,7 +36,9 @@ def second_differences(
 def spread(
     values: Float[Tensor, "frame joint coord"], lengths: Sequence[int], seconds: float, fps: float
 ) -> Float[Tensor, "joint coord"]:
-    """The standard deviation of each coordinate's noise; 0 where no sequence has three frames.
+    """The standard deviation of each coordinate's noise; 0 where no three successive frames are known.
+
+    What is not a number is not known.
 
     The median second difference over time of a still body is that of its noise, and bodies accelerate little in a
     frame. That noise lasts says how much of it second differences hide.
@@ -46,8 +48,8 @@ def spread(
         return torch.zeros_like(values[0])
     frame = correlation(seconds, fps)
     hidden = math.sqrt(2 * (1 - frame) * (3 - frame))  # a second difference of such noise, over its deviation
-    found: Tensor = 1.4826 * change.abs().median(0).values / hidden
-    return found
+    found: Tensor = 1.4826 * change.abs().nanmedian(0).values / hidden
+    return found.nan_to_num(0.0)
 
 
 def without(

@@ -157,7 +157,7 @@ def _objective(
     if params.losses.plausibility > 0:
         torch.manual_seed(params.seed)
         plausibility = Plausibility(len(H36M)).to(device)
-        crops = perspective_crop(train.rays, transforms.normalization).keypoints.to(device)
+        crops = perspective_crop(train.rays, transforms.normalization, train.confidence > 0).keypoints.to(device)
         plausibility.fit(crops, PLAUSIBILITY_STEPS, 512, torch.Generator(device).manual_seed(params.seed))
     batches = Batches(training.batch_size, training.prior_batch_size, training.prior_epochs)
     fps = float(train.table["fps"].median())

@@ -1,9 +1,10 @@
 """The entry point that all stages share: read params.yaml, run, and turn a user's error into one line."""
 
+import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from lib.errors import UserError
 from lib.params import read
@@ -18,3 +19,21 @@ def main(run: Callable[[dict[str, Any], Paths], None]) -> None:
         sys.exit(f"error: {error}")
     except OSError as error:  # a folder that cannot be written, a full disk
         sys.exit(f"error: {error.filename or 'files'}: {error.strerror or error}")
+
+
+NumberT = TypeVar("NumberT", int, float)
+
+
+def positive(kind: type[NumberT]) -> Callable[[str], NumberT]:
+    """What reads a number above 0 from a command's arguments."""
+
+    def read_number(text: str) -> NumberT:
+        try:
+            number = kind(text)
+        except ValueError:
+            number = kind(0)
+        if not number > 0:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+        return number
+
+    return read_number

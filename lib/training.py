@@ -141,7 +141,7 @@ def fit(
         for epoch in range(1, params.epochs + 1):
             row = _train_epoch(run, stream, epoch, progress, bar)
             if epoch % params.validate_every == 0 or epoch == params.epochs:
-                row |= validate(averaged.module, objective, validation, fabric, params)
+                row |= validate(averaged.module, objective, validation, params)
                 progress.keep_best(row["validation/total"], averaged.module)
             schedule.step(row.get("validation/total"))
             progress.rows.append(row)
@@ -206,16 +206,19 @@ def _train_epoch(
 
 @torch.inference_mode()
 def validate(
-    model: torch.nn.Module, objective: Objective, clips: WindowBatch, fabric: Fabric, params: TrainingParams
+    model: torch.nn.Module, objective: Objective, clips: WindowBatch, params: TrainingParams
 ) -> dict[str, float]:
-    """The objective's terms on the validation subjects' 2D and on fixed draws of the prior: no label is read."""
-    generator = torch.Generator(fabric.device).manual_seed(0)  # the same corruption and draws every time
+    """The objective's terms on the validation subjects' 2D and on draws of the prior as it is by then.
+
+    No label is read, unless the objective does. What is corrupted and drawn is the same every time, and so is the loss
+    of the same model: the objective remembers nothing from one validation to the next.
+    """
+    generator = torch.Generator(clips.rays.device).manual_seed(0)
     measured = []
-    with fabric.autocast():
-        steps = objective.steps(model, iter([clips]), params.epochs + 1, generator)
-        for terms_of in islice(steps, VALIDATION_STEPS):
-            terms = terms_of(model)
-            measured.append({**terms, "total": objective.total(terms)})
+    steps = objective.afresh().steps(model, iter([clips]), params.epochs + 1, generator)
+    for terms_of in islice(steps, VALIDATION_STEPS):
+        terms = terms_of(model)
+        measured.append({**terms, "total": objective.total(terms)})
     return _mean(measured, "validation")
 
 

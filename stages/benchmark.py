@@ -19,14 +19,15 @@ import torch
 
 from lib.console import Console
 from lib.data.sources import SOURCES
-from lib.device import describe_devices
+from lib.device import describe_devices, resolve_device
 from lib.errors import UserError
 from lib.evaluation import EvaluationParams, evaluate, read_split
 from lib.files import replacing
 from lib.inference import Lifter
 from lib.params import section
 from lib.paths import Paths
-from lib.stage import main
+from lib.stage import main, positive
+from lib.training import TrainingParams
 from stages import preprocess, pretrain
 
 Changes = Mapping[str, object]  # dotted keys of params.yaml -> values
@@ -37,6 +38,7 @@ TABLES: dict[str, dict[str, Changes]] = {
     },
     "ablation": {
         "default": {},
+        "no drawn poses": {"losses.prior": 0.0},
         "bones of the teacher's poses vary": {"training.steady_teacher": False},
         "no self-distillation": {"losses.distillation": 0.0},
         "plausibility": {"losses.plausibility": 0.01},
@@ -62,10 +64,16 @@ KEYS = ("table", "row", "source", "keypoints", "split", "seed", "params")
 def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> None:
     """Run what is missing of a table and print it, one line a variant and kind of keypoints."""
     console, done = Console(), _read(paths)
-    epochs = arguments.epochs or params["training"]["epochs"]
-    length = {"training.epochs": epochs, "training.prior_epochs": min(epochs // 3, params["training"]["prior_epochs"])}
+    training = section(TrainingParams, "training", params)
+    epochs = arguments.epochs or training.epochs
+    length = {"training.epochs": epochs, "training.prior_epochs": min(epochs // 3, training.prior_epochs)}
+    called: list[dict[str, Any]] = []
     # Seed by seed, so that a table is whole before its spread is known.
-    every = itertools.product(range(arguments.seeds), _keypoints(paths, arguments), TABLES[arguments.table].items())
+    table = TABLES[arguments.table]
+    rows = {name: table[name] for name in table if name in (arguments.rows or table)}
+    if not rows:
+        raise UserError(f"--rows names none of the table {arguments.table}: it has {', '.join(table)}")
+    every = itertools.product(range(arguments.seeds), _keypoints(paths, arguments), rows.items())
     for seed, keypoints, (name, changes) in every:
         chosen = {"data.source": arguments.source, "data.keypoints": keypoints, "seed": seed, **length, **changes}
         variant = _changed(params, chosen)
@@ -78,13 +86,15 @@ def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> 
             "seed": seed,
             "params": hashlib.sha256(json.dumps(variant, sort_keys=True).encode()).hexdigest()[:12],
         }
-        if any(all(str(old[key]) == str(row[key]) for key in KEYS) for old in done):
-            continue
-        console.announce(f"benchmark: {name}, {keypoints}, seed {seed}")
-        done.append(row | _measure(variant, paths, arguments.split))
-        with replacing(paths.metrics("benchmark").with_suffix(".csv")) as temporary:
-            pd.DataFrame(done).to_csv(temporary, index=False)
-    _print(console, pd.DataFrame(done), arguments.table)
+        known = [old for old in done if all(str(old[key]) == str(row[key]) for key in KEYS)]
+        if not known:
+            console.announce(f"benchmark: {name}, {keypoints}, seed {seed}")
+            known = [row | _measure(variant, paths, arguments.split)]
+            done += known
+            with replacing(paths.metrics("benchmark").with_suffix(".csv")) as temporary:
+                pd.DataFrame(done).to_csv(temporary, index=False)
+        called += known[-1:]
+    _print(console, pd.DataFrame(called))
 
 
 def _measure(params: dict[str, Any], paths: Paths, split: str) -> dict[str, object]:
@@ -102,8 +112,9 @@ def _measure(params: dict[str, Any], paths: Paths, split: str) -> dict[str, obje
         evaluate(truth, lifter.lift(truth, **lifting), evaluation.scale, lifter.body_size).metrics
         for lifting in (evaluation.lifting, evaluation.lifting | {"steady": False, "smooth": False})
     )
+    trained_on = resolve_device(section(TrainingParams, "training", params).device)
     trained = json.loads(scratch.metrics("pretrain").read_text(encoding="utf-8"))
-    hardware = next(info.hardware for info in describe_devices() if info.device == lifter.device)
+    hardware = next(info.hardware for info in describe_devices() if info.device == trained_on)
     return {
         "subjects": " ".join(f"{part}: {'+'.join(names)}" for part, names in params["data"]["split"].items()),
         "frames": measured["frames"],
@@ -143,12 +154,17 @@ def _changed(params: Mapping[str, Any], changes: Changes) -> dict[str, Any]:
 
 def _read(paths: Paths) -> list[dict[str, Any]]:
     path = paths.metrics("benchmark").with_suffix(".csv")
-    return pd.read_csv(path).to_dict("records") if path.exists() else []  # type: ignore[return-value]
+    if not path.exists():
+        return []
+    try:
+        return pd.read_csv(path, dtype={"params": str}).to_dict("records")  # type: ignore[return-value]
+    except (pd.errors.EmptyDataError, pd.errors.ParserError):
+        raise UserError(f"{path} is damaged: delete it, or restore it with git checkout") from None
 
 
-def _print(console: Console, runs: pd.DataFrame, table: str) -> None:
-    """Mean and, over several seeds, standard deviation."""
-    groups = runs[runs["table"] == table].groupby(["row", "keypoints", "split"], sort=False)
+def _print(console: Console, runs: pd.DataFrame) -> None:
+    """Mean and, over several seeds, standard deviation of the runs of a call."""
+    groups = runs.groupby(["row", "keypoints", "split"], sort=False)
     columns, lines = [*FIGURES, *(f"windows_{name}" for name in WINDOWS)], []
     for (row, keypoints, split), group in groups:
         figures = [
@@ -166,8 +182,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--source", default="h36m", choices=SOURCES)
     parser.add_argument("--keypoints", nargs="*", help="all that the source has, unless named")
     parser.add_argument("--split", default="test", choices=("validation", "test"), help="choose by validation")
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--epochs", type=int, help="of every run, instead of training.epochs")
+    parser.add_argument("--rows", nargs="*", help="of the table, all unless named")
+    parser.add_argument("--seeds", type=positive(int), default=1)
+    parser.add_argument("--epochs", type=positive(int), help="of every run, instead of training.epochs")
     return parser.parse_args()
 
 

@@ -21,7 +21,7 @@ from lib.models.networks import NETWORKS, Architecture, Size
 from lib.params import section
 from lib.paths import Paths
 from lib.skeleton import H36M
-from lib.stage import main
+from lib.stage import main, positive
 
 BATCH = 256  # windows
 
@@ -108,7 +108,7 @@ def _seconds(work: Callable[[], None], device: torch.device, budget: float) -> f
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m stages.presets", description=__doc__)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--seconds", type=float, default=3.0, help="of measuring, for each figure")
+    parser.add_argument("--seconds", type=positive(float), default=3.0, help="of measuring, for each figure")
     return parser.parse_args()
 
 

@@ -16,7 +16,9 @@ from lib.models.lifters import LiftingModel
 from lib.models.networks import Architecture
 from lib.models.transformer import Transformer
 from lib.models.vit import Vit
+from lib.optimization import ScheduleParams
 from lib.params import read
+from lib.training import TrainingParams
 
 PARAMS = read(Path(__file__).parents[1] / "params.yaml")
 # Fixed, so that tuning params.yaml changes no test.
@@ -59,6 +61,28 @@ TINY_VIT = Vit.Params(
 NETWORKS = {"transformer": Architecture("transformer", TINY), "vit": Architecture("vit", TINY_VIT)}
 TINY_MODEL = NETWORKS["transformer"].dump()
 
+TRAINING = TrainingParams(
+    objective="lift",
+    device="cpu",
+    precision="32-true",
+    threads=1,
+    epochs=4,
+    steps_per_epoch=5,
+    batch_size=8,
+    prior_batch_size=8,
+    prior_epochs=1,
+    steady_teacher=True,
+    optimizer="adamw",
+    lr=1e-3,
+    weight_decay=1e-4,
+    schedule=ScheduleParams(name="cosine", warmup_steps=5, final_fraction=0.0, step_every=10, factor=0.5, patience=2),
+    gradient_clip=1.0,
+    ema_decay=0.9,
+    validate_every=1,
+    patience=5,
+    debug=False,
+)
+
 
 def window(frames: int, dilation: int = 1) -> WindowParams:
     """Windows around every frame."""
@@ -93,7 +117,6 @@ def synthetic_split(*lengths: int) -> Split:
             "subject": "S9",
             "action": [f"Walk {i}" for i in range(len(lengths))],
             "camera": "54138969",
-            "recording": range(len(lengths)),
             "fps": 50.0,
             "width": 1000,
             "height": 1002,

@@ -23,7 +23,15 @@ def params() -> dict[str, Any]:
 
 
 def arguments(**changes: Any) -> argparse.Namespace:
-    defaults = {"table": "accuracy", "source": "h36m", "keypoints": None, "split": "test", "seeds": 1, "epochs": None}
+    defaults = {
+        "table": "accuracy",
+        "source": "h36m",
+        "keypoints": None,
+        "split": "test",
+        "seeds": 1,
+        "epochs": None,
+        "rows": None,
+    }
     return argparse.Namespace(**{**defaults, **changes})
 
 

@@ -85,14 +85,39 @@ def test_noise_makes_lengths_count_for_less() -> None:
     assert moves[0] > moves[1] > moves[2]
 
 
-def test_a_body_is_learned_from_all_clips_of_its_recording() -> None:
+def test_a_body_is_learned_from_all_clips_of_its_sequence() -> None:
     pose, truth = people(2, 90)
-    bodies, recording = Bodies(), torch.tensor([4, 4, 1])
+    bodies, sequence = Bodies(), torch.tensor([4, 4, 1])
     clips = torch.stack([pose[0, :30], pose[0, 30:60], pose[1, :30]])
-    torch.testing.assert_close(bodies.see(recording, clips), truth[[0, 0, 1]])
+    torch.testing.assert_close(bodies.see(sequence, clips), truth[[0, 0, 1]])
     wrong = with_wrong_depths(pose, 0.01)
     noisy = Bodies()
     first = noisy.see(torch.tensor([4]), wrong[:1, :5])
     for at in range(5, 90, 5):
         last = noisy.see(torch.tensor([4]), wrong[:1, at : at + 5])
     assert (last / truth[0]).log().abs().mean() < 0.7 * (first / truth[0]).log().abs().mean()
+
+
+def test_estimated_lengths_help_where_errors_are_a_persons_own() -> None:
+    """What every frame gets wrong alike does not show, what frames get wrong differently does."""
+    pose, _ = people(3, 300)
+    generator = torch.Generator().manual_seed(2)
+    slow = torch.randn(3, 10, len(H36M), generator=generator).repeat_interleave(30, 1)  # lasts for a second or so
+    size = bone_lengths(pose).sum(-1, keepdim=True)
+    off = 0.004 * size * slow
+    off[..., H36M.root] = 0
+    axis = pose.new_tensor([0.0, 0.0, 1.0])
+    wrong = (pose + axis) * (1 + off / (1 + pose[..., 2]))[..., None] - axis
+    lengths = symmetric(typical_lengths(wrong)[0])[:, None].expand(-1, 300, -1)
+    better = steadied(wrong.flatten(0, 1), lengths.flatten(0, 1), STILL)
+    before, after = ((part - pose.flatten(0, 1)).norm(dim=-1).mean() for part in (wrong.flatten(0, 1), better))
+    assert after < 0.9 * before
+
+
+def test_no_bone_moves_far_however_wrong_depths_are() -> None:
+    pose, truth = people(3, 200)
+    wrong = with_wrong_depths(pose, 0.05).flatten(0, 1)  # a fifth of a metre a joint
+    moved = steadied(wrong, truth[:, None].expand(-1, 200, -1).flatten(0, 1), STILL)
+    size = bone_lengths(wrong).sum(-1)
+    assert moved.isfinite().all()
+    assert ((moved - wrong).norm(dim=-1) / size[:, None]).max() < 1.0

@@ -51,3 +51,10 @@ def test_sequences_do_not_touch() -> None:
     other[30:] += 100
     one, shifted = (noise.without(part, [30, 30], SECONDS, FPS) for part in (values, other))
     torch.testing.assert_close(one[:30], shifted[:30], atol=1e-4, rtol=0)
+
+
+def test_what_is_not_known_has_no_part_in_the_spread() -> None:
+    values = lasting(1200, 0.02)
+    values[torch.rand(1200, generator=torch.Generator().manual_seed(3)) < 0.1] = torch.nan
+    assert noise.spread(values, [1200], SECONDS, FPS).mean().item() == pytest.approx(0.02, rel=0.07)
+    assert noise.spread(values * torch.nan, [1200], SECONDS, FPS).abs().max() == 0

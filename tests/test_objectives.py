@@ -6,18 +6,22 @@ from lib.data.store import Split
 from lib.data.transforms import mirror, normalize
 from lib.data.windows import WindowBatch, Windows
 from lib.geometry import bone_lengths
+from lib.limbs import Bodies
 from lib.losses import LossParams
-from lib.models.lifters import Lifted, LifterModel
+from lib.models.lifters import Lifted, LifterModel, LiftingModel
 from lib.objectives.lift import DRAWS, REAL_TERMS, RUN, Batches, Lift, see
 from lib.objectives.supervised import Supervised
 from lib.plausibility import Plausibility
 from lib.skeleton import H36M
+from lib.training import validate
 from tests.settings import (
     ALL_LOSSES,
     CLEAN,
     CORRUPTION,
+    NETWORKS,
     NO_TRANSFORMS,
     PRIOR,
+    TRAINING,
     TRANSFORMS,
     head_of,
     synthetic_split,
@@ -28,7 +32,8 @@ from tests.settings import (
 
 def objective(weights: LossParams = ALL_LOSSES, frames: int = 1, density: Plausibility | None = None) -> Lift:
     density = density or Plausibility(len(H36M))
-    return Lift(PosePrior(PRIOR), weights, TRANSFORMS, CORRUPTION, window(frames), Batches(8, 8, 1), 50.0, density)
+    batches, bodies = Batches(8, 8, 1), Bodies()
+    return Lift(PosePrior(PRIOR), weights, TRANSFORMS, CORRUPTION, window(frames), batches, 50.0, density, bodies)
 
 
 def clips(frames: int) -> WindowBatch:
@@ -175,3 +180,19 @@ def test_a_drawn_pose_and_its_crop_agree() -> None:
     crops = see(sample, "rms")
     in_camera = sample.pose[..., :2] / (sample.pose[..., 2] + sample.root_depth[..., None])[..., None]
     torch.testing.assert_close(crops.keypoints * crops.scale[..., None, None], in_camera)
+
+
+def test_no_drawn_poses_leave_no_epochs_of_them_alone() -> None:
+    lift = objective(ALL_LOSSES.model_copy(update={"prior": 0.0}))
+    generator = torch.Generator().manual_seed(0)
+    assert "distillation" in next(lift.steps(tiny_model(1), iter([clips(1)]), 1, generator))(tiny_model(1))
+
+
+def test_validation_does_not_depend_on_what_was_seen_before() -> None:
+    lift, held_out, training = objective(), clips(1), TRAINING.model_copy(update={"epochs": 3})
+    first = validate(tiny_model(1), lift, held_out, training)
+    assert validate(tiny_model(1), lift, held_out, training) == first
+    lift.observe(tiny_model(1), held_out)
+    torch.manual_seed(5)
+    lift.observe(LiftingModel(NETWORKS["transformer"], 1).eval(), held_out)
+    assert validate(tiny_model(1), lift, held_out, training) == first

@@ -1,5 +1,6 @@
 """A stage's entry point: a user's mistake is one line, a bug is a traceback."""
 
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from lib.errors import UserError
 from lib.files import write_json
 from lib.paths import Paths
-from lib.stage import main
+from lib.stage import main, positive
 
 
 @pytest.fixture
@@ -57,3 +58,10 @@ def test_a_folder_that_cannot_be_written_is_one_line(project: Path) -> None:
 
     with pytest.raises(SystemExit, match="^error: metrics: File exists"):
         main(run)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "many"])
+def test_a_number_that_is_not_above_0_is_refused(text: str) -> None:
+    assert positive(int)("3") == 3
+    with pytest.raises(argparse.ArgumentTypeError, match=f"'{text}' is not a number above 0"):
+        positive(int)(text)

@@ -21,8 +21,7 @@ from lib.data.sequences import PoseSequence
 from lib.errors import UserError
 from lib.files import replacing
 
-# `recording` is the same number for all that cameras saw of one person at one time.
-COLUMNS = ("subject", "action", "camera", "recording", "fps", "width", "height", "start", "length")
+COLUMNS = ("subject", "action", "camera", "fps", "width", "height", "start", "length")
 
 
 @dataclass(frozen=True)
@@ -61,12 +60,10 @@ def has_labels(path: Path, split: str) -> bool:
 
 def write(path: Path, splits: Mapping[str, Sequence[PoseSequence]]) -> None:
     """Write the store; a split's positions are stored if all of its sequences have them."""
-    takes = dict.fromkeys((s.subject, s.action) for sequences in splits.values() for s in sequences)
-    recordings = {take: number for number, take in enumerate(takes)}
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         for name, sequences in splits.items():
             group = file.create_group(name)
-            _write_table(group, sequences, [recordings[s.subject, s.action] for s in sequences])
+            _write_table(group, sequences)
             _write_array(group, "keypoints", [s.keypoints for s in sequences], (17, 2))
             rays, confidence = zip(*map(_calibrate, sequences), strict=True) if sequences else ((), ())
             _write_array(group, "confidence", confidence, (17,))
@@ -110,13 +107,12 @@ def _write_array(group: h5py.Group, name: str, parts: Sequence[Tensor], shape: t
     group.create_dataset(name, data=array)
 
 
-def _write_table(group: h5py.Group, sequences: Sequence[PoseSequence], recordings: Sequence[int]) -> None:
+def _write_table(group: h5py.Group, sequences: Sequence[PoseSequence]) -> None:
     lengths = np.array([len(s.keypoints) for s in sequences], np.int64)
     text = h5py.string_dtype()
     group.create_dataset("subject", data=[s.subject for s in sequences], dtype=text)
     group.create_dataset("action", data=[s.action for s in sequences], dtype=text)
     group.create_dataset("camera", data=[s.camera.name for s in sequences], dtype=text)
-    group.create_dataset("recording", data=np.array(recordings, np.int64))
     group.create_dataset("fps", data=np.array([s.fps for s in sequences], np.float64))
     group.create_dataset("width", data=np.array([s.camera.size[0] for s in sequences], np.int64))
     group.create_dataset("height", data=np.array([s.camera.size[1] for s in sequences], np.int64))

@@ -33,7 +33,7 @@ class TransformParams(Section):
     rotation_deg: Annotated[float, Field(ge=0, le=180)]  # uniform within +- this
     scaling: Annotated[float, Field(ge=0, lt=1)]  # the crop's scale varies by a factor within 1 +- this
     noise: Literal["auto"] | Annotated[float, Field(ge=0)]  # standard deviation of rays: pixels over the focal length
-    noise_seconds: Annotated[float, Field(ge=0)]  # after which a joint's noise has forgotten itself to 1/e
+    noise_seconds: Annotated[float, Field(ge=0, le=10)]  # after which a joint's noise has forgotten itself to 1/e
     outliers: Literal["auto"] | Share  # probability that a joint is somewhere else, up to a unit away along each axis
     mask: Share  # probability that a joint is hidden; never the root
 
@@ -63,7 +63,7 @@ class CropBatch(NamedTuple):
 
 def normalize(batch: WindowBatch, normalization: str) -> CropBatch:
     """Perspective crops of every frame, centred on the root and scaled."""
-    crop = perspective_crop(batch.rays, normalization)
+    crop = perspective_crop(batch.rays, normalization, batch.confidence > 0)
     return CropBatch(crop.keypoints, batch.confidence, crop.scale, crop.rotation)
 
 
@@ -105,12 +105,19 @@ def augment(crops: CropBatch, params: TransformParams, generator: torch.Generato
 
 
 def corrupt(crops: CropBatch, corruption: Corruption, normalization: str, generator: torch.Generator) -> CropBatch:
-    """Add 2D noise, displace and hide joints, as a detector does; the result is centred and scaled anew.
+    """Add 2D noise, displace and hide joints, as a detector does; the result is centred and scaled by what is seen.
 
     Where the root is off, all the others are, since it stays the crop's origin; it is never hidden.
     """
+    if not (any(corruption.noise) or corruption.outliers > 0 or corruption.mask > 0):
+        return crops
     keypoints, confidence, scale = crops.keypoints, crops.confidence, crops.scale
     device, frames = keypoints.device, keypoints.shape[1]
+    if corruption.mask > 0:
+        others = torch.ones(len(H36M), device=device)
+        others[H36M.root] = 0
+        hidden = torch.rand(confidence.shape, generator=generator, device=device) < corruption.mask * others
+        confidence = confidence.masked_fill(hidden, 0.0)
     if any(corruption.noise) or corruption.outliers > 0:
         off = torch.randn(keypoints.shape, generator=generator, device=device)
         if frames > 1 and corruption.correlation > 0:
@@ -121,14 +128,8 @@ def corrupt(crops: CropBatch, corruption: Corruption, normalization: str, genera
             wild = torch.rand(confidence.shape, generator=generator, device=device) < corruption.outliers
             off = off + (2 * torch.rand(keypoints.shape, generator=generator, device=device) - 1) * wild[..., None]
         keypoints = keypoints + off - off[..., H36M.root, None, :]
-        change = crop_scale(keypoints, normalization)
-        keypoints, scale = keypoints / change[..., None, None], scale * change
-    if corruption.mask > 0:
-        others = torch.ones(len(H36M), device=device)
-        others[H36M.root] = 0
-        hidden = torch.rand(confidence.shape, generator=generator, device=device) < corruption.mask * others
-        confidence = confidence.masked_fill(hidden, 0.0)
-    return CropBatch(keypoints, confidence, scale, crops.rotation)
+    change = crop_scale(keypoints, normalization, confidence > 0)
+    return CropBatch(keypoints / change[..., None, None], confidence, scale * change, crops.rotation)
 
 
 def corruption_like(split: Split, params: TransformParams, dilation: int) -> Corruption:
@@ -149,14 +150,20 @@ def corruption_like(split: Split, params: TransformParams, dilation: int) -> Cor
 
 def keypoint_noise(split: Split, seconds: float) -> Float[Tensor, " joint"]:
     """The standard deviation of each joint's rays, as `lib.noise.spread` finds it: pixels over the focal length."""
-    found = noise.spread(split.rays, split.table["length"].tolist(), seconds, float(split.table["fps"].median()))
-    return found.square().mean(-1).sqrt()
+    lengths, fps = split.table["length"].tolist(), float(split.table["fps"].median())
+    return noise.spread(_seen_rays(split), lengths, seconds, fps).square().mean(-1).sqrt()
 
 
 def _jumps(split: Split, normalization: str) -> float:
     """The share of second differences that are too large to be motion."""
     lengths = split.table["length"].tolist()
-    change = noise.second_differences(split.rays, lengths)
-    scale = torch.cat([part[1:-1] for part in perspective_crop(split.rays, normalization).scale.split(lengths)])
-    jumps = (change / scale[:, None, None]).norm(dim=-1) > JUMP
-    return float(jumps.float().mean()) if len(jumps) else 0.0
+    scale = perspective_crop(split.rays, normalization, split.confidence > 0).scale
+    scale = torch.cat([part[1:-1] for part in scale.split(lengths)])
+    change = (noise.second_differences(_seen_rays(split), lengths) / scale[:, None, None]).norm(dim=-1)
+    known = change[change.isfinite()]
+    return float((known > JUMP).float().mean()) if len(known) else 0.0
+
+
+def _seen_rays(split: Split) -> Float[Tensor, "frame joint 2"]:
+    """A split's rays, not a number where a joint is hidden."""
+    return torch.where((split.confidence > 0)[..., None], split.rays, torch.nan)

@@ -49,7 +49,7 @@ class WindowBatch(NamedTuple):
 
     rays: Float[Tensor, "batch frame joint 2"]
     confidence: Float[Tensor, "batch frame joint"]
-    recording: Int[Tensor, " batch"]  # whose frames they are: one person each (see `lib.data.store`)
+    sequence: Int[Tensor, " batch"]  # of the split, that they are from: one person each
     positions: Float[Tensor, "batch frame joint 3"] | None = None  # metres, camera frame
 
     def to(self, device: torch.device) -> "WindowBatch":
@@ -62,7 +62,7 @@ class WindowBatch(NamedTuple):
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "WindowBatch":
         positions = None if self.positions is None else change(self.positions)
-        return WindowBatch(change(self.rays), change(self.confidence), change(self.recording), positions)
+        return WindowBatch(change(self.rays), change(self.confidence), change(self.sequence), positions)
 
 
 class Windows(Dataset[WindowBatch]):
@@ -80,7 +80,7 @@ class Windows(Dataset[WindowBatch]):
         number = torch.arange(len(sequence)) - torch.repeat_interleave(counts.cumsum(0) - counts, counts)
         self.first, self.last = start[sequence], (start + length - 1)[sequence]
         self.middle = self.first + number * params.stride
-        self.recording = torch.from_numpy(split.table["recording"].to_numpy())[sequence]
+        self.sequence = sequence
         self.rays, self.confidence, self.positions = split.rays, split.confidence, split.positions
 
     def __len__(self) -> int:
@@ -94,7 +94,7 @@ class Windows(Dataset[WindowBatch]):
     def __getitem__(self, windows: Int[Tensor, " batch"]) -> WindowBatch:
         index = self.frame_index(windows)
         positions = None if self.positions is None else self.positions[index]
-        return WindowBatch(self.rays[index], self.confidence[index], self.recording[windows], positions)
+        return WindowBatch(self.rays[index], self.confidence[index], self.sequence[windows], positions)
 
 
 class ShuffledBatches(Sampler[Tensor]):

@@ -39,6 +39,10 @@ class Objective(Protocol):
         """What there is to do before an epoch of training."""
         ...
 
+    def afresh(self) -> "Objective":
+        """The same objective without what it remembers of the sequences that it saw."""
+        ...
+
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:
         """What is minimised."""
         ...

@@ -4,6 +4,7 @@ No 3D label is read: the objective is handed clips of rays (`lib.data.windows.Wi
 anatomical prior. Every term is a number of its own, weighed by `losses` in params.yaml.
 """
 
+import copy
 import math
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -76,9 +77,12 @@ class Lift:
     def steps(
         self, teacher: LifterModel, clips: Iterator[WindowBatch], epoch: int, generator: torch.Generator
     ) -> Iterator[Step]:
-        """Steps on drawn poses, and after `prior_epochs` also on what the teacher makes of the clips."""
+        """Steps on drawn poses, and after `prior_epochs` also on what the teacher makes of the clips.
+
+        Without the term that drawn poses are for, there are no epochs of them alone.
+        """
         real, drawn, prior_epochs = self.batches
-        if epoch <= prior_epochs:
+        if epoch <= prior_epochs and self.weights["prior"] > 0:
             for sample in self.draws(real + drawn, generator):
                 yield partial(self.prior_terms, sample=sample, generator=generator)
         for step, sample in enumerate(self.draws(drawn, generator)):
@@ -92,6 +96,12 @@ class Lift:
             fps = self.fps / self.window.dilation
             block = self.prior.sample_motion(DRAWS * windows, self.window.frames, fps, generator)
             yield from (_take(block, slice(at, at + windows)) for at in range(0, DRAWS * windows, windows))
+
+    def afresh(self) -> "Lift":
+        """The same objective, which has seen no bodies yet."""
+        fresh = copy.copy(self)
+        fresh.bodies = None if self.bodies is None else Bodies()
+        return fresh
 
     @torch.no_grad()
     def adapt(self, teacher: LifterModel, clips: Iterator[WindowBatch], epoch: int) -> None:
@@ -116,7 +126,7 @@ class Lift:
             elevations.append(elevation)
         pose = torch.cat(poses).unflatten(0, (count, length))
         if self.bodies is not None:
-            bones = self.bodies.see(clips.recording, pose)[:, None].expand(-1, length, -1)
+            bones = self.bodies.see(clips.sequence, pose)[:, None].expand(-1, length, -1)
             noise = pose.new_tensor(self.corruption.noise)
             pose = steadied(pose.flatten(0, 1), bones.flatten(0, 1), noise).view_as(pose)
         pose = pose * (self.prior.bones.sum() / bone_lengths(pose).sum(-1).clamp_min(1e-6))[..., None, None]

@@ -51,6 +51,10 @@ class Supervised:
     def adapt(self, teacher: LifterModel, clips: Iterator[WindowBatch], epoch: int) -> None:
         """Nothing: labels say it all."""
 
+    def afresh(self) -> "Supervised":
+        """Itself: it remembers nothing."""
+        return self
+
     def label(self, clips: WindowBatch) -> Labelled:
         """Crops of clips and their true poses."""
         if clips.positions is None:

@@ -44,15 +44,6 @@ def test_ranges_of_the_table_give_back_every_sequence(tmp_path: Path, sequences:
         torch.testing.assert_close(split.rays[frames], ideal, atol=2e-5, rtol=0)
 
 
-def test_cameras_that_film_one_take_share_a_recording(tmp_path: Path) -> None:
-    first, second, *_ = cameras("S1")
-    train = [sequence(7, 1, first), sequence(7, 1, second), sequence(5, 2, first, "Eating 2")]
-    test = [replace(sequence(4, 3, first), subject="S9")]
-    store.write(tmp_path / "poses.h5", {"train": train, "test": test})
-    numbers = [store.read_split(tmp_path / "poses.h5", split).table["recording"] for split in ("train", "test")]
-    assert [list(column) for column in numbers] == [[0, 0, 1], [2]]
-
-
 def test_positions_stay_unread_unless_asked_for(tmp_path: Path, sequences: list[PoseSequence]) -> None:
     store.write(tmp_path / "poses.h5", {"train": sequences})
     assert store.read_split(tmp_path / "poses.h5", "train").positions is None

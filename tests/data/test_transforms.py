@@ -140,3 +140,19 @@ def test_sequences_of_two_frames_have_no_noise_to_be_seen() -> None:
     auto = TRANSFORMS.model_copy(update={"noise": "auto", "outliers": "auto"})
     found = corruption_like(synthetic_split(2), auto, dilation=1)
     assert (max(found.noise), found.outliers) == (0, 0)
+
+
+def test_hidden_joints_have_no_part_in_scale_noise_and_outliers() -> None:
+    clean = synthetic_split(300)
+    hidden = torch.rand(300, 17, generator=torch.Generator().manual_seed(0)) < 0.1
+    hidden[:, H36M.root] = False
+    rays, confidence = clean.rays.masked_fill(hidden[..., None], 0.0), (~hidden).float()
+    auto = TRANSFORMS.model_copy(update={"noise": "auto", "outliers": "auto"})
+    gaps = replace(clean, rays=rays, confidence=confidence)
+    plain, found = (corruption_like(split, auto, dilation=1) for split in (clean, gaps))
+    assert found.noise == pytest.approx(plain.noise, rel=0.5, abs=2e-4)
+    assert found.outliers == plain.outliers == 0
+    one = normalize(WindowBatch(rays[:, None], confidence[:, None], torch.arange(300)), "rms")
+    moved = torch.where(hidden[..., None], rays + 9, rays)
+    other = normalize(WindowBatch(moved[:, None], confidence[:, None], torch.arange(300)), "rms")
+    assert torch.equal(one.scale, other.scale)

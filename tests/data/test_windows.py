@@ -9,7 +9,7 @@ from lib.data.windows import LoaderParams, WindowParams, Windows, training_loade
 def split(*lengths: int) -> Split:
     total = sum(lengths)
     start = [sum(lengths[:i]) for i in range(len(lengths))]
-    table = pd.DataFrame({"start": start, "length": lengths, "recording": range(len(lengths))})
+    table = pd.DataFrame({"start": start, "length": lengths})
     rays = torch.arange(total).float().view(-1, 1, 1).expand(total, 17, 2).contiguous()
     return Split(table, rays, torch.ones(total, 17), rays, None)
 
