@@ -14,6 +14,8 @@ from lib.errors import UserError
 from lib.files import replacing
 from lib.models.lifters import LiftingModel
 from lib.models.networks import Architecture
+from lib.models.reconstructors import ReconstructionModel
+from lib.models.tasks import COORDS, build_model
 from lib.skeleton import H36M
 
 FORMAT = 3
@@ -21,19 +23,31 @@ FORMAT = 3
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained lifter and what is needed to use it."""
+    """A trained model and what is needed to use it."""
 
+    objective: str  # `training.objective`, which says what the model is for
     model: dict[str, Any]  # as `lib.models.networks.Architecture` dumps it
     frames: int  # of a window
     dilation: int
     normalization: str
     noise_seconds: float  # for how long the 2D's noise lasts
     body_size: float  # metres: total bone length of the prior's mean body
+    masking: dict[str, Any]  # the `masking` section of params.yaml
     joints: tuple[str, ...]
     weights: dict[str, Tensor]
     training: dict[str, Any]  # the step it is from, and its validation loss
 
-    def build(self) -> LiftingModel:
+    @property
+    def lifts(self) -> bool:
+        """Whether the model lifts; if not, it reconstructs windows of `coords` coordinates."""
+        return self.objective not in COORDS
+
+    @property
+    def coords(self) -> int:
+        """The coordinates of the points that the model reads."""
+        return COORDS.get(self.objective, 2)
+
+    def build(self) -> LiftingModel | ReconstructionModel:
         """The model with its weights, on the CPU, in evaluation mode."""
         model = self.build_untrained()
         try:
@@ -42,9 +56,9 @@ class Checkpoint:
             raise UserError(f"the checkpoint does not fit its model: {' '.join(str(error).split())[:200]}") from None
         return model
 
-    def build_untrained(self) -> LiftingModel:
+    def build_untrained(self) -> LiftingModel | ReconstructionModel:
         """The same model with new random weights."""
-        return LiftingModel(Architecture.load(self.model), self.frames).eval()
+        return build_model(self.objective, Architecture.load(self.model), self.frames).eval()
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:

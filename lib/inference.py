@@ -11,17 +11,21 @@ from lib.data.store import Split
 from lib.data.transforms import CropBatch, keypoint_noise, normalize
 from lib.data.windows import WindowParams, Windows
 from lib.device import resolve_device
+from lib.errors import UserError
 from lib.geometry import rotate
 from lib.limbs import steadied, symmetric, typical_lengths
-from lib.models.lifters import lift_both_ways, lift_crops
+from lib.models.lifters import LiftingModel, lift_both_ways, lift_crops
 
 
 class Lifter:
     """A trained model with what it takes to lift calibrated keypoints."""
 
     def __init__(self, checkpoint: checkpoints.Checkpoint, device: torch.device) -> None:
+        model = checkpoint.build()
+        if not isinstance(model, LiftingModel):
+            raise UserError(f"the checkpoint reconstructs ({checkpoint.objective}) and does not lift: pretrain another")
         self._checkpoint = checkpoint
-        self.model = checkpoint.build().to(device)
+        self.model = model.to(device)
         self.window = WindowParams(frames=checkpoint.frames, dilation=checkpoint.dilation, stride=1)
         self.normalization = checkpoint.normalization
         self.noise_seconds = checkpoint.noise_seconds
@@ -36,7 +40,9 @@ class Lifter:
     def untrained(self) -> "Lifter":
         """The same lifter with new random weights, to compare with."""
         lifter = Lifter(self._checkpoint, self.device)
-        lifter.model = self._checkpoint.build_untrained().to(self.device)
+        model = self._checkpoint.build_untrained()
+        assert isinstance(model, LiftingModel)
+        lifter.model = model.to(self.device)
         return lifter
 
     @torch.inference_mode()

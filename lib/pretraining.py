@@ -19,10 +19,12 @@ from lib.device import choose_threads, make_fabric, resolve_device, resolve_prec
 from lib.geometry import perspective_crop
 from lib.limbs import Bodies
 from lib.losses import LossParams
-from lib.models.lifters import LiftingModel
+from lib.masking import MaskingParams, check_masking
 from lib.models.networks import Architecture
+from lib.models.tasks import COORDS, build_model
 from lib.objectives.base import REFRESH, Objective
 from lib.objectives.lift import DRAWS, Batches, Lift
+from lib.objectives.mask import Masked
 from lib.objectives.supervised import Supervised
 from lib.params import Section, section
 from lib.plausibility import Plausibility
@@ -30,6 +32,7 @@ from lib.skeleton import H36M
 from lib.tensorboard import Board
 from lib.training import Progress, TrainingParams, fit
 
+LABELLED = ("mask_3d", "supervised")  # objectives that read 3D and say so
 PLAUSIBILITY_STEPS = 1000
 VIEWS = 4  # how often training sees one before the next clips, from different sides
 VALIDATION_WINDOWS = 1024
@@ -41,7 +44,7 @@ class SeedParams(Section):
     """The top level of params.yaml, of which this is the one plain number."""
 
     elsewhere: ClassVar[frozenset[str]] = frozenset(
-        {"data", "prior", "model", "losses", "training", "evaluation", "visualize"}
+        {"data", "prior", "model", "losses", "masking", "training", "evaluation", "visualize"}
     )
 
     seed: Annotated[int, Field(ge=0, lt=1 << 63)]
@@ -58,6 +61,7 @@ class PretrainParams:
     prior: PriorParams
     model: Architecture
     losses: LossParams
+    masking: MaskingParams
     training: TrainingParams
 
     @classmethod
@@ -71,6 +75,7 @@ class PretrainParams:
             prior=section(PriorParams, "prior", params),
             model=Architecture.read(params),
             losses=section(LossParams, "losses", params),
+            masking=section(MaskingParams, "masking", params),
             training=section(TrainingParams, "training", params).shortened(),
         )
 
@@ -97,7 +102,7 @@ def pretrain(params: PretrainParams, poses: Path, logs: Path) -> Pretrained:
     threads = choose_threads(training.threads)
     torch.set_num_threads(threads)
     fabric = make_fabric(device, precision)
-    labels = training.objective == "supervised"  # every other objective has to do without
+    labels = training.objective in LABELLED  # every other objective has to do without
     train, validation = (read_split(poses, split, labels) for split in ("train", "validation"))
     windows, frames = Windows(train, params.window.clip), params.window.frames
     generator = torch.Generator().manual_seed(params.seed)
@@ -105,7 +110,7 @@ def pretrain(params: PretrainParams, poses: Path, logs: Path) -> Pretrained:
     loader = training_loader(windows, clips, params.loader, generator)
 
     torch.manual_seed(params.seed)  # of the model's first weights, the one thing that takes no generator
-    model = LiftingModel(params.model, frames)
+    model = build_model(training.objective, params.model, frames)
     prior = PosePrior(params.prior)
     corruption = corruption_like(train, params.transforms, params.window.dilation)
     objective = _objective(params, train, prior, corruption, device)
@@ -153,6 +158,10 @@ def _objective(
     training, transforms, window = params.training, params.transforms, params.window
     if training.objective == "supervised":
         return Supervised(prior, transforms, corruption, window, training.windows)
+    if training.objective != "lift":
+        check_masking(params.masking, window.frames)
+        coords = COORDS[training.objective]
+        return Masked(coords, params.masking, transforms, window, training.windows, training.epochs)
     plausibility = None
     if params.losses.plausibility > 0:
         torch.manual_seed(params.seed)
@@ -168,12 +177,14 @@ def _objective(
 def _checkpoint(params: PretrainParams, prior: PosePrior, progress: Progress, best: bool) -> Checkpoint:
     weights = progress.best if best else progress.last
     return Checkpoint(
+        objective=params.training.objective,
         model=params.model.dump(),
         frames=params.window.frames,
         dilation=params.window.dilation,
         normalization=params.transforms.normalization,
         noise_seconds=params.transforms.noise_seconds,
         body_size=prior.body_size,
+        masking=params.masking.model_dump(mode="json"),
         joints=H36M.names,
         weights={name: value.cpu() for name, value in weights.items()},
         training={

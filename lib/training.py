@@ -16,11 +16,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lib.console import Console
 from lib.console import Progress as Bar
-from lib.data.transforms import CropBatch, normalize
 from lib.data.windows import WindowBatch
 from lib.errors import UserError
-from lib.geometry import bone_lengths
-from lib.models.lifters import LifterModel, LiftingModel, lift_crops
 from lib.objectives.base import Objective
 from lib.optimization import Schedule, ScheduleParams, build_optimizer, build_schedule
 from lib.params import Section
@@ -28,7 +25,7 @@ from lib.tensorboard import Board
 
 Count = Annotated[int, Field(ge=1)]
 PICTURES = 5  # of poses, over a whole run
-SHOWN = 4  # poses in a picture
+SHOWN = 6  # windows in a picture
 VALIDATION_STEPS = 16
 LOG_EVERY = 10  # steps between readings of the losses, each of which waits for the device
 
@@ -36,7 +33,7 @@ LOG_EVERY = 10  # steps between readings of the losses, each of which waits for 
 class TrainingParams(Section):
     """`training`."""
 
-    objective: Literal["lift", "supervised"]
+    objective: Literal["lift", "mask_2d", "mask_3d", "supervised"]
     device: str  # auto, cpu, cuda, cuda:1, mps
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
     threads: Literal["auto"] | Count
@@ -111,7 +108,7 @@ class Progress:
 
 def fit(
     fabric: Fabric,
-    model: LiftingModel,
+    model: torch.nn.Module,
     objective: Objective,
     clips: Iterable[WindowBatch],
     validation: WindowBatch,
@@ -125,7 +122,6 @@ def fit(
     The best weights are those with the lowest label-free validation loss; training stops when that has not fallen for
     `patience` validations.
     """
-    objective.prior.to(fabric.device)
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(params.ema_decay)).to(fabric.device)
     averaged.eval()
     fused = fabric.device.type == "cpu"
@@ -148,7 +144,8 @@ def fit(
             bar.epoch(epoch, {"loss": row["train/total"], "validation": row.get("validation/total", math.nan)})
             board.scalars(row, progress.step)
             if epoch == params.epochs or epoch % max(1, params.epochs // PICTURES) == 0:
-                _show(averaged.module, objective, validation, board, progress.step)
+                spread = torch.linspace(0, len(validation.rays) - 1, SHOWN).long()
+                board.figure(objective.picture(averaged.module, validation.take(spread)), progress.step)
             if progress.is_stale(params):
                 console.announce(f"stopped early: the validation loss has not fallen since step {progress.best_step}")
                 break
@@ -220,18 +217,6 @@ def validate(
         terms = terms_of(model)
         measured.append({**terms, "total": objective.total(terms)})
     return _mean(measured, "validation")
-
-
-@torch.inference_mode()
-def _show(model: LifterModel, objective: Objective, clips: WindowBatch, board: Board, step: int) -> None:
-    """Log a picture of a few poses of the validation subjects."""
-    spread = torch.linspace(0, len(clips.rays) - 1, SHOWN).long()
-    crops = normalize(clips.take(spread), objective.transforms.normalization)
-    frames = crops.scale.shape[1] // 2 + objective.window.offsets
-    window = CropBatch(*(part[:, frames] for part in crops))
-    pose, _ = lift_crops(model, window)
-    size = objective.prior.body_size / bone_lengths(pose).sum(-1)
-    board.poses(window.middle().keypoints, (pose * size[:, None, None]).float(), step)
 
 
 def _mean(rows: list[dict[str, Tensor]], prefix: str) -> dict[str, float]:

@@ -1,29 +1,44 @@
-"""Lift the test split and measure the result: metrics, tables for plots, and the predicted poses."""
+"""Measure a checkpoint on the test split: what it lifts, or what it reconstructs of masked windows."""
 
 from typing import Any
 
 import pandas as pd
 
-from lib.evaluation import EvaluationParams, evaluate, read_split, write_predictions
+from lib import checkpoints
+from lib.device import resolve_device
+from lib.evaluation import PER_ACTION, PER_JOINT, EvaluationParams, evaluate, read_split, write_predictions
 from lib.files import replacing, write_json
 from lib.inference import Lifter
 from lib.params import section
 from lib.paths import Paths
+from lib.reconstruction_evaluation import COLUMNS, evaluate_reconstruction, write_examples
 from lib.stage import main
+
+TABLES = {"per_joint": PER_JOINT, "per_action": PER_ACTION, "reconstruction": COLUMNS}  # without rows where none apply
 
 
 def run(params: dict[str, Any], paths: Paths) -> None:
-    """Write metrics/evaluate.json, plots/per_joint.csv, plots/per_action.csv and data/predictions/test.h5."""
+    """Write metrics/evaluate.json, plots/*.csv and data/predictions/test.h5."""
     evaluation = section(EvaluationParams, "evaluation", params)
-    split = read_split(paths.poses, "test")
-    lifter = Lifter.load(paths.pretrained, evaluation.device)
-    lifted = lifter.lift(split, **evaluation.lifting)
-    result = evaluate(split, lifted, evaluation.scale, lifter.body_size)
-    write_predictions(paths.predictions, split, result.predicted)
-    _write_csv(paths, "per_joint.csv", result.per_joint)
-    _write_csv(paths, "per_action.csv", result.per_action)
-    write_json(paths.metrics("evaluate"), result.metrics)
-    print(", ".join(f"{name} {_short(value)}" for name, value in result.metrics.items()))
+    split, checkpoint = read_split(paths.poses, "test"), checkpoints.load(paths.pretrained)
+    tables = {name: pd.DataFrame(columns=pd.Index(columns)) for name, columns in TABLES.items()}
+    if checkpoint.lifts:
+        lifter = Lifter(checkpoint, resolve_device(evaluation.device))
+        lifted = lifter.lift(split, **evaluation.lifting)
+        result = evaluate(split, lifted, evaluation.scale, lifter.body_size)
+        write_predictions(paths.predictions, split, result.predicted)
+        tables |= {"per_joint": result.per_joint, "per_action": result.per_action}
+        metrics = result.metrics
+    else:
+        train = read_split(paths.poses, "train")
+        reconstruction = evaluate_reconstruction(checkpoint, train, split, resolve_device(evaluation.device))
+        write_examples(paths.predictions, reconstruction)
+        tables |= {"reconstruction": reconstruction.table}
+        metrics = reconstruction.metrics
+    for name, table in tables.items():
+        _write_csv(paths, f"{name}.csv", table)
+    write_json(paths.metrics("evaluate"), metrics)
+    print(", ".join(f"{name} {_short(value)}" for name, value in metrics.items()))
 
 
 def _write_csv(paths: Paths, name: str, table: pd.DataFrame) -> None:

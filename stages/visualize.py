@@ -2,7 +2,8 @@
 
 Reads the store, the predictions and the tables of evaluate and pretrain; writes plots/figures as a whole:
 training.png, sequences.png, prior_poses.png, prior_motion.png, motion_SEQUENCE.gif and, where the source has 3D,
-examples.png, error_by_joint.png and error_by_action.png.
+examples.png, error_by_joint.png and error_by_action.png; of a model that reconstructs masked windows, training.png,
+reconstruction.png and error_by_mask.png.
 """
 
 import contextlib
@@ -15,6 +16,7 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from lib.anatomy import PriorParams
 from lib.errors import UserError
@@ -25,9 +27,12 @@ from lib.plotting.animation import write_gif
 from lib.plotting.figures import error_by_action, error_by_joint, pose_rows, training_curves
 from lib.plotting.params import VisualizeParams
 from lib.plotting.prior import prior_figures
+from lib.plotting.reconstruction import Reconstruction, reconstruction_errors, reconstruction_rows
 from lib.plotting.results import Results
 from lib.plotting.selection import select_sequences
 from lib.plotting.skeletons import Colors
+from lib.reconstruction import MaskedWindows
+from lib.reconstruction_evaluation import read_examples
 from lib.stage import main
 
 
@@ -35,31 +40,39 @@ def run(params: dict[str, Any], paths: Paths) -> None:
     """Run the stage."""
     visualize = section(VisualizeParams, "visualize", params)
     prior = section(PriorParams, "prior", params)
-    gif_fps = 100 / round(100 / visualize.gif_fps)  # a GIF counts time in hundredths of a second
     colors = Colors(visualize.left_color, visualize.right_color)
+    training = {"training": training_curves(_read_csv(paths.plot("training.csv"), "pretrain"))}
+    examples = read_examples(paths.predictions)
+    with _replacing_folder(paths.figures) as folder:
+        if examples:
+            figures = _reconstructed(paths, *examples, colors)
+        else:
+            figures = _lifted(paths, visualize, colors, folder) | prior_figures(prior, colors)
+        for name, figure in (training | figures).items():
+            figure.savefig(folder / f"{name}.png", dpi=visualize.dpi)
+
+
+def _reconstructed(paths: Paths, windows: MaskedWindows, output: Tensor, colors: Colors) -> dict[str, Figure]:
+    return {
+        "reconstruction": reconstruction_rows(Reconstruction.of(windows, output), colors),
+        "error_by_mask": reconstruction_errors(_read_csv(paths.plot("reconstruction.csv"), "evaluate")),
+    }
+
+
+def _lifted(paths: Paths, visualize: VisualizeParams, colors: Colors, folder: Path) -> dict[str, Figure]:
+    """Pictures of lifted poses; the motions go to the folder themselves, one after the other."""
     results = Results.of(read_split(paths.poses, "test"), read_predictions(paths.predictions))
     sequences = select_sequences(results.table, visualize.sequences, visualize.count)
-    with _replacing_folder(paths.figures) as folder:
-        figures = _figures(paths, results, sequences, colors) | prior_figures(prior, colors)
-        for name, figure in figures.items():
-            figure.savefig(folder / f"{name}.png", dpi=visualize.dpi)
-        for _, sequence in sequences.iterrows() if visualize.gif_frames else ():
-            images = results.motion(sequence, visualize.gif_frames, gif_fps, colors)
-            name = re.sub(r"\W+", "_", f"motion_{sequence['subject']}_{sequence['action']}_{sequence['camera']}")
-            write_gif(folder / f"{name}.gif", images, gif_fps)
-
-
-def _figures(paths: Paths, results: Results, sequences: pd.DataFrame, colors: Colors) -> dict[str, Figure]:
-    figures = {
-        "training": training_curves(_read_csv(paths.plot("training.csv"), "pretrain")),
-        "sequences": pose_rows(results.middle_examples(sequences), colors),
-    }
-    per_joint = _read_csv(paths.plot("per_joint.csv"), "evaluate")
-    per_action = _read_csv(paths.plot("per_action.csv"), "evaluate")
+    gif_fps = 100 / round(100 / visualize.gif_fps)  # a GIF counts time in hundredths of a second
+    for _, sequence in sequences.iterrows() if visualize.gif_frames else ():
+        images = results.motion(sequence, visualize.gif_frames, gif_fps, colors)
+        name = re.sub(r"\W+", "_", f"motion_{sequence['subject']}_{sequence['action']}_{sequence['camera']}")
+        write_gif(folder / f"{name}.gif", images, gif_fps)
+    figures = {"sequences": pose_rows(results.middle_examples(sequences), colors)}
     if results.target is not None:
         figures["examples"] = pose_rows(results.typical_examples(), colors)
-        figures["error_by_joint"] = error_by_joint(per_joint, colors)
-        figures["error_by_action"] = error_by_action(per_action)
+        figures["error_by_joint"] = error_by_joint(_read_csv(paths.plot("per_joint.csv"), "evaluate"), colors)
+        figures["error_by_action"] = error_by_action(_read_csv(paths.plot("per_action.csv"), "evaluate"))
     return figures
 
 

@@ -6,18 +6,22 @@ import pandas as pd
 import torch
 
 from lib.anatomy import MotionWeights, PosePrior, PostureWeights, PriorParams
+from lib.checkpoints import Checkpoint
 from lib.data.store import Split
 from lib.data.transforms import Corruption, TransformParams
 from lib.data.windows import WindowParams
 from lib.geometry import project
 from lib.losses import LossParams
+from lib.masking import MaskingParams
 from lib.models.heads import BodyHead
 from lib.models.lifters import LiftingModel
 from lib.models.networks import Architecture
+from lib.models.tasks import build_model
 from lib.models.transformer import Transformer
 from lib.models.vit import Vit
 from lib.optimization import ScheduleParams
 from lib.params import read
+from lib.skeleton import H36M
 from lib.training import TrainingParams
 
 PARAMS = read(Path(__file__).parents[1] / "params.yaml")
@@ -48,6 +52,7 @@ CLEAN = Corruption(noise=(0.0,) * 17, correlation=0.0, outliers=0.0, mask=0.0)
 NO_TRANSFORMS = TransformParams(
     normalization="rms", flip=0.0, rotation_deg=0.0, scaling=0.0, noise=0.0, noise_seconds=0.08, outliers=0.0, mask=0.0
 )
+MASKING = MaskingParams(kind="mixed", ratio=(0.2, 0.4), tubelet_frames=2, noise=0.0)
 ALL_LOSSES = LossParams(**dict.fromkeys(LossParams.model_fields, 0.1))
 TINY = Transformer.Params(width=8, heads=2, hidden=32, encoder_depth=1, decoder_depth=1, dropout=0.0)
 TINY_VIT = Vit.Params(
@@ -100,6 +105,24 @@ def head_of(model: LiftingModel) -> torch.nn.Linear:
     head = model.network.decoder[-1]
     assert isinstance(head, BodyHead)
     return head.head
+
+
+def tiny_checkpoint(frames: int, dilation: int = 1, objective: str = "lift") -> Checkpoint:
+    """An untrained model with seeded weights."""
+    torch.manual_seed(0)
+    return Checkpoint(
+        objective=objective,
+        model=TINY_MODEL,
+        frames=frames,
+        dilation=dilation,
+        normalization="rms",
+        noise_seconds=0.08,
+        body_size=3.5,
+        masking=MASKING.model_dump(mode="json"),
+        joints=H36M.names,
+        weights=build_model(objective, NETWORKS["transformer"], frames).state_dict(),
+        training={"step": 7, "validation_loss": 0.25},
+    )
 
 
 def synthetic_split(*lengths: int) -> Split:

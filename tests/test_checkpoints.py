@@ -6,23 +6,12 @@ import torch
 
 from lib import checkpoints
 from lib.errors import UserError
-from lib.skeleton import H36M
-from tests.settings import TINY_MODEL, tiny_model
+from tests.settings import tiny_checkpoint, tiny_model
 
 
 @pytest.fixture
 def checkpoint() -> checkpoints.Checkpoint:
-    return checkpoints.Checkpoint(
-        model=TINY_MODEL,
-        frames=3,
-        dilation=2,
-        normalization="rms",
-        noise_seconds=0.08,
-        body_size=3.5,
-        joints=H36M.names,
-        weights=tiny_model(frames=3).state_dict(),
-        training={"step": 7, "validation_loss": 0.25},
-    )
+    return tiny_checkpoint(frames=3, dilation=2)
 
 
 def test_a_checkpoint_rebuilds_its_model(checkpoint: checkpoints.Checkpoint, tmp_path: Path) -> None:

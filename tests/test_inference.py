@@ -3,30 +3,19 @@ from dataclasses import replace
 import pytest
 import torch
 
-from lib.checkpoints import Checkpoint
 from lib.data.store import Split
 from lib.data.transforms import CropBatch
+from lib.errors import UserError
 from lib.evaluation import evaluate
 from lib.inference import Lifter
 from lib.metrics import bone_constancy_error
 from lib.models.lifters import Lifted, lift_crops
 from lib.skeleton import H36M
-from tests.settings import TINY_MODEL, head_of, synthetic_split, tiny_model
+from tests.settings import head_of, synthetic_split, tiny_checkpoint, tiny_model
 
 
 def lifter(frames: int, dilation: int = 1) -> Lifter:
-    checkpoint = Checkpoint(
-        model=TINY_MODEL,
-        frames=frames,
-        dilation=dilation,
-        normalization="rms",
-        noise_seconds=0.08,
-        body_size=3.5,
-        joints=H36M.names,
-        weights=tiny_model(frames).state_dict(),
-        training={},
-    )
-    return Lifter(checkpoint, torch.device("cpu"))
+    return Lifter(tiny_checkpoint(frames, dilation), torch.device("cpu"))
 
 
 class Oracle(torch.nn.Module):
@@ -122,3 +111,8 @@ def test_true_depths_have_no_error_at_the_roots_distance() -> None:
     lift.model = Oracle(split)  # type: ignore[assignment]
     result = evaluate(split, lift.lift(split, 100, flip=False, steady=False, smooth=False), "root_depth", 3.5)
     assert float(result.metrics["mpjpe_mm"]) < 0.05
+
+
+def test_a_model_that_reconstructs_does_not_lift() -> None:
+    with pytest.raises(UserError, match=r"reconstructs \(mask_2d\) and does not lift"):
+        Lifter(tiny_checkpoint(frames=1, objective="mask_2d"), torch.device("cpu"))

@@ -5,37 +5,35 @@ yield steps: functions of a model that return named terms.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Int, Shaped
+from matplotlib.figure import Figure
 from torch import Tensor
 
-from lib.anatomy import PosePrior
-from lib.data.transforms import CropBatch, TransformParams
+from lib.data.transforms import CropBatch, normalize
 from lib.data.windows import WindowBatch, WindowParams
-from lib.models.lifters import LifterModel
+from lib.geometry import bone_lengths
+from lib.models.lifters import LifterModel, lift_crops
+from lib.plotting.lifted import lifted_rows
 
 REFRESH = 40  # steps that work with the same clips
 Terms = dict[str, Tensor]
-Step = Callable[[LifterModel], Terms]  # the unweighted terms of one step of a model
+Step = Callable[[Any], Terms]  # the unweighted terms of one step of a model
 
 
 @runtime_checkable
 class Objective(Protocol):
     """What the training loop asks of an objective."""
 
-    prior: PosePrior
-    window: WindowParams
-    transforms: TransformParams
-
     def steps(
-        self, teacher: LifterModel, clips: Iterator[WindowBatch], epoch: int, generator: torch.Generator
+        self, teacher: Any, clips: Iterator[WindowBatch], epoch: int, generator: torch.Generator
     ) -> Iterator[Step]:
         """Training steps without end on batches of clips of real 2D, for an epoch (from 1 on)."""
         ...
 
-    def adapt(self, teacher: LifterModel, clips: Iterator[WindowBatch], epoch: int) -> None:
+    def adapt(self, teacher: Any, clips: Iterator[WindowBatch], epoch: int) -> None:
         """What there is to do before an epoch of training."""
         ...
 
@@ -47,16 +45,33 @@ class Objective(Protocol):
         """What is minimised."""
         ...
 
+    def picture(self, model: Any, clips: WindowBatch) -> Figure:
+        """What a model makes of the windows in the middle of a few clips."""
+        ...
+
 
 def random_windows(
-    crops: CropBatch, window: WindowParams, count: int, run: int, generator: torch.Generator
+    frames: Shaped[Tensor, "clip length"], window: WindowParams, count: int, run: int, generator: torch.Generator
 ) -> tuple[Int[Tensor, "window run"], Int[Tensor, "window run frame"]]:
     """Random windows of clips, `run` successive ones each: their clips, and their frames in them."""
-    clips, length = crops.scale.shape
-    device, half = crops.scale.device, window.frames // 2
+    clips, length = frames.shape
+    device, half = frames.device, window.frames // 2
     clip = torch.randint(clips, (count, 1), generator=generator, device=device)
     last = length - (window.frames - 1 - half) - run
     first = torch.randint(half, last + 1, (count, 1), generator=generator, device=device)
     middle = first + torch.arange(run, device=device)
     index = middle[..., None] + window.offsets.to(device)
     return clip.expand(-1, run), index
+
+
+@torch.inference_mode()
+def lifted_picture(
+    model: LifterModel, clips: WindowBatch, normalization: str, window: WindowParams, body_size: float
+) -> Figure:
+    """The windows in the middle of clips, and the poses that they are lifted to, of one body size (metres)."""
+    crops = normalize(clips, normalization)
+    frames = crops.scale.shape[1] // 2 + window.offsets
+    seen = CropBatch(*(part[:, frames] for part in crops))
+    pose, _ = lift_crops(model, seen)
+    size = body_size / bone_lengths(pose).sum(-1)
+    return lifted_rows(seen.middle().keypoints, (pose * size[:, None, None]).float())

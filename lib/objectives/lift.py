@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Float
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from lib import losses
@@ -22,7 +23,7 @@ from lib.geometry import bone_lengths, crop_scale, project, rotate, rotation_abo
 from lib.limbs import Bodies, steadied
 from lib.losses import LossParams
 from lib.models.lifters import Lifted, LifterModel, corrected, lift_both_ways
-from lib.objectives.base import REFRESH, Step, Terms, random_windows
+from lib.objectives.base import REFRESH, Step, Terms, lifted_picture, random_windows
 from lib.plausibility import Plausibility
 
 REAL_TERMS = ("reconstruction", "symmetry", "constancy", "proportions", "smoothness")
@@ -177,6 +178,10 @@ class Lift:
         """The weighted sum."""
         return torch.stack([self.weights[name] * value for name, value in terms.items()]).sum()
 
+    def picture(self, model: LifterModel, clips: WindowBatch) -> Figure:
+        """Poses of the prior's body size."""
+        return lifted_picture(model, clips, self.transforms.normalization, self.window, self.prior.body_size)
+
     def _weighed(self, terms: Terms) -> Terms:
         return {name: value for name, value in terms.items() if self.weights[name] > 0}
 
@@ -186,7 +191,7 @@ class Lift:
 
     def _novel_view(self, observed: Observed, windows: int, generator: torch.Generator) -> PriorSample:
         """Motion as the teacher sees it, before a camera on another side of it."""
-        clip, index = random_windows(observed.crops, self.window, windows, 1, generator)
+        clip, index = random_windows(observed.crops.scale, self.window, windows, 1, generator)
         level = observed.level[clip, index[:, 0]]
         lean = math.radians(self.transforms.rotation_deg) * (
             2 * torch.rand(windows, generator=generator, device=clip.device) - 1
@@ -194,7 +199,7 @@ class Lift:
         return self.prior.look(rotate(rotation_about("z", lean)[:, None], level), generator)
 
     def _real_windows(self, observed: Observed, windows: int, generator: torch.Generator) -> CropBatch:
-        clip, index = random_windows(observed.crops, self.window, max(1, windows // RUN), RUN, generator)
+        clip, index = random_windows(observed.crops.scale, self.window, max(1, windows // RUN), RUN, generator)
         runs = CropBatch(*(part[clip[..., None], index].flatten(1, 2) for part in observed.crops))
         runs = augment(runs, self.transforms, generator)  # all windows of a run alike: its motion stays whole
         return CropBatch(*(part.unflatten(1, (RUN, -1)).flatten(0, 1) for part in runs))

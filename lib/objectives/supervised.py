@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from lib import losses
@@ -14,7 +15,7 @@ from lib.data.transforms import Corruption, CropBatch, TransformParams, augment,
 from lib.data.windows import WindowBatch, WindowParams
 from lib.geometry import rotate
 from lib.models.lifters import LifterModel, lift_crops
-from lib.objectives.base import REFRESH, Step, Terms, random_windows
+from lib.objectives.base import REFRESH, Step, Terms, lifted_picture, random_windows
 from lib.skeleton import H36M
 
 
@@ -64,7 +65,9 @@ class Supervised:
 
     def terms(self, model: LifterModel, labelled: Labelled, generator: torch.Generator) -> Terms:
         """Mean distance from the truth in metres, at the true distance of the root."""
-        clip, index = (part[:, 0] for part in random_windows(labelled.crops, self.window, self.windows, 1, generator))
+        clip, index = (
+            part[:, 0] for part in random_windows(labelled.crops.scale, self.window, self.windows, 1, generator)
+        )
         seen = CropBatch(*(part[clip[:, None], index] for part in labelled.crops))
         absolute = labelled.positions[clip, index[:, index.shape[1] // 2]]
         distance = absolute[:, H36M.root, 2]
@@ -77,6 +80,10 @@ class Supervised:
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:
         """The one term."""
         return terms["supervised"]
+
+    def picture(self, model: LifterModel, clips: WindowBatch) -> Figure:
+        """Poses of the prior's body size."""
+        return lifted_picture(model, clips, self.transforms.normalization, self.window, self.prior.body_size)
 
 
 def _augmented(

@@ -2,14 +2,16 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from lib.errors import UserError
 from lib.evaluation import evaluate, read_split, write_predictions
 from lib.paths import Paths
+from lib.reconstruction_evaluation import evaluate_reconstruction, write_examples
 from stages import visualize
 from tests.plotting.test_plotting import PARAMS
-from tests.settings import PRIOR
+from tests.settings import PRIOR, tiny_checkpoint
 from tests.synthetic import BODY_SIZE, lifted_truth, write_store
 
 
@@ -91,3 +93,17 @@ def test_a_missing_table_names_the_stage_to_run(tmp_path: Path, missing: str, st
     paths.plot(missing).unlink()
     with pytest.raises(UserError, match=f"{missing} is missing: run `dvc repro {stage}` first"):
         visualize.run({"prior": PRIOR.model_dump(), "visualize": PARAMS | {"count": 1}}, paths)
+
+
+def test_of_masked_windows_what_was_given_made_and_true_is_drawn(tmp_path: Path) -> None:
+    paths = _outputs_of_other_stages(tmp_path)
+    for coords in (2, 3):
+        checkpoint = tiny_checkpoint(frames=3, objective=f"mask_{coords}d")
+        train, test = (read_split(paths.poses, name) for name in ("train", "test"))
+        result = evaluate_reconstruction(checkpoint, train, test, torch.device("cpu"))
+        write_examples(paths.predictions, result)
+        result.table.to_csv(paths.plot("reconstruction.csv"), index=False)
+        visualize.run({"prior": PRIOR.model_dump(), "visualize": PARAMS}, paths)
+        assert _names(paths.figures) == {"training.png", "reconstruction.png", "error_by_mask.png"}
+        with Image.open(paths.figures / "reconstruction.png") as image:
+            assert len(image.convert("RGB").getcolors(1 << 24) or []) > 20
