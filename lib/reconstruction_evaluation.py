@@ -14,9 +14,9 @@ from lib.data.store import Split, opened
 from lib.data.windows import WindowBatch, WindowParams, Windows
 from lib.files import replacing
 from lib.masking import AnyKind, MaskingParams, hide, kinds_of
-from lib.models.reconstructors import ReconstructionModel
+from lib.models.reconstructors import ReconstructionModel, interpolated
 from lib.params import section
-from lib.reconstruction import MaskedWindows, hidden_error, interpolated, masked, root_centred_points
+from lib.reconstruction import MaskedWindows, hidden_error, masked, root_centred_points
 from lib.skeleton import H36M
 
 WINDOWS = 8192  # at most, evenly spread over the split
@@ -62,7 +62,7 @@ def evaluate_reconstruction(
         guesses = {
             "model": model(given.points, given.confidence, given.scale),
             "mean_pose": mean.expand_as(whole),
-            "interpolation": interpolated(given, mean),
+            "interpolation": interpolated(given.points, given.confidence, mean),
         }
         errors = {guess: hidden_error(points, given, unit) for guess, points in guesses.items()}
         flat |= {f"{kind}_{guess}_{name}": float(error[OTHERS].mean()) for guess, error in errors.items()}

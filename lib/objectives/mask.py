@@ -17,7 +17,7 @@ from lib.data.transforms import TransformParams
 from lib.data.windows import WindowBatch, WindowParams
 from lib.geometry import rotation_about
 from lib.masking import MaskingParams, hide
-from lib.models.reconstructors import ReconstructionModel
+from lib.models.reconstructors import Reconstructor
 from lib.objectives.base import REFRESH, Step, Terms, random_windows
 from lib.plotting.reconstruction import Reconstruction, reconstruction_rows
 from lib.reconstruction import masked, root_centred_points
@@ -58,7 +58,7 @@ class Masked:
 
     def terms(
         self,
-        model: ReconstructionModel,
+        model: Reconstructor,
         points: Float[Tensor, "clip frame joint coord"],
         ratio: float,
         generator: torch.Generator,
@@ -83,7 +83,7 @@ class Masked:
         return terms["reconstruction"]
 
     @torch.inference_mode()
-    def picture(self, model: ReconstructionModel, clips: WindowBatch) -> Figure:
+    def picture(self, model: Reconstructor, clips: WindowBatch) -> Figure:
         """Masked input, output and truth of a few windows."""
         middle = clips.rays.shape[1] // 2 + self.window.offsets.to(clips.rays.device)
         whole = root_centred_points(clips, self.coords)[:, middle]

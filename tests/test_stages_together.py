@@ -1,0 +1,62 @@
+"""The stages one after the other, for every network and objective, in seconds; test_pipeline.py has DVC run them."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import h5py
+import pandas as pd
+import pytest
+
+from lib import checkpoints
+from lib.models.networks import NETWORKS
+from lib.models.tasks import COORDS
+from lib.paths import Paths
+from lib.pretraining import LABELLED
+from stages import evaluate, preprocess, pretrain, visualize
+from tests.settings import PARAMS
+
+OBJECTIVES = ("lift", "mask_2d", "mask_3d", "supervised")
+
+
+@pytest.fixture
+def params() -> dict[str, Any]:
+    params: dict[str, Any] = copy.deepcopy(PARAMS)
+    params["data"] |= {"source": "h36m", "split": {"train": ["S1"], "validation": ["S8"], "test": ["S9"]}}
+    params["training"] |= {"debug": True, "device": "cpu", "threads": 1}
+    params["visualize"] |= {"gif_frames": 2, "count": 1}
+    return params
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_every_network_runs_with_every_objective(
+    network: str, objective: str, params: dict[str, Any], tmp_path: Path, h36m_raw: Path
+) -> None:
+    params["model"]["name"], params["training"]["objective"] = network, objective
+    paths = Paths(tmp_path)
+    for stage in (preprocess, pretrain, evaluate, visualize):
+        stage.run(params, paths)
+    checkpoint = checkpoints.load(paths.pretrained)
+    assert (checkpoint.model["name"], checkpoint.objective) == (network, objective)
+    metrics = json.loads(paths.metrics("evaluate").read_text())
+    names = {"mask_2d": "joints_model_px", "mask_3d": "joints_model_mm"}
+    assert 0 < metrics[names.get(objective, "p_mpjpe_mm")] < 2000
+    assert len(pd.read_csv(paths.plot("training.csv"))) == 2
+    pictures = {path.name for path in paths.figures.iterdir()}
+    assert pictures >= ({"reconstruction.png"} if objective in COORDS else {"examples.png", "error_by_joint.png"})
+
+
+@pytest.mark.parametrize("objective", [name for name in OBJECTIVES if name not in LABELLED])
+def test_objectives_that_claim_no_labels_run_without_any(
+    objective: str, params: dict[str, Any], tmp_path: Path, h36m_raw: Path
+) -> None:
+    params["training"]["objective"] = objective
+    paths = Paths(tmp_path)
+    preprocess.run(params, paths)
+    with h5py.File(paths.poses, "r+") as file:
+        for split in file.values():
+            del split["positions"]
+    pretrain.run(params, paths)
+    assert checkpoints.load(paths.pretrained).weights
