@@ -109,7 +109,7 @@ def test_a_learning_rate_reruns_from_pretrain_and_metrics_differ(project: Projec
     ("setting", "message"),
     [
         ("training.lr=-1", "params.yaml: training.lr = -1"),
-        ("model=vit", "params.yaml: model = 'vit' must be a mapping"),
+        ("losses=none", "params.yaml: losses = 'none' must be a mapping"),
         ("+training.learning_rate=1", "params.yaml: training.learning_rate is not a known key"),
     ],
 )
