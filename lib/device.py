@@ -80,6 +80,25 @@ def has_bfloat16(device: torch.device) -> bool:
     return False
 
 
+@dataclass(frozen=True)
+class Hardware:
+    """What a run computes with."""
+
+    fabric: Fabric
+    description: str  # for the header of the run
+    fallback: str | None  # one line to announce if it is not what was asked for
+
+    @classmethod
+    def prepare(cls, device: str, precision: Precision, threads: int | Literal["auto"]) -> "Hardware":
+        """Set the number of threads of this process, and launch fabric; raises UserError as the parts do."""
+        found = resolve_device(device)
+        chosen, fallback = resolve_precision(precision, found)
+        count = choose_threads(threads)
+        torch.set_num_threads(count)
+        description = f"{found}, {chosen}" + (f", {count} threads" if found.type == "cpu" else "")
+        return cls(make_fabric(found, chosen), description, fallback)
+
+
 def choose_threads(requested: int | Literal["auto"]) -> int:
     """The number of CPU threads to compute with; auto measures, and takes the fewest within 10 % of the fastest."""
     if requested != "auto":

@@ -15,7 +15,7 @@ from lib.console import Console
 from lib.data.store import Split, read_split
 from lib.data.transforms import Corruption, TransformParams, corruption_like
 from lib.data.windows import LoaderParams, WindowBatch, WindowParams, Windows, training_loader
-from lib.device import choose_threads, make_fabric, resolve_device, resolve_precision
+from lib.device import Hardware
 from lib.geometry import perspective_crop
 from lib.limbs import Bodies
 from lib.losses import LossParams
@@ -97,11 +97,8 @@ class Pretrained(NamedTuple):
 def pretrain(params: PretrainParams, poses: Path, logs: Path) -> Pretrained:
     """Train on the store's training subjects: on their 2D alone, unless the objective is the supervised reference."""
     training, console = params.training, Console()
-    device = resolve_device(training.device)
-    precision, fallback = resolve_precision(training.precision, device)
-    threads = choose_threads(training.threads)
-    torch.set_num_threads(threads)
-    fabric = make_fabric(device, precision)
+    hardware = Hardware.prepare(training.device, training.precision, training.threads)
+    device = hardware.fabric.device
     labels = training.objective in LABELLED  # every other objective has to do without
     train, validation = (read_split(poses, split, labels) for split in ("train", "validation"))
     windows, frames = Windows(train, params.window.clip), params.window.frames
@@ -118,20 +115,20 @@ def pretrain(params: PretrainParams, poses: Path, logs: Path) -> Pretrained:
     console.header(
         "pre-training",
         {
-            "device": f"{device}, {precision}" + (f", {threads} threads" if device.type == "cpu" else ""),
+            "device": hardware.description,
             "model": f"{params.model.name}, {sum(p.numel() for p in model.parameters()):,} parameters",
             "data": f"{len(train.rays):,} frames in windows of {frames}, {len(train.table)} sequences",
             "2D noise": f"{1000 * noise:.2f} / 1000 of the focal length, {100 * corruption.outliers:.2f} % outliers",
             "training": f"{training.epochs} epochs of {training.steps_per_epoch} steps",
         },
     )
-    if fallback:
-        console.announce(fallback)
+    if hardware.fallback:
+        console.announce(hardware.fallback)
     loader_rate = _rate(iter(loader), LOADER_BATCHES)
     prior_rate = _rate(_draws(prior.to(device), params.window, training.windows), PRIOR_DRAWS)
-    board = Board(logs, params.dump())
+    board = Board(logs, "pretrain", params.dump())
     held_out = _spread(Windows(validation, params.window.clip), VALIDATION_WINDOWS // params.window.middles)
-    progress = fit(fabric, model, objective, loader, held_out, training, console, board, params.seed)
+    progress = fit(hardware.fabric, model, objective, loader, held_out, training, console, board, params.seed)
     board.close()
     return Pretrained(
         best=_checkpoint(params, prior, progress, best=True),
@@ -157,7 +154,7 @@ def _objective(
 ) -> Objective:
     training, transforms, window = params.training, params.transforms, params.window
     if training.objective == "supervised":
-        return Supervised(prior, transforms, corruption, window, training.windows)
+        return Supervised(prior.body_size, transforms, corruption, window, training.windows)
     if training.objective != "lift":
         check_masking(params.masking, window.frames)
         coords = COORDS[training.objective]

@@ -13,8 +13,8 @@ from torch.utils.tensorboard import SummaryWriter
 class Board:
     """One run's logs, in a folder named after the time it began."""
 
-    def __init__(self, logs: Path, params: Mapping[str, Any]) -> None:
-        self.folder = logs / time.strftime("pretrain-%Y%m%d-%H%M%S")
+    def __init__(self, logs: Path, name: str, params: Mapping[str, Any]) -> None:
+        self.folder = logs / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
         self._writer = SummaryWriter(str(self.folder))
         self._writer.add_text("params", f"```json\n{json.dumps(params, indent=2)}\n```")
 

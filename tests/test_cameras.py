@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.cameras import Camera
-from lib.data.h36m_cameras import SUBJECTS, cameras
+from lib.sources.h36m_cameras import SUBJECTS, cameras
 from tests.data.files import reference_projection
 
 subjects, views, seeds = st.sampled_from(SUBJECTS), st.integers(0, 3), st.integers(0, 2**32 - 1)

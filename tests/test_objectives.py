@@ -127,7 +127,7 @@ def test_a_teacher_that_knows_the_depths_observes_the_true_motion(frames: int) -
 def test_supervision_by_the_truth_has_no_loss(flip: float) -> None:
     split = synthetic_split(40)
     transforms = NO_TRANSFORMS.model_copy(update={"flip": flip, "rotation_deg": 10.0})
-    supervised = Supervised(PosePrior(PRIOR), transforms, CLEAN, window(3), 16)
+    supervised = Supervised(3.5, transforms, CLEAN, window(3), 16)
     labelled = Windows(split, window(3).clip)[torch.tensor([15, 20])]
     steps = supervised.steps(Knowing(split), iter([labelled]), 1, torch.Generator().manual_seed(0))
     assert next(steps)(Knowing(split))["supervised"] < 1e-3  # metres
@@ -135,7 +135,7 @@ def test_supervision_by_the_truth_has_no_loss(flip: float) -> None:
 
 
 def test_supervision_needs_labels() -> None:
-    supervised = Supervised(PosePrior(PRIOR), TRANSFORMS, CLEAN, window(1), 8)
+    supervised = Supervised(3.5, TRANSFORMS, CLEAN, window(1), 8)
     unlabelled = clips(1)._replace(positions=None)
     with pytest.raises(ValueError, match="needs positions"):
         supervised.label(unlabelled)

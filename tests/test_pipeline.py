@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from lib.data import store
-from lib.data.clips import CLIPS
 from lib.params import read
 from lib.paths import Paths
+from lib.sources.clips import CLIPS
 from stages import pretrain
 from tests import contract
 from tests.data.files import write_clips

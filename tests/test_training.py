@@ -35,7 +35,7 @@ def train(tmp_path: Path, **changes: object) -> Progress:
         Plausibility(17),
         Bodies(),
     )
-    board = Board(tmp_path, {})
+    board = Board(tmp_path, "pretrain", {})
     held_out = clips[torch.tensor([8, 38])]
     fabric = make_fabric(torch.device("cpu"), "32-true")
     progress = fit(fabric, tiny_model(1), objective, loader, held_out, params, Console(quiet=True), board, seed=0)

@@ -25,7 +25,7 @@ class SourceParams(Section):
 
     elsewhere: ClassVar[frozenset[str]] = frozenset({"window", "transforms", "loader"})
 
-    source: Literal["sample", "h36m"]
+    source: str  # one of lib.sources.catalog.SOURCES
     keypoints: str  # h36m reads data_2d_h36m_NAME.npz; the sample knows gt and noisy
     split: SplitParams
     min_frames: Annotated[int, Field(ge=1)]  # shorter sequences are dropped

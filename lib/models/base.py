@@ -1,7 +1,31 @@
 """What every network is: an encoder of windows of points, and a decoder of its latents to numbers."""
 
+from typing import Annotated
+
 from jaxtyping import Float
+from pydantic import Field, model_validator
 from torch import Tensor, nn
+
+from lib.params import Section
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+class AttentionParams(Section):
+    """`model.NAME.SIZE`, as far as networks with attention share it; `width` is a multiple of `heads`."""
+
+    width: Positive  # of a token
+    heads: Positive
+    hidden: Positive  # of a feed-forward layer
+    encoder_depth: Positive
+    decoder_depth: Annotated[int, Field(ge=0)]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> "AttentionParams":
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} must be a multiple of heads {self.heads}")
+        return self
 
 
 class Network(nn.Module):

@@ -1,40 +1,21 @@
 """The transformer of body blocks: a joint's token holds its whole window, so that time costs next to nothing."""
 
-from typing import Annotated
-
 import torch
 from jaxtyping import Float
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from lib.models.base import Network
+from lib.models.base import AttentionParams, Network
 from lib.models.blocks import BodyBlock
 from lib.models.heads import BodyHead
 from lib.models.tokens import feature_count, window_features
-from lib.params import Section
 from lib.skeleton import H36M
-
-Positive = Annotated[int, Field(ge=1)]
 
 
 class Transformer(Network):
     """Body blocks on a token a joint."""
 
-    class Params(Section):
-        """`model.transformer.SIZE`; `width` is a multiple of `heads`."""
-
-        width: Positive  # of a joint's token
-        heads: Positive
-        hidden: Positive  # of the body's feed-forward layer
-        encoder_depth: Positive
-        decoder_depth: Annotated[int, Field(ge=0)]
-        dropout: Annotated[float, Field(ge=0, lt=1)]
-
-        @model_validator(mode="after")
-        def _heads_divide_width(self) -> "Transformer.Params":
-            if self.width % self.heads:
-                raise ValueError(f"width {self.width} must be a multiple of heads {self.heads}")
-            return self
+    class Params(AttentionParams):
+        """`model.transformer.SIZE`: tokens are a joint's, feed-forward layers the whole body's."""
 
     def __init__(self, params: Params, frames: int, coords: int, outputs: int) -> None:
         super().__init__()

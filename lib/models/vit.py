@@ -9,42 +9,26 @@ from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Float
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor, nn
 
 from lib.models.attention import Attention
-from lib.models.base import Network
+from lib.models.base import AttentionParams, Network, Positive
 from lib.models.heads import BodyHead
 from lib.models.tokens import feature_count, window_features
-from lib.params import Section
 from lib.skeleton import H36M
-
-Positive = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Vit(Network):
     """Plain transformer blocks on a token a tubelet, and a class token."""
 
-    class Params(Section):
-        """`model.vit.SIZE`; `width` is a multiple of `heads`."""
+    class Params(AttentionParams):
+        """`model.vit.SIZE`: tokens are a tubelet's, feed-forward layers each token's."""
 
-        width: Positive  # of a token
-        heads: Positive
-        hidden: Positive  # of a token's feed-forward layer
-        encoder_depth: Positive
-        decoder_depth: Annotated[int, Field(ge=0)]
-        dropout: Share
-        drop_path: Share  # probability that the encoder's last block is skipped; earlier ones in proportion
+        drop_path: Annotated[float, Field(ge=0, lt=1)]  # that the encoder's last block is skipped; earlier ones less
         patch_frames: Positive  # of a tubelet; 1: a token for every joint and frame
         positions: Literal["learned", "sinusoidal"]  # of tubelets in time; joints always learn theirs
         pool: Literal["class", "mean"]  # what speaks for the whole window beside its joints
-
-        @model_validator(mode="after")
-        def _heads_divide_width(self) -> "Vit.Params":
-            if self.width % self.heads:
-                raise ValueError(f"width {self.width} must be a multiple of heads {self.heads}")
-            return self
 
     def __init__(self, params: Params, frames: int, coords: int, outputs: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The reference that has all the labels."""
+"""Lifting with labels: the reference that has all of them, and fine-tuning with some."""
 
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from lib import losses
-from lib.anatomy import PosePrior
 from lib.data.transforms import Corruption, CropBatch, TransformParams, augment, corrupt, flipped, normalize
 from lib.data.windows import WindowBatch, WindowParams
 from lib.geometry import rotate
@@ -27,17 +26,17 @@ class Labelled(NamedTuple):
 
 
 class Supervised:
-    """Lifting with all the labels: the reference that tells what labels would be worth."""
+    """Lifting with labels; `body_size` (metres, total bone length) is that of its pictures alone."""
 
     def __init__(
         self,
-        prior: PosePrior,
+        body_size: float,
         transforms: TransformParams,
         corruption: Corruption,
         window: WindowParams,
         windows: int,
     ) -> None:
-        self.prior, self.transforms, self.corruption = prior, transforms, corruption
+        self.body_size, self.transforms, self.corruption = body_size, transforms, corruption
         self.window, self.windows = window, windows
 
     def steps(
@@ -82,8 +81,8 @@ class Supervised:
         return terms["supervised"]
 
     def picture(self, model: LifterModel, clips: WindowBatch) -> Figure:
-        """Poses of the prior's body size."""
-        return lifted_picture(model, clips, self.transforms.normalization, self.window, self.prior.body_size)
+        """Poses of one body size."""
+        return lifted_picture(model, clips, self.transforms.normalization, self.window, self.body_size)
 
 
 def _augmented(

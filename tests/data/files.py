@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lib.cameras import Camera
-from lib.data.clips import CLIPS, file_name
-from lib.data.h36m_cameras import cameras
 from lib.data.sequences import SourceParams, SplitParams
 from lib.skeleton import H36M
+from lib.sources.clips import CLIPS, file_name
+from lib.sources.h36m_cameras import cameras
 
 Array = npt.NDArray[Any]
 

@@ -9,9 +9,9 @@ import torch
 
 from lib.cameras import Camera
 from lib.data import store
-from lib.data.h36m_cameras import cameras
 from lib.data.sequences import PoseSequence
 from lib.errors import UserError
+from lib.sources.h36m_cameras import cameras
 
 
 def sequence(frames: int, seed: int, camera: Camera, action: str = "Walking") -> PoseSequence:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from lib.data import clips
 from lib.errors import UserError
 from lib.files import sha256
 from lib.paths import Paths
+from lib.sources import clips
 from stages.download import run
 
 ALL_CLIPS = sum(clips.CLIPS.values(), ())
@@ -61,9 +61,16 @@ def test_replaces_what_is_there(tmp_path: Path, wheel: Path) -> None:
 
 def test_another_source_needs_no_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    Paths(tmp_path).raw("h36m").mkdir(parents=True)
     run(params("h36m"), Paths(tmp_path))
     (note,) = Paths(tmp_path).raw("sample").iterdir()
     assert note.read_text() == "Nothing is downloaded for data.source = h36m.\n"
+
+
+def test_a_source_without_a_folder_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"data\.source = 'h36n': there is no folder .*data/raw/h36n; "):
+        run(params("h36n"), Paths(tmp_path))
+    assert not list(Paths(tmp_path).raw("sample").parent.iterdir())
 
 
 def test_asks_pip_for_the_wheel_of_any_system(

@@ -5,7 +5,7 @@ of pybullet. The wheel is only a parcel: it is not installed, and the same file 
 little, because the download depends on whatever it imports.
 """
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from lib.params import Section
 
@@ -38,7 +38,7 @@ class DownloadParams(Section):
         {"keypoints", "split", "min_frames", "window", "transforms", "loader"}
     )
 
-    source: Literal["sample", "h36m"]
+    source: str
 
 
 def file_name(clip: str) -> str:

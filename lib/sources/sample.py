@@ -18,12 +18,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lib.data.clips import CLIPS, PERFORMERS, file_name
-from lib.data.h36m_cameras import cameras
 from lib.data.sequences import PoseSequence, SourceData, SourceParams
 from lib.errors import UserError
 from lib.geometry import quaternion_to_matrix, rotation_about
 from lib.skeleton import H36M
+from lib.sources.clips import CLIPS, PERFORMERS, file_name
+from lib.sources.h36m_cameras import cameras
 
 FPS = 50.0
 KEYPOINTS = ("gt", "noisy")

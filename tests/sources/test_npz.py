@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lib.data import npz
 from lib.errors import UserError
+from lib.sources import npz
 
 NESTED = {
     "S1": {

@@ -22,11 +22,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lib.cameras import Camera
-from lib.data import npz
-from lib.data.h36m_cameras import CAMERAS, SUBJECTS, cameras
 from lib.data.sequences import Dropped, PoseSequence, Reason, SourceData, SourceParams
 from lib.errors import UserError
 from lib.skeleton import H36M
+from lib.sources import npz
+from lib.sources.h36m_cameras import CAMERAS, SUBJECTS, cameras
 
 FPS = 50.0
 # Which of the capture system's 32 joints are H36M's 17, in their order; the rest are duplicates, fingers and toes.

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from lib.data import h36m
-from lib.data.h36m_cameras import CAMERAS, SUBJECTS, cameras
 from lib.data.sequences import SplitParams, action_name
 from lib.errors import UserError
 from lib.skeleton import H36M
+from lib.sources import h36m
+from lib.sources.h36m_cameras import CAMERAS, SUBJECTS, cameras
 from tests.data.files import FRAMES, h36m_takes, reference_projection, source_params, write_h36m
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "mocap_h36m_layout"

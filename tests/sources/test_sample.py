@@ -8,12 +8,12 @@ import torch
 from scipy.spatial.transform import Rotation, Slerp
 from torch import Tensor
 
-from lib.data import sample
-from lib.data.clips import CLIPS, PERFORMERS, DownloadParams, file_name
 from lib.data.sequences import PoseSequence, SourceData, SourceParams, SplitParams
 from lib.errors import UserError
 from lib.geometry import bone_lengths
 from lib.skeleton import H36M
+from lib.sources import sample
+from lib.sources.clips import CLIPS, PERFORMERS, DownloadParams, file_name
 from tests.data.files import clip_frames, reference_projection, source_params, write_clips
 
 EVERYBODY = SplitParams(**PERFORMERS)
