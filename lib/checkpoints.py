@@ -68,24 +68,24 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         torch.save(content, temporary)
 
 
-def load(path: Path) -> Checkpoint:
-    """Read a checkpoint.
+def load(path: Path, made_by: str = "pretrain") -> Checkpoint:
+    """Read a checkpoint that a stage makes.
 
     Raises:
         UserError: the file is missing, is no checkpoint of this project, or was made for another skeleton.
     """
     if not path.exists():
-        raise UserError(f"{path} is missing: run `dvc repro pretrain` first")
+        raise UserError(f"{path} is missing: run `dvc repro {made_by}` first")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises pickle, zip and runtime errors, depending on where a file is damaged
         raise UserError(f"{path} is no checkpoint, or a damaged one ({type(error).__name__})") from None
     if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
-        raise UserError(f"{path} was not written by this version of the project: run `dvc repro pretrain` again")
+        raise UserError(f"{path} was not written by this version of the project: run `dvc repro {made_by}` again")
     try:
         checkpoint = Checkpoint(**{**content, "joints": tuple(content["joints"])})
     except (KeyError, TypeError):
-        raise UserError(f"{path} is incomplete: run `dvc repro pretrain` again") from None
+        raise UserError(f"{path} is incomplete: run `dvc repro {made_by}` again") from None
     if checkpoint.joints != H36M.names:
         raise UserError(f"{path} was trained on another skeleton: {', '.join(checkpoint.joints)}")
     return checkpoint

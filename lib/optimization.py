@@ -2,13 +2,15 @@
 
 import math
 import warnings
+from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import (
-    CosineAnnealingLR,
+    LambdaLR,
     LinearLR,
     LRScheduler,
     OneCycleLR,
@@ -51,26 +53,31 @@ class Schedule:
             self._by_validation.step(validation_loss)
 
 
+Rates = Mapping[nn.Parameter, float]  # factors of the learning rate; 1 for parameters that are not in it
+
+
 def build_optimizer(
-    model: nn.Module, name: OptimizerName, lr: float, weight_decay: float, fused: bool = False
+    model: nn.Module,
+    name: OptimizerName,
+    lr: float,
+    weight_decay: float,
+    fused: bool = False,
+    rates: Rates | None = None,
 ) -> Optimizer:
     """An optimizer that decays the weights of linear layers alone: no bias, norm or embedding.
 
-    `fused` updates all weights in one pass, three times as fast on a CPU; fabric cannot clip gradients beside it where
-    it scales them (16-mixed).
+    Parameters that need no gradient are left out; `rates` are factors of single parameters' learning rates. `fused`
+    updates all weights in one pass, three times as fast on a CPU; fabric cannot clip gradients beside it where it
+    scales them (16-mixed).
     """
-    decayed = {
-        parameter: None  # a dict for its order
-        for module in model.modules()
-        if isinstance(module, nn.Linear)
-        for parameter in (module.weight,)
-        if parameter.requires_grad
-    }
-    free = [parameter for parameter in model.parameters() if parameter.requires_grad and parameter not in decayed]
+    matrices = {module.weight for module in model.modules() if isinstance(module, nn.Linear)}
+    members: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            members.setdefault(((rates or {}).get(parameter, 1.0), parameter in matrices), []).append(parameter)
     groups: list[dict[str, Any]] = [
-        {"params": parameters, "weight_decay": decay}
-        for parameters, decay in ((list(decayed), weight_decay), (free, 0.0))
-        if parameters
+        {"params": parameters, "lr": rate * lr, "weight_decay": weight_decay if decays else 0.0}
+        for (rate, decays), parameters in sorted(members.items(), key=lambda item: item[0], reverse=True)
     ]
     match name:
         case "adamw":
@@ -82,11 +89,10 @@ def build_optimizer(
 
 
 def build_schedule(optimizer: Optimizer, params: ScheduleParams, total_steps: int) -> Schedule:
-    """The schedule of a run of `total_steps` optimizer steps, from the optimizer's own rate, which is the full one."""
+    """The schedule of a run of `total_steps` optimizer steps, from the optimizer's rates, which are full ones."""
     warmup = min(params.warmup_steps, total_steps // 2)
-    full = optimizer.param_groups[0]["lr"]
     if params.name == "one_cycle":
-        return Schedule(_one_cycle(optimizer, full, params.final_fraction, warmup, total_steps), None)
+        return Schedule(_one_cycle(optimizer, params.final_fraction, warmup, total_steps), None)
     # Step i of the warm-up runs at (i + 1) / (warmup + 1) of the full rate: never at 0.
     rise = LinearLR(optimizer, start_factor=1 / (warmup + 1), total_iters=warmup) if warmup else None
     if params.name == "plateau":
@@ -94,18 +100,23 @@ def build_schedule(optimizer: Optimizer, params: ScheduleParams, total_steps: in
         return Schedule(rise, ReduceLROnPlateau(optimizer, factor=params.factor, patience=params.patience))
     fall: LRScheduler
     if params.name == "cosine":
-        fall = CosineAnnealingLR(optimizer, T_max=max(total_steps - warmup, 1), eta_min=params.final_fraction * full)
+        fall = LambdaLR(optimizer, partial(_cosine, steps=max(total_steps - warmup, 1), final=params.final_fraction))
     else:
         fall = StepLR(optimizer, step_size=params.step_every, gamma=params.factor)
     return Schedule(SequentialLR(optimizer, [rise, fall], milestones=[warmup]) if rise else fall, None)
 
 
-def _one_cycle(optimizer: Optimizer, full: float, final_fraction: float, warmup: int, total_steps: int) -> OneCycleLR:
+def _cosine(step: int, steps: int, final: float) -> float:
+    """I. Loshchilov and F. Hutter, SGDR, ICLR 2017, equation 5, as a factor; torch's own has one last rate for all."""
+    return final + (1 - final) * (1 + math.cos(math.pi * min(step / steps, 1.0))) / 2
+
+
+def _one_cycle(optimizer: Optimizer, final_fraction: float, warmup: int, total_steps: int) -> OneCycleLR:
     """Cosine up during the warm-up and cosine down after it."""
     first_fraction = 1 / 25
     return OneCycleLR(
         optimizer,
-        max_lr=full,
+        max_lr=[group["lr"] for group in optimizer.param_groups],
         total_steps=total_steps,
         pct_start=warmup / total_steps if warmup > 1 else 0.0,  # torch divides by the warm-up's steps less one
         div_factor=1 / first_fraction,

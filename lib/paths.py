@@ -43,6 +43,11 @@ class Paths:
         return self.root / "data" / "models" / "pretrained_last.pt"
 
     @property
+    def finetuned(self) -> Path:
+        """The checkpoint that is evaluated: fine-tuned, or the pre-trained one where fine-tuning is off."""
+        return self.root / "data" / "models" / "finetuned.pt"
+
+    @property
     def predictions(self) -> Path:
         """The predicted poses of the test split."""
         return self.root / "data" / "predictions" / "test.h5"

@@ -14,7 +14,7 @@ from lib.checkpoints import Checkpoint
 from lib.console import Console
 from lib.data.store import Split, read_split
 from lib.data.transforms import Corruption, TransformParams, corruption_like
-from lib.data.windows import LoaderParams, WindowBatch, WindowParams, Windows, training_loader
+from lib.data.windows import LoaderParams, WindowParams, Windows, training_loader
 from lib.device import Hardware
 from lib.geometry import perspective_crop
 from lib.limbs import Bodies
@@ -22,7 +22,7 @@ from lib.losses import LossParams
 from lib.masking import MaskingParams, check_masking
 from lib.models.networks import Architecture
 from lib.models.tasks import COORDS, build_model
-from lib.objectives.base import REFRESH, Objective
+from lib.objectives.base import Objective
 from lib.objectives.lift import DRAWS, Batches, Lift
 from lib.objectives.mask import Masked
 from lib.objectives.supervised import Supervised
@@ -30,12 +30,10 @@ from lib.params import Section, section
 from lib.plausibility import Plausibility
 from lib.skeleton import H36M
 from lib.tensorboard import Board
-from lib.training import Progress, TrainingParams, fit
+from lib.training import Progress, TrainingParams, fit, held_out_clips
 
 LABELLED = ("mask_3d", "supervised")  # objectives that read 3D and say so
 PLAUSIBILITY_STEPS = 1000
-VIEWS = 4  # how often training sees one before the next clips, from different sides
-VALIDATION_WINDOWS = 1024
 LOADER_BATCHES = 50  # gathered once before training, to measure the loader alone
 PRIOR_DRAWS = 4  # drawn once before training, to measure the prior alone
 
@@ -44,7 +42,7 @@ class SeedParams(Section):
     """The top level of params.yaml, of which this is the one plain number."""
 
     elsewhere: ClassVar[frozenset[str]] = frozenset(
-        {"data", "prior", "model", "losses", "masking", "training", "evaluation", "visualize"}
+        {"data", "prior", "model", "losses", "masking", "training", "finetune", "evaluation", "visualize"}
     )
 
     seed: Annotated[int, Field(ge=0, lt=1 << 63)]
@@ -103,7 +101,7 @@ def pretrain(params: PretrainParams, poses: Path, logs: Path) -> Pretrained:
     train, validation = (read_split(poses, split, labels) for split in ("train", "validation"))
     windows, frames = Windows(train, params.window.clip), params.window.frames
     generator = torch.Generator().manual_seed(params.seed)
-    clips = max(1, REFRESH * training.batch_size // (params.window.middles * VIEWS))
+    clips = training.clips(params.window)
     loader = training_loader(windows, clips, params.loader, generator)
 
     torch.manual_seed(params.seed)  # of the model's first weights, the one thing that takes no generator
@@ -127,7 +125,7 @@ def pretrain(params: PretrainParams, poses: Path, logs: Path) -> Pretrained:
     loader_rate = _rate(iter(loader), LOADER_BATCHES)
     prior_rate = _rate(_draws(prior.to(device), params.window, training.windows), PRIOR_DRAWS)
     board = Board(logs, "pretrain", params.dump())
-    held_out = _spread(Windows(validation, params.window.clip), VALIDATION_WINDOWS // params.window.middles)
+    held_out = held_out_clips(validation, params.window)
     progress = fit(hardware.fabric, model, objective, loader, held_out, training, console, board, params.seed)
     board.close()
     return Pretrained(
@@ -189,11 +187,6 @@ def _checkpoint(params: PretrainParams, prior: PosePrior, progress: Progress, be
             "validation_loss": progress.best_loss if best else progress.last_loss,
         },
     )
-
-
-def _spread(clips: Windows, count: int) -> WindowBatch:
-    """At most `count` clips, evenly spread over the subjects' sequences."""
-    return clips[torch.linspace(0, len(clips) - 1, min(len(clips), count)).round().long()]
 
 
 def _draws(prior: PosePrior, window: WindowParams, windows: int) -> Iterator[PriorSample]:

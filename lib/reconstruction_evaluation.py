@@ -6,7 +6,7 @@ from pathlib import Path
 import h5py
 import pandas as pd
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from lib.checkpoints import Checkpoint
@@ -108,16 +108,12 @@ def _hidden(kind: AnyKind, masking: MaskingParams, whole: Tensor) -> Tensor:
 
 def _spread(split: Split, window: WindowParams) -> WindowBatch:
     windows = Windows(split, window)
-    return windows[_numbers(windows)]
-
-
-def _numbers(windows: Windows) -> Int[Tensor, " window"]:
-    return torch.linspace(0, len(windows) - 1, min(len(windows), WINDOWS)).round().long()
+    return windows[windows.spread(WINDOWS)]
 
 
 def _pixels(split: Split, window: WindowParams) -> Float[Tensor, " window"]:
     """Pixels that one unit of a ray is long, in the middle frames of the windows of `_spread`."""
     windows = Windows(split, window)
-    middle = windows.middle[_numbers(windows)]
+    middle = windows.middle[windows.spread(WINDOWS)]
     sizes = [(part[middle] - part[middle][:, :1]).square().sum((1, 2)).sqrt() for part in (split.keypoints, split.rays)]
     return sizes[0] / sizes[1].clamp_min(1e-6)

@@ -16,17 +16,20 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lib.console import Console
 from lib.console import Progress as Bar
-from lib.data.windows import WindowBatch
+from lib.data.store import Split
+from lib.data.windows import WindowBatch, WindowParams, Windows
 from lib.errors import UserError
-from lib.objectives.base import Objective
-from lib.optimization import Schedule, ScheduleParams, build_optimizer, build_schedule
+from lib.objectives.base import REFRESH, Objective
+from lib.optimization import Rates, Schedule, ScheduleParams, build_optimizer, build_schedule
 from lib.params import Section
 from lib.tensorboard import Board
 
 Count = Annotated[int, Field(ge=1)]
+VIEWS = 4  # how often training sees a window before the next clips, from different sides
 PICTURES = 5  # of poses, over a whole run
 SHOWN = 6  # windows in a picture
 VALIDATION_STEPS = 16
+VALIDATION_WINDOWS = 1024
 LOG_EVERY = 10  # steps between readings of the losses, each of which waits for the device
 
 
@@ -50,13 +53,17 @@ class TrainingParams(Section):
     gradient_clip: Annotated[float, Field(ge=0)]  # largest norm; 0 turns it off
     ema_decay: Annotated[float, Field(ge=0, lt=1)]  # of the averaged weights that are validated and kept
     validate_every: Count  # epochs
-    patience: Count  # validations without a better loss after which training stops
+    patience: Annotated[int, Field(ge=0)]  # validations without a better loss after which training stops; 0: never
     debug: bool  # a run of seconds, to see that everything works
 
     @property
     def windows(self) -> int:
         """The windows of a step."""
         return self.batch_size + self.prior_batch_size
+
+    def clips(self, window: WindowParams) -> int:
+        """How many clips the loader gives at a time, from which REFRESH steps take their windows."""
+        return max(1, REFRESH * self.batch_size // (window.middles * VIEWS))
 
     def shortened(self) -> "TrainingParams":
         """These params, or with `debug` those of a run of seconds."""
@@ -90,7 +97,8 @@ class Progress:
 
     def is_stale(self, params: TrainingParams) -> bool:
         """Whether the validation loss has not fallen for `patience` validations."""
-        return self.step - self.best_step >= params.patience * params.validate_every * params.steps_per_epoch
+        waited = self.step - self.best_step
+        return 0 < params.patience * params.validate_every * params.steps_per_epoch <= waited
 
     def keep_best(self, loss: float, model: torch.nn.Module) -> None:
         """Remember a model's weights if its validation loss is the lowest so far.
@@ -106,6 +114,12 @@ class Progress:
             self.best = copy.deepcopy(model.state_dict())
 
 
+def held_out_clips(split: Split, window: WindowParams) -> WindowBatch:
+    """The clips that training validates on, evenly spread over a split."""
+    clips = Windows(split, window.clip)
+    return clips[clips.spread(VALIDATION_WINDOWS // window.middles)]
+
+
 def fit(
     fabric: Fabric,
     model: torch.nn.Module,
@@ -116,16 +130,17 @@ def fit(
     console: Console,
     board: Board,
     seed: int,
+    rates: Rates | None = None,
 ) -> Progress:
     """Train a model and return its averaged weights, best and last, with the curves.
 
-    The best weights are those with the lowest label-free validation loss; training stops when that has not fallen for
-    `patience` validations.
+    The best weights are those with the lowest validation loss, which reads no label unless the objective does; training
+    stops when that has not fallen for `patience` validations. `rates` are factors of single parameters' learning rates.
     """
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(params.ema_decay)).to(fabric.device)
     averaged.eval()
     fused = fabric.device.type == "cpu"
-    optimizer = build_optimizer(model, params.optimizer, params.lr, params.weight_decay, fused)
+    optimizer = build_optimizer(model, params.optimizer, params.lr, params.weight_decay, fused, rates)
     schedule = build_schedule(optimizer, params.schedule, params.epochs * params.steps_per_epoch)
     student, optimizer = fabric.setup(model, optimizer)
     generator = torch.Generator(fabric.device).manual_seed(seed)

@@ -7,7 +7,9 @@ from typing import Any
 
 import torch
 
+from lib import checkpoints
 from lib.console import Console
+from lib.device import resolve_device
 from lib.evaluation import EvaluationParams, evaluate, mean_pose_baseline, read_split
 from lib.inference import Lifter
 from lib.params import section
@@ -22,13 +24,13 @@ def run(params: dict[str, Any], paths: Paths) -> None:
     evaluation = section(EvaluationParams, "evaluation", params)
     test = read_split(paths.poses, "test")
     rows = {"mean pose": mean_pose_baseline(read_split(paths.poses, "train"), test)}
-    lifter = Lifter.load(paths.pretrained, evaluation.device)
+    lifter = Lifter(checkpoints.load(paths.finetuned, "finetune"), resolve_device(evaluation.device))
     torch.manual_seed(0)
     windows = evaluation.lifting | {"steady": False, "smooth": False}
     lifted = {
         "untrained": lifter.untrained().lift(test, **windows),
-        "pre-trained, each window by itself": lifter.lift(test, **windows),
-        "pre-trained": lifter.lift(test, **evaluation.lifting),
+        "trained, each window by itself": lifter.lift(test, **windows),
+        "trained": lifter.lift(test, **evaluation.lifting),
     }
     for name, poses in lifted.items():
         metrics = evaluate(test, poses, evaluation.scale, lifter.body_size).metrics

@@ -20,7 +20,7 @@ TABLES = {"per_joint": PER_JOINT, "per_action": PER_ACTION, "reconstruction": CO
 def run(params: dict[str, Any], paths: Paths) -> None:
     """Write metrics/evaluate.json, plots/*.csv and data/predictions/test.h5."""
     evaluation = section(EvaluationParams, "evaluation", params)
-    split, checkpoint = read_split(paths.poses, "test"), checkpoints.load(paths.pretrained)
+    split, checkpoint = read_split(paths.poses, "test"), checkpoints.load(paths.finetuned, "finetune")
     tables = {name: pd.DataFrame(columns=pd.Index(columns)) for name, columns in TABLES.items()}
     if checkpoint.lifts:
         lifter = Lifter(checkpoint, resolve_device(evaluation.device))

@@ -1,9 +1,9 @@
 """Draw the test split's predictions, the errors, the training and the prior.
 
-Reads the store, the predictions and the tables of evaluate and pretrain; writes plots/figures as a whole:
-training.png, sequences.png, prior_poses.png, prior_motion.png, motion_SEQUENCE.gif and, where the source has 3D,
-examples.png, error_by_joint.png and error_by_action.png; of a model that reconstructs masked windows, training.png,
-reconstruction.png and error_by_mask.png.
+Reads the store, the predictions and the tables of evaluate, pretrain and finetune; writes plots/figures as a whole:
+training.png, finetuning.png if there was any, sequences.png, prior_poses.png, prior_motion.png, motion_SEQUENCE.gif
+and, where the source has 3D, examples.png, error_by_joint.png and error_by_action.png; of a model that reconstructs
+masked windows, training.png, reconstruction.png and error_by_mask.png.
 """
 
 import contextlib
@@ -41,7 +41,9 @@ def run(params: dict[str, Any], paths: Paths) -> None:
     visualize = section(VisualizeParams, "visualize", params)
     prior = section(PriorParams, "prior", params)
     colors = Colors(visualize.left_color, visualize.right_color)
-    training = {"training": training_curves(_read_csv(paths.plot("training.csv"), "pretrain"))}
+    curves = {"training": _read_csv(paths.plot("training.csv"), "pretrain")}
+    curves["finetuning"] = _read_csv(paths.plot("finetuning.csv"), "finetune")
+    training = {name: training_curves(table) for name, table in curves.items() if len(table)}
     examples = read_examples(paths.predictions)
     with _replacing_folder(paths.figures) as folder:
         if examples:

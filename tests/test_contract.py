@@ -40,7 +40,7 @@ def reads(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     """The params that each stage looks at in a debug run of the whole graph, in the order of dvc.yaml."""
     paths = Paths(tmp_path_factory.mktemp("run"))
     params: dict[str, Any] = copy.deepcopy(params_module.read(contract.ROOT / "params.yaml"))
-    params["training"]["debug"] = True
+    params["training"]["debug"] = params["finetune"]["enabled"] = True
     return {
         name: contract.recorded_params(importlib.import_module(f"stages.{module}").run, params, paths)
         for name, module in MODULES.items()

@@ -75,6 +75,29 @@ def test_only_matrices_decay(name: OptimizerName) -> None:
     }
 
 
+def test_rates_by_parameter_keep_their_ratio_over_the_schedule() -> None:
+    net = Net()
+    named = dict(net.named_parameters())
+    optimizer = build_optimizer(
+        net, "adamw", LR, 0.01, rates={named[name]: 0.5 for name in ("position", "linear.weight")}
+    )
+    names = {parameter: name for name, parameter in named.items()}
+    members = {(g["lr"], g["weight_decay"]): {names[p] for p in g["params"]} for g in optimizer.param_groups}
+    assert members == {
+        (LR, 0.0): {"linear.bias", "norm.weight", "norm.bias", "table.weight"},
+        (LR / 2, 0.01): {"linear.weight"},
+        (LR / 2, 0.0): {"position"},
+    }
+    for name in ("cosine", "step", "one_cycle"):
+        optimizer = build_optimizer(net, "adamw", LR, 0.01, rates={net.position: 0.5})
+        schedule = build_schedule(optimizer, params(name=name, warmup_steps=4, final_fraction=0.1), 20)
+        for _ in range(20):
+            full, *_, halved = sorted((group["lr"] for group in optimizer.param_groups), reverse=True)
+            assert halved == pytest.approx(full / 2)
+            optimizer.step()
+            schedule.step()
+
+
 def test_weight_decay_shrinks_what_has_no_gradient() -> None:
     net = Net()
     before = copy.deepcopy(net.state_dict())

@@ -96,7 +96,7 @@ def test_a_visualize_param_reruns_only_visualize(project: Project) -> None:
 def test_a_learning_rate_reruns_from_pretrain_and_metrics_differ(project: Project) -> None:
     output = project.run("dvc exp run -S training.lr=5e-4")
     ran = [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
-    assert ran == ["pretrain", "evaluate", "visualize"]
+    assert ran == ["pretrain", "finetune", "evaluate", "visualize"]
     assert read(project.root / "params.yaml")["training"]["lr"] == 5e-4
     assert "p_mpjpe_mm" in project.run("dvc metrics diff")
     assert "training.lr" in project.run("dvc exp show --csv")

@@ -9,6 +9,7 @@ import pytest
 
 from lib.data.sequences import SourceParams
 from lib.evaluation import EvaluationParams
+from lib.finetuning import Finetuning
 from lib.params import read, section
 from lib.plotting.params import VisualizeParams
 from lib.pretraining import PretrainParams
@@ -47,6 +48,7 @@ def test_settings_are_valid(command: str, tmp_path: Path) -> None:
     section(SourceParams, "data", params)
     section(EvaluationParams, "evaluation", params)
     section(VisualizeParams, "visualize", params)
+    Finetuning.read(params)
 
 
 def test_every_package_is_explained() -> None:

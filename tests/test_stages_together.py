@@ -14,7 +14,7 @@ from lib.models.networks import NETWORKS
 from lib.models.tasks import COORDS
 from lib.paths import Paths
 from lib.pretraining import LABELLED
-from stages import evaluate, preprocess, pretrain, visualize
+from stages import evaluate, finetune, preprocess, pretrain, visualize
 from tests.settings import PARAMS
 
 OBJECTIVES = ("lift", "mask_2d", "mask_3d", "supervised")
@@ -36,7 +36,7 @@ def test_every_network_runs_with_every_objective(
 ) -> None:
     params["model"]["name"], params["training"]["objective"] = network, objective
     paths = Paths(tmp_path)
-    for stage in (preprocess, pretrain, evaluate, visualize):
+    for stage in (preprocess, pretrain, finetune, evaluate, visualize):
         stage.run(params, paths)
     checkpoint = checkpoints.load(paths.pretrained)
     assert (checkpoint.model["name"], checkpoint.objective) == (network, objective)
@@ -46,6 +46,24 @@ def test_every_network_runs_with_every_objective(
     assert len(pd.read_csv(paths.plot("training.csv"))) == 2
     pictures = {path.name for path in paths.figures.iterdir()}
     assert pictures >= ({"reconstruction.png"} if objective in COORDS else {"examples.png", "error_by_joint.png"})
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_fine_tuning_starts_from_every_objective(
+    network: str, objective: str, params: dict[str, Any], tmp_path: Path, h36m_raw: Path
+) -> None:
+    params["model"]["name"], params["training"]["objective"] = network, objective
+    params["finetune"] |= {"enabled": True, "label_fraction": 0.3}
+    paths = Paths(tmp_path)
+    for stage in (preprocess, pretrain, finetune, evaluate, visualize):
+        stage.run(params, paths)
+    metrics = json.loads(paths.metrics("finetune").read_text())
+    assert metrics["labelled_frames"] == round(0.3 * 2 * 4 * 30)  # two actions before four cameras
+    assert metrics["tensors_loaded"] > metrics["tensors_new"]
+    assert 0 < json.loads(paths.metrics("evaluate").read_text())["p_mpjpe_mm"] < 2000
+    assert len(pd.read_csv(paths.plot("finetuning.csv"))) == 2
+    assert {path.name for path in paths.figures.iterdir()} >= {"finetuning.png", "examples.png"}
 
 
 @pytest.mark.parametrize("objective", [name for name in OBJECTIVES if name not in LABELLED])

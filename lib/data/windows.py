@@ -86,6 +86,10 @@ class Windows(Dataset[WindowBatch]):
     def __len__(self) -> int:
         return len(self.middle)
 
+    def spread(self, count: int) -> Int[Tensor, " window"]:
+        """The numbers of at most `count` windows, evenly spread over the split."""
+        return torch.linspace(0, len(self) - 1, min(len(self), count)).round().long()
+
     def frame_index(self, windows: Int[Tensor, " batch"]) -> Int[Tensor, "batch frame"]:
         """The frame numbers of windows."""
         index = self.middle[windows, None] + self.offsets

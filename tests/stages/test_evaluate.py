@@ -44,7 +44,7 @@ def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
     assert positions is not None
     monkeypatch.setattr(PerfectLifter, "truth", lifted_truth(positions), raising=False)
     monkeypatch.setattr(evaluate, "Lifter", PerfectLifter)
-    checkpoints.save(tiny_checkpoint(frames=3), paths.pretrained)
+    checkpoints.save(tiny_checkpoint(frames=3), paths.finetuned)
     return paths
 
 
@@ -74,7 +74,7 @@ def test_without_3d_the_tables_have_only_a_header(paths: Paths) -> None:
 
 @pytest.mark.parametrize(("objective", "unit"), [("mask_2d", "px"), ("mask_3d", "mm")])
 def test_a_model_that_reconstructs_is_measured_beside_guesses(paths: Paths, objective: str, unit: str) -> None:
-    checkpoints.save(tiny_checkpoint(frames=3, objective=objective), paths.pretrained)
+    checkpoints.save(tiny_checkpoint(frames=3, objective=objective), paths.finetuned)
     evaluate.run(PARAMS, paths)
     metrics = json.loads(paths.metrics("evaluate").read_text())
     for kind in ("joints", "frames", "tubelets"):

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +15,8 @@ from tests.plotting.test_plotting import PARAMS
 from tests.settings import PRIOR, tiny_checkpoint
 from tests.synthetic import BODY_SIZE, lifted_truth, write_store
 
+TABLES = ("per_joint.csv", "per_action.csv", "training.csv", "finetuning.csv")
+
 
 def _outputs_of_other_stages(root: Path, labels: bool = True) -> Paths:
     paths = Paths(root)
@@ -27,6 +30,7 @@ def _outputs_of_other_stages(root: Path, labels: bool = True) -> Paths:
     result.per_action.to_csv(paths.plot("per_action.csv"), index=False)
     curves = pd.DataFrame({"step": [1, 2], "train/total": [1.0, 0.5], "validation/total": [1.1, 0.6]})
     curves.to_csv(paths.plot("training.csv"), index=False)
+    curves[:0].to_csv(paths.plot("finetuning.csv"), index=False)  # nothing was fine-tuned
     return paths
 
 
@@ -53,13 +57,20 @@ def test_visualize_writes_every_picture_and_no_older_one(tmp_path: Path) -> None
     for path in paths.figures.iterdir():
         with Image.open(path) as image:
             assert image.width >= 300
-    assert _names(paths.figures.parent) == {"figures", "per_joint.csv", "per_action.csv", "training.csv"}
+    assert _names(paths.figures.parent) == {"figures", *TABLES}
 
 
 def test_without_3d_there_is_no_truth_to_draw(tmp_path: Path) -> None:
     paths = _outputs_of_other_stages(tmp_path, labels=False)
     visualize.run({"prior": PRIOR.model_dump(), "visualize": PARAMS | {"count": 1, "gif_frames": 0}}, paths)
     assert _names(paths.figures) == {"training.png", "sequences.png", "prior_poses.png", "prior_motion.png"}
+
+
+def test_fine_tuning_has_a_picture(tmp_path: Path) -> None:
+    paths = _outputs_of_other_stages(tmp_path, labels=False)
+    shutil.copy(paths.plot("training.csv"), paths.plot("finetuning.csv"))
+    visualize.run({"prior": PRIOR.model_dump(), "visualize": PARAMS | {"count": 1, "gif_frames": 0}}, paths)
+    assert "finetuning.png" in _names(paths.figures)
 
 
 def test_a_failure_leaves_the_older_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,7 +85,7 @@ def test_a_failure_leaves_the_older_pictures(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(OSError, match="disk full"):
         visualize.run({"prior": PRIOR.model_dump(), "visualize": PARAMS | {"count": 1, "gif_frames": 1}}, paths)
     assert _names(paths.figures) == {"older.png"}
-    assert len(_names(paths.figures.parent)) == 4
+    assert _names(paths.figures.parent) == {"figures", *TABLES}
 
 
 def test_an_unknown_sequence_is_an_error(tmp_path: Path) -> None:

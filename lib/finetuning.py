@@ -1,0 +1,173 @@
+"""Fine-tuning: a lifter from a pre-trained model of any objective and a share of the labels."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from lib.checkpoints import Checkpoint
+from lib.console import Console
+from lib.data.labels import labelled
+from lib.data.store import read_split
+from lib.data.transforms import TransformParams, corruption_like
+from lib.data.windows import LoaderParams, WindowParams, Windows, training_loader
+from lib.device import Hardware
+from lib.models.base import Network
+from lib.models.lifters import LiftingModel
+from lib.models.networks import Architecture
+from lib.objectives.supervised import Supervised
+from lib.optimization import Rates
+from lib.params import Section, section
+from lib.pretraining import SeedParams
+from lib.tensorboard import Board
+from lib.training import Count, TrainingParams, fit, held_out_clips
+from lib.transfer import Part, Transferred, transfer
+
+CURVES = ("step", "lr", "train/supervised", "train/total", "validation/supervised", "validation/total")
+
+
+class FinetuneParams(Section):
+    """`finetune`; what it does not say, such as the device and the schedule, is as in `training`."""
+
+    enabled: bool
+    checkpoint: str  # where the pre-trained model is
+    subjects: tuple[str, ...]  # whose labels are used; all training subjects' if none is named
+    label_fraction: Annotated[float, Field(gt=0, le=1)]  # of these subjects' frames
+    from_scratch: bool  # new weights in place of the pre-trained ones: the control
+    load: Part
+    strict: bool  # what does not fit is an error; else it starts anew
+    frozen: bool  # the encoder keeps its weights
+    layer_decay: Annotated[float, Field(gt=0, le=1)]  # of the learning rate, from each layer to the one below it
+    epochs: Count
+    steps_per_epoch: Count
+    batch_size: Count  # windows
+    lr: Annotated[float, Field(gt=0)]
+
+
+@dataclass(frozen=True)
+class Finetuning:
+    """The sections of params.yaml that determine a fine-tuned model, beside the pre-trained one."""
+
+    seed: int
+    transforms: TransformParams
+    loader: LoaderParams
+    finetune: FinetuneParams
+    training: TrainingParams  # with the numbers of `finetune`
+
+    @classmethod
+    def read(cls, params: Mapping[str, Any]) -> "Finetuning":
+        """Validate all sections."""
+        own = section(FinetuneParams, "finetune", params)
+        training = section(TrainingParams, "training", params).model_copy(
+            update={
+                "objective": "supervised",
+                "epochs": own.epochs,
+                "steps_per_epoch": own.steps_per_epoch,
+                "batch_size": own.batch_size,
+                "prior_batch_size": 0,
+                "lr": own.lr,
+                "patience": 0,  # labels of the validation subjects choose nothing
+            }
+        )
+        return cls(
+            seed=section(SeedParams, "", params).seed,
+            transforms=section(TransformParams, "data.transforms", params),
+            loader=section(LoaderParams, "data.loader", params),
+            finetune=own,
+            training=training.shortened(),
+        )
+
+
+class Finetuned(NamedTuple):
+    """What fine-tuning leaves behind."""
+
+    checkpoint: Checkpoint
+    curves: list[dict[str, float]]  # CURVES
+    metrics: dict[str, object]
+
+
+def finetune(params: Finetuning, pretrained: Checkpoint, poses: Path, logs: Path) -> Finetuned:
+    """Train the network of a checkpoint to lift, from its weights, with some labels of the training subjects.
+
+    The model is the averaged one at the end: validation labels make a curve and choose nothing.
+
+    Raises:
+        UserError: the checkpoint does not fit, or there is no 3D.
+    """
+    own, training, console = params.finetune, params.training, Console()
+    hardware = Hardware.prepare(training.device, training.precision, training.threads)
+    train, validation = (read_split(poses, split, labels=True) for split in ("train", "validation"))
+    some = labelled(train, own.subjects, own.label_fraction, params.seed)
+    window = WindowParams(frames=pretrained.frames, dilation=pretrained.dilation, stride=1)
+    transforms = params.transforms.model_copy(update={"normalization": pretrained.normalization})
+
+    torch.manual_seed(params.seed)  # of weights that are new
+    model = LiftingModel(Architecture.load(pretrained.model), window.frames)
+    taken = Transferred((), tuple(model.state_dict()), ())
+    if not own.from_scratch:
+        taken = transfer(pretrained.weights, model, own.load, own.strict)
+    model.network.encoder.requires_grad_(not own.frozen)
+    corruption = corruption_like(train, transforms, window.dilation)
+    objective = Supervised(pretrained.body_size, transforms, corruption, window, training.windows)
+    console.header(
+        "fine-tuning",
+        {
+            "device": hardware.description,
+            "labels": f"{len(some.rays):,} of {len(train.rays):,} frames, {len(some.table)} sequences",
+            "weights": "all new" if own.from_scratch else f"{pretrained.objective}: {taken.describe()}",
+            "trained": f"{_trained(model):,} of {sum(p.numel() for p in model.parameters()):,} parameters",
+            "training": f"{training.epochs} epochs of {training.steps_per_epoch} steps",
+        },
+    )
+    if hardware.fallback:
+        console.announce(hardware.fallback)
+    generator = torch.Generator().manual_seed(params.seed)
+    clips = training_loader(Windows(some, window.clip), training.clips(window), params.loader, generator)
+    held_out = held_out_clips(validation, window)
+    board = Board(logs, "finetune", {"finetune": own.model_dump(), "training": training.model_dump()})
+    rates = layer_rates(model.network, own.layer_decay)
+    progress = fit(hardware.fabric, model, objective, clips, held_out, training, console, board, params.seed, rates)
+    board.close()
+    return Finetuned(
+        checkpoint=replace(
+            pretrained,
+            objective="supervised",
+            weights={name: value.cpu() for name, value in progress.last.items()},
+            training={"step": progress.step, "validation_loss": progress.last_loss},
+        ),
+        curves=progress.rows,
+        metrics={
+            "enabled": True,
+            "labelled_frames": len(some.rays),
+            "labelled_sequences": len(some.table),
+            "labelled_share": len(some.rays) / len(train.rays),
+            "tensors_loaded": len(taken.loaded),
+            "tensors_new": len(taken.new),
+            "parameters_trained": _trained(model),
+            "steps": progress.step,
+            "training_loss": progress.rows[-1]["train/total"],
+            "validation_loss": progress.last_loss,
+            "seconds": round(progress.seconds, 1),
+        },
+    )
+
+
+def layer_rates(network: Network, decay: float) -> Rates:
+    """Factors of learning rates: 1 for the decoder's last part, and from each layer to the one below it `decay`.
+
+    Layers are what is outside of the encoder's `blocks`, each of these if there are any, and each of the decoder's
+    parts. Source: J. Howard and S. Ruder, Universal language model fine-tuning, ACL 2018, section 3.2.
+    """
+    layers = [*getattr(network.encoder, "blocks", ()), *network.decoder]
+    rates = dict.fromkeys(network.parameters(), decay ** len(layers))
+    for above, layer in enumerate(reversed(layers)):
+        rates |= dict.fromkeys(layer.parameters(), decay**above)
+    return rates
+
+
+def _trained(model: nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)

@@ -1,0 +1,33 @@
+"""Fine-tune the pre-trained model with a share of the labels, if `finetune.enabled` says so; else pass it on.
+
+Reads the store and a checkpoint of any objective; writes data/models/finetuned.pt, which is what evaluate measures,
+metrics/finetune.json and plots/finetuning.csv.
+"""
+
+from typing import Any
+
+import pandas as pd
+
+from lib.checkpoints import load, save
+from lib.files import replacing, write_json
+from lib.finetuning import CURVES, Finetuned, FinetuneParams, Finetuning, finetune
+from lib.params import section
+from lib.paths import Paths
+from lib.stage import main
+
+
+def run(params: dict[str, Any], paths: Paths) -> None:
+    """Run the stage."""
+    own = section(FinetuneParams, "finetune", params)
+    pretrained = load(paths.root / own.checkpoint)
+    result = Finetuned(pretrained, [], {"enabled": False})
+    if own.enabled:
+        result = finetune(Finetuning.read(params), pretrained, paths.poses, paths.logs)
+    save(result.checkpoint, paths.finetuned)
+    with replacing(paths.plot("finetuning.csv")) as temporary:
+        pd.DataFrame(result.curves, columns=pd.Index(CURVES)).to_csv(temporary, index=False)
+    write_json(paths.metrics("finetune"), result.metrics)
+
+
+if __name__ == "__main__":
+    main(run)

@@ -1,0 +1,129 @@
+"""Fine-tuning: what is trained and how fast, and that labels of the validation subjects choose nothing."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import h5py
+import pytest
+import torch
+
+from lib import checkpoints
+from lib.errors import UserError
+from lib.finetuning import Finetuning, layer_rates
+from lib.paths import Paths
+from stages import finetune
+from tests.settings import PARAMS, tiny_checkpoint, tiny_model
+from tests.synthetic import write_store
+
+
+@pytest.fixture
+def params() -> dict[str, Any]:
+    params: dict[str, Any] = copy.deepcopy(PARAMS)
+    params["training"] |= {"debug": True, "device": "cpu", "threads": 1}
+    params["finetune"] |= {"enabled": True, "label_fraction": 0.5}
+    return params
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    """A store whose test subjects validate too, and a lifter."""
+    paths = Paths(tmp_path)
+    _write_store(paths)
+    checkpoints.save(tiny_checkpoint(frames=3), paths.pretrained)
+    return paths
+
+
+def _write_store(paths: Paths, labels: bool = True) -> None:
+    write_store(paths.poses, labels)
+    with h5py.File(paths.poses, "r+") as file:
+        file.copy("test", "validation")
+
+
+def weights(paths: Paths) -> dict[str, torch.Tensor]:
+    return checkpoints.load(paths.finetuned).weights
+
+
+def test_off_it_passes_the_pretrained_model_on(params: dict[str, Any], paths: Paths) -> None:
+    params["finetune"]["enabled"] = False
+    finetune.run(params, paths)
+    passed, pretrained = checkpoints.load(paths.finetuned), checkpoints.load(paths.pretrained)
+    assert passed.objective == pretrained.objective
+    assert all(torch.equal(value, pretrained.weights[name]) for name, value in passed.weights.items())
+    assert paths.metrics("finetune").read_text() == '{\n  "enabled": false\n}\n'
+    assert len(paths.plot("finetuning.csv").read_text().splitlines()) == 1
+
+
+def test_a_frozen_encoder_keeps_its_weights(params: dict[str, Any], paths: Paths) -> None:
+    params["finetune"]["frozen"] = True
+    finetune.run(params, paths)
+    before = checkpoints.load(paths.pretrained).weights
+    for name, value in weights(paths).items():
+        assert torch.equal(value, before[name]) == name.startswith("network.encoder."), name
+
+
+def test_from_scratch_takes_nothing_over(params: dict[str, Any], paths: Paths) -> None:
+    params["finetune"] |= {"from_scratch": True, "lr": 1e-12}
+    params["seed"] = 1
+    finetune.run(params, paths)
+    before = checkpoints.load(paths.pretrained).weights
+    name = "network.encoder.embed.weight"
+    assert (weights(paths)[name] - before[name]).abs().max() > 0.01
+
+
+def test_validation_labels_choose_nothing(params: dict[str, Any], paths: Paths) -> None:
+    finetune.run(params, paths)
+    first = weights(paths)
+    with h5py.File(paths.poses, "r+") as file:
+        file["validation/positions"][:] = torch.randn(file["validation/positions"].shape).numpy()
+    finetune.run(params, paths)
+    assert all(torch.equal(value, first[name]) for name, value in weights(paths).items())
+
+
+def test_a_checkpoint_that_does_not_fit_is_one_line(params: dict[str, Any], paths: Paths) -> None:
+    checkpoints.save(tiny_checkpoint(frames=3, objective="mask_3d"), paths.pretrained)
+    params["finetune"] |= {"load": "encoder", "strict": True}
+    with pytest.raises(UserError, match=r"does not fit the model \(encoder\): network.encoder.embed.weight is"):
+        finetune.run(params, paths)
+    assert not paths.finetuned.exists()
+
+
+def test_no_labels_is_one_line(params: dict[str, Any], paths: Paths) -> None:
+    _write_store(paths, labels=False)
+    with pytest.raises(UserError, match="has no 3D for the train split"):
+        finetune.run(params, paths)
+
+
+def test_its_numbers_take_the_place_of_those_of_training(params: dict[str, Any]) -> None:
+    params["training"]["debug"] = False
+    params["finetune"] |= {"epochs": 3, "batch_size": 7, "lr": 0.25}
+    read = Finetuning.read(params).training
+    assert (read.objective, read.epochs, read.windows, read.lr) == ("supervised", 3, 7, 0.25)
+    assert (read.schedule.name, read.patience) == (params["training"]["schedule"]["name"], 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"label_fraction": 0}, r"finetune\.label_fraction = 0: .*greater than 0"),
+        ({"load": "head"}, r"finetune\.load = 'head': .*'all' or 'encoder'"),
+        ({"layer_decay": 1.5}, r"finetune\.layer_decay = 1\.5"),
+    ],
+)
+def test_params_out_of_range(change: dict[str, object], message: str, params: dict[str, Any], paths: Paths) -> None:
+    params["finetune"] |= change
+    with pytest.raises(UserError, match=message):
+        finetune.run(params, paths)
+
+
+@pytest.mark.parametrize("name", ["transformer", "vit"])
+def test_layers_nearer_the_input_learn_more_slowly(name: str) -> None:
+    network = tiny_model(3, name).network
+    rates = layer_rates(network, 0.5)
+    assert set(rates) == set(network.parameters())
+    of = {name: rates[parameter] for name, parameter in network.named_parameters()}
+    depth = len(network.encoder.blocks)  # type: ignore[arg-type]
+    assert of["decoder.1.head.weight"] == 1
+    assert {rate for name, rate in of.items() if name.startswith("decoder.0.")} == {0.5}
+    assert {rate for name, rate in of.items() if name.startswith("encoder.blocks.0.")} == {0.5 ** (depth + 1)}
+    assert of["encoder.embed.weight"] == of["encoder.joint_embedding"] == 0.5 ** (depth + 2)
