@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # dvc.yaml says `python -m stages...`: that must be the environment's own
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: reproduce test benchmark ablation check format clean
+.PHONY: reproduce test benchmark ablation label-efficiency check format clean
 
 reproduce: $(VENV)/.stamp  ## the whole pipeline, only the stages that something changed for
 	$(RUN) dvc repro
@@ -22,6 +22,9 @@ benchmark: $(VENV)/.stamp  ## the accuracy table on data/raw/h36m, three seeds f
 ablation: $(VENV)/.stamp  ## the tables of terms and of windows, on the validation subjects
 	$(RUN) python -m stages.benchmark ablation --keypoints gt --split validation --epochs 12 --seeds 3
 	$(RUN) python -m stages.benchmark time --split validation --epochs 12 --seeds 3
+
+label-efficiency: $(VENV)/.stamp  ## error against labels, pre-trained and from scratch, on data/raw/h36m
+	$(RUN) python -m stages.label_efficiency --seeds 3
 
 check:  ## what CI runs
 	bash .ci/run

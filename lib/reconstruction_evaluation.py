@@ -14,9 +14,9 @@ from lib.data.store import Split, opened
 from lib.data.windows import WindowBatch, WindowParams, Windows
 from lib.files import replacing
 from lib.masking import AnyKind, MaskingParams, hide, kinds_of
-from lib.models.reconstructors import ReconstructionModel, interpolated
+from lib.models.reconstructors import ReconstructionModel
 from lib.params import section
-from lib.reconstruction import MaskedWindows, hidden_error, masked, root_centred_points
+from lib.reconstruction import MaskedWindows, hidden_error, interpolated, masked, root_centred_points
 from lib.skeleton import H36M
 
 WINDOWS = 8192  # at most, evenly spread over the split

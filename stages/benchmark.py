@@ -1,28 +1,36 @@
 """Train and measure tables of variants, each from the raw files on: python -m stages.benchmark TABLE --source h36m.
 
 It runs the stages' own functions in data/scratch/benchmark and adds a row a run to metrics/benchmark.csv, with all
-that is needed to repeat it. Runs that the file already has, with the same params, are skipped, so an interrupted
-benchmark goes on; delete the file after a change of code.
+that is needed to repeat it. Runs that the file already has, with the same params, code and raw files, are skipped, so
+that an interrupted benchmark goes on.
 """
 
 import argparse
-import copy
-import hashlib
 import itertools
 import json
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import pandas as pd
-import torch
 
+from lib import checkpoints
 from lib.console import Console
-from lib.device import describe_devices, resolve_device
 from lib.errors import UserError
-from lib.evaluation import EvaluationParams, evaluate, read_split
-from lib.files import replacing
-from lib.inference import Lifter
+from lib.experiments import (
+    FIGURES,
+    WINDOWS,
+    Changes,
+    Runs,
+    changed,
+    code_hash,
+    data_hash,
+    keypoints_of,
+    measured,
+    protocol,
+    scratch,
+    short_hash,
+    spread,
+)
 from lib.params import section
 from lib.paths import Paths
 from lib.sources.catalog import SOURCES
@@ -30,7 +38,6 @@ from lib.stage import main, positive
 from lib.training import TrainingParams
 from stages import preprocess, pretrain
 
-Changes = Mapping[str, object]  # dotted keys of params.yaml -> values
 TABLES: dict[str, dict[str, Changes]] = {
     "accuracy": {
         "without labels": {},
@@ -56,27 +63,26 @@ TABLES: dict[str, dict[str, Changes]] = {
         for frames, dilation in ((1, 1), (9, 3), (27, 2), (81, 1))
     },
 }
-FIGURES = ("mpjpe_mm", "n_mpjpe_mm", "p_mpjpe_mm", "mpjpe_body_size_mm")
-WINDOWS = ("n_mpjpe_mm", "p_mpjpe_mm")  # of windows as they are lifted, without what sequences know
-KEYS = ("table", "row", "source", "keypoints", "split", "seed", "params")
+KEYS = ("table", "row", "source", "keypoints", "split", "seed", "params", "code", "data")
 
 
 def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> None:
     """Run what is missing of a table and print it, one line a variant and kind of keypoints."""
-    console, done = Console(), _read(paths)
+    console, runs = Console(), Runs(paths.metrics("benchmark").with_suffix(".csv"), KEYS)
     training = section(TrainingParams, "training", params)
     epochs = arguments.epochs or training.epochs
     length = {"training.epochs": epochs, "training.prior_epochs": min(epochs // 3, training.prior_epochs)}
     called: list[dict[str, Any]] = []
-    # Seed by seed, so that a table is whole before its spread is known.
     table = TABLES[arguments.table]
     rows = {name: table[name] for name in table if name in (arguments.rows or table)}
     if not rows:
         raise UserError(f"--rows names none of the table {arguments.table}: it has {', '.join(table)}")
-    every = itertools.product(range(arguments.seeds), _keypoints(paths, arguments), rows.items())
-    for seed, keypoints, (name, changes) in every:
+    keypoints_used = arguments.keypoints or keypoints_of(paths, arguments.source)
+    what = {"code": code_hash(), "data": data_hash(paths.raw(arguments.source))}
+    # Seed by seed, so that a table is whole before its spread is known.
+    for seed, keypoints, (name, changes) in itertools.product(range(arguments.seeds), keypoints_used, rows.items()):
         chosen = {"data.source": arguments.source, "data.keypoints": keypoints, "seed": seed, **length, **changes}
-        variant = _changed(params, chosen)
+        variant = changed(params, chosen)
         row = {
             "table": arguments.table,
             "row": name,
@@ -84,95 +90,38 @@ def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> 
             "keypoints": keypoints,
             "split": arguments.split,
             "seed": seed,
-            "params": hashlib.sha256(json.dumps(variant, sort_keys=True).encode()).hexdigest()[:12],
+            "params": short_hash(variant),
+            **what,
         }
-        known = [old for old in done if all(str(old[key]) == str(row[key]) for key in KEYS)]
-        if not known:
+        known = runs.find(row)
+        if known is None:
             console.announce(f"benchmark: {name}, {keypoints}, seed {seed}")
-            known = [row | _measure(variant, paths, arguments.split)]
-            done += known
-            with replacing(paths.metrics("benchmark").with_suffix(".csv")) as temporary:
-                pd.DataFrame(done).to_csv(temporary, index=False)
-        called += known[-1:]
+            known = runs.add(row | _measure(variant, paths, arguments.split))
+        called.append(known)
     _print(console, pd.DataFrame(called))
 
 
 def _measure(params: dict[str, Any], paths: Paths, split: str) -> dict[str, object]:
     """Preprocess and pre-train in a scratch folder, and evaluate on a split."""
-    scratch = Paths(paths.root / "data" / "scratch" / "benchmark")
-    raw = scratch.raw(params["data"]["source"])
-    raw.parent.mkdir(parents=True, exist_ok=True)
-    if not raw.is_symlink():
-        raw.symlink_to(paths.raw(params["data"]["source"]).resolve())
-    preprocess.run(params, scratch)
-    pretrain.run(params, scratch)
-    evaluation = section(EvaluationParams, "evaluation", params)
-    lifter, truth = Lifter.load(scratch.pretrained, evaluation.device), read_split(scratch.poses, split)
-    measured, windows = (
-        evaluate(truth, lifter.lift(truth, **lifting), evaluation.scale, lifter.body_size).metrics
-        for lifting in (evaluation.lifting, evaluation.lifting | {"steady": False, "smooth": False})
-    )
-    trained_on = resolve_device(section(TrainingParams, "training", params).device)
-    trained = json.loads(scratch.metrics("pretrain").read_text(encoding="utf-8"))
-    hardware = next(info.hardware for info in describe_devices() if info.device == trained_on)
+    own = scratch(paths, "benchmark", params["data"]["source"])
+    preprocess.run(params, own)
+    pretrain.run(params, own)
+    trained = json.loads(own.metrics("pretrain").read_text(encoding="utf-8"))
     return {
-        "subjects": " ".join(f"{part}: {'+'.join(names)}" for part, names in params["data"]["split"].items()),
-        "frames": measured["frames"],
+        **protocol(params),
         "steps": trained["steps"],
         "training_minutes": round(trained["seconds"] / 60, 1),
-        "hardware": f"{hardware}, {torch.get_num_threads()} threads",
-        **{name: round(float(measured[name]), 2) for name in FIGURES},
-        **{f"windows_{name}": round(float(windows[name]), 2) for name in WINDOWS},
+        **measured(checkpoints.load(own.pretrained), own.poses, split, params),
     }
-
-
-def _keypoints(paths: Paths, arguments: argparse.Namespace) -> list[str]:
-    """Those that are named, or all that the raw folder of a source holds."""
-    source = arguments.source
-    if arguments.keypoints:
-        return list(arguments.keypoints)
-    if source == "sample":
-        return ["gt", "noisy"]
-    found = sorted(path.stem.removeprefix("data_2d_h36m_") for path in paths.raw(source).glob("data_2d_h36m_*.npz"))
-    if not found:
-        raise UserError(f"{paths.raw(source)} has no data_2d_h36m_*.npz: its README says where they come from")
-    return found
-
-
-def _changed(params: Mapping[str, Any], changes: Changes) -> dict[str, Any]:
-    changed = copy.deepcopy(dict(params))
-    for key, value in changes.items():
-        *sections, last = key.split(".")
-        place = changed
-        for name in sections:
-            place = place[name]
-        if last not in place:
-            raise UserError(f"params.yaml: {key} is missing")
-        place[last] = value
-    return changed
-
-
-def _read(paths: Paths) -> list[dict[str, Any]]:
-    path = paths.metrics("benchmark").with_suffix(".csv")
-    if not path.exists():
-        return []
-    try:
-        return pd.read_csv(path, dtype={"params": str}).to_dict("records")  # type: ignore[return-value]
-    except (pd.errors.EmptyDataError, pd.errors.ParserError):
-        raise UserError(f"{path} is damaged: delete it, or restore it with git checkout") from None
 
 
 def _print(console: Console, runs: pd.DataFrame) -> None:
     """Mean and, over several seeds, standard deviation of the runs of a call."""
-    groups = runs.groupby(["row", "keypoints", "split"], sort=False)
     columns, lines = [*FIGURES, *(f"windows_{name}" for name in WINDOWS)], []
-    for (row, keypoints, split), group in groups:
-        figures = [
-            f"{group[name].mean():.1f}" + (f" +- {group[name].std():.1f}" if len(group) > 1 else "") for name in columns
-        ]
-        lines.append(
-            (str(row), str(keypoints), str(split), str(len(group)), f"{group['training_minutes'].mean():.1f}", *figures)
-        )
+    for names, group in runs.groupby(["row", "keypoints", "split"], sort=False):
+        numbers = group[["training_minutes", *columns]].astype(float)
+        figures = (spread(numbers[name]) for name in columns)
+        lines.append((*map(str, names), str(len(group)), f"{numbers['training_minutes'].mean():.1f}", *figures))
     console.table(("row", "2D", "split", "seeds", "minutes", *(name.removesuffix("_mm") for name in columns)), lines)
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from lib.errors import UserError
+from lib.experiments import changed
 from lib.paths import Paths
 from stages import benchmark
 from tests.settings import PARAMS
@@ -38,9 +39,9 @@ def arguments(**changes: Any) -> argparse.Namespace:
 @pytest.mark.parametrize("table", benchmark.TABLES)
 def test_every_variant_changes_params_that_exist(table: str, params: dict[str, Any]) -> None:
     for changes in benchmark.TABLES[table].values():
-        benchmark._changed(params, changes)
+        changed(params, changes)
     with pytest.raises(UserError, match=r"params\.yaml: losses\.magic is missing"):
-        benchmark._changed(params, {"losses.magic": 1})
+        changed(params, {"losses.magic": 1})
 
 
 def test_rows_are_measured_once_and_kept(

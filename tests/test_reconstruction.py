@@ -3,9 +3,9 @@ import torch
 
 from lib.data.windows import WindowBatch, Windows
 from lib.geometry import perspective_crop
-from lib.models.reconstructors import ReconstructionModel, interpolated
+from lib.models.reconstructors import ReconstructionModel
 from lib.objectives.mask import Masked
-from lib.reconstruction import hidden_error, masked, root_centred_points
+from lib.reconstruction import hidden_error, interpolated, masked, root_centred_points
 from lib.skeleton import H36M
 from tests.settings import MASKING, NETWORKS, NO_TRANSFORMS, synthetic_split, window
 

@@ -6,11 +6,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lib.models.completion import Completion
 from lib.models.networks import Architecture
 from lib.skeleton import H36M
 
 # (points, confidence, scale) -> points: a ReconstructionModel, or what a strategy wraps it in.
 Reconstructor = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+GUESSED = 0.1  # the network's confidence in points that it was not shown
+STILL = 0.005  # what a joint moves at least, in units of the window's scale
 
 
 class ReconstructionModel(nn.Module):
@@ -19,6 +24,7 @@ class ReconstructionModel(nn.Module):
     def __init__(self, architecture: Architecture, frames: int, coords: int) -> None:
         super().__init__()
         self.frames, self.coords = frames, coords
+        self.completion = Completion(frames)
         self.network = architecture.build(frames, coords, outputs=frames * len(H36M) * coords)
 
     def forward(
@@ -29,32 +35,14 @@ class ReconstructionModel(nn.Module):
     ) -> Float[Tensor, "batch frame joint coord"]:
         """Every point of the windows; where `confidence` is 0 a point is hidden, and its coordinates reach nothing.
 
-        The network says how far points are from where a straight line in time has them, which is where they were seen,
-        or from the root if a joint was never seen.
+        The network sees where hidden points probably are and says how far they are from there, in units of how much
+        a joint moves; it finds joints that were never seen from the root on.
         """
-        nowhere = points.new_zeros(len(H36M), self.coords)
-        off: Tensor = self.network(points, confidence, scale)
-        return interpolated(points, confidence, nowhere) + off.view(-1, self.frames, len(H36M), self.coords)
-
-
-def interpolated(
-    points: Float[Tensor, "batch frame joint coord"],
-    confidence: Float[Tensor, "batch frame joint"],
-    fallback: Float[Tensor, "joint coord"],
-) -> Float[Tensor, "batch frame joint coord"]:
-    """Hidden points on the straight line between a joint's visible frames; constant beyond the first and the last.
-
-    A joint that no frame shows is where `fallback` has it.
-    """
-    seen = confidence > 0
-    frames = seen.shape[1]
-    number = torch.arange(frames, device=seen.device)[:, None].expand_as(seen)
-    before = torch.where(seen, number, -1).cummax(1).values
-    after = torch.where(seen, number, frames).flip(1).cummin(1).values.flip(1)
-    first, last = before.clamp_min(0), after.clamp_max(frames - 1)
-    first, last = torch.where(before < 0, last, first), torch.where(after >= frames, first, last)
-    part = ((number - first) / (last - first).clamp_min(1))[..., None]
-    at_first, at_last = (points.gather(1, index[..., None].expand_as(points)) for index in (first, last))
-    line = at_first + part * (at_last - at_first)
-    filled: Tensor = torch.where(seen.any(1, keepdim=True)[..., None], line, fallback)
-    return filled
+        probable: Tensor = self.completion(points, confidence)
+        known = (confidence > 0).any(1, keepdim=True)
+        guessed = known & (confidence <= 0)
+        off: Tensor = self.network(probable, confidence.masked_fill(guessed, GUESSED), scale)
+        path = probable.detach()
+        moves = (path - path.mean(1, keepdim=True)).square().mean((1, 3), keepdim=True).sqrt()
+        unit = torch.where(known[..., None], moves + STILL, 1.0)
+        return probable + unit * off.view(-1, self.frames, len(H36M), self.coords)

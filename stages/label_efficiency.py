@@ -1,0 +1,138 @@
+"""Errors against labels, pre-trained and from scratch: python -m stages.label_efficiency --source h36m.
+
+For every seed it pre-trains once an objective, fine-tunes with shares of the labels and trains the same network without
+pre-training, in data/scratch/label_efficiency. It adds a row a run to metrics/label_efficiency.csv, as the benchmark
+does, and draws plots/label_efficiency.png.
+"""
+
+import argparse
+import json
+from functools import partial
+from typing import Any
+
+import pandas as pd
+
+from lib.checkpoints import Checkpoint, load
+from lib.console import Console
+from lib.experiments import Runs, changed, code_hash, data_hash, measured, protocol, scratch, short_hash, spread
+from lib.files import replacing
+from lib.finetuning import Finetuning, finetune
+from lib.paths import Paths
+from lib.plotting.efficiency import label_efficiency
+from lib.sources.catalog import SOURCES
+from lib.stage import main, positive
+from stages import preprocess, pretrain
+
+FRACTIONS = (0.001, 0.01, 0.1, 1.0)
+OBJECTIVES = ("lift", "mask_2d")  # mask_3d reads all 3D, which is what this counts
+SCRATCH = "from scratch"
+KEYS = ("start", "label_fraction", "source", "keypoints", "split", "seed", "params", "code", "data")
+ERRORS = {"p_mpjpe_mm": "P-MPJPE", "n_mpjpe_mm": "N-MPJPE"}
+
+
+def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> None:
+    """Run what is missing, print the table and draw it."""
+    console, runs = Console(), Runs(paths.metrics("label_efficiency").with_suffix(".csv"), KEYS)
+    what = {"code": code_hash(), "data": data_hash(paths.raw(arguments.source))}
+    called: list[dict[str, Any]] = []
+    for seed in range(arguments.seeds):
+        chosen = {"data.source": arguments.source, "data.keypoints": arguments.keypoints, "seed": seed}
+        for start, fraction in _rows(arguments.fractions):
+            variant = changed(params, {**chosen, **_start(start, params), "finetune.label_fraction": fraction or 1.0})
+            row = {
+                "start": start,
+                "label_fraction": fraction,
+                "source": arguments.source,
+                "keypoints": arguments.keypoints,
+                "split": arguments.split,
+                "seed": seed,
+                "params": short_hash(variant),
+                **what,
+            }
+            known = runs.find(row)
+            if known is None:
+                console.announce(f"label efficiency: {start}, {100 * fraction:g} % of the labels, seed {seed}")
+                known = runs.add(row | _measure(variant, fraction, arguments.split, short_hash(what), paths))
+            called.append(known)
+    table = pd.DataFrame(called)
+    numbers = ["label_fraction", *ERRORS]
+    table[numbers] = table[numbers].astype(float)
+    _print(console, table)
+    with replacing(paths.plot("label_efficiency.png")) as temporary:
+        label_efficiency(table).savefig(temporary, dpi=100)
+
+
+def _rows(fractions: list[float]) -> list[tuple[str, float]]:
+    """What is trained, by its start and its share of the labels; without any, lift alone can lift."""
+    return [("lift", 0.0), *((start, share) for share in fractions for start in (*OBJECTIVES, SCRATCH))]
+
+
+def _start(start: str, params: dict[str, Any]) -> dict[str, object]:
+    if start != SCRATCH:
+        return {"training.objective": start}
+    # All layers are new, so all of them learn, and as fast as pre-training does.
+    return {"finetune.from_scratch": True, "finetune.layer_decay": 1.0, "finetune.lr": params["training"]["lr"]}
+
+
+def _measure(params: dict[str, Any], fraction: float, split: str, what: str, paths: Paths) -> dict[str, object]:
+    own = scratch(paths, "label_efficiency", params["data"]["source"])
+    checkpoint, seconds, steps, frames = _pretrained(params, what, own), 0.0, 0, 0
+    if fraction > 0:
+        tuned = finetune(Finetuning.read(params), checkpoint, own.poses, own.logs)
+        checkpoint, seconds = tuned.checkpoint, float(str(tuned.metrics["seconds"]))
+        steps, frames = int(str(tuned.metrics["steps"])), int(str(tuned.metrics["labelled_frames"]))
+    return {
+        **protocol(params),
+        "labelled_frames": frames,
+        "steps": steps,
+        "minutes": round(seconds / 60, 1),
+        **measured(checkpoint, own.poses, split, params),
+    }
+
+
+def _pretrained(params: dict[str, Any], what: str, own: Paths) -> Checkpoint:
+    """The model that is pre-trained with these params, from an earlier row if there is one.
+
+    The store is made once for a kind of keypoints.
+    """
+    made = json.dumps([what, params["data"]])
+    marker = own.poses.with_suffix(".key")
+    if not marker.exists() or marker.read_text() != made:
+        preprocess.run(params, own)
+        marker.write_text(made)
+    key = short_hash([what, {name: part for name, part in params.items() if name != "finetune"}])
+    kept = own.root / "pretrained" / f"{params['training']['objective']}-{params['seed']}-{key}.pt"
+    if not kept.exists():
+        pretrain.run(params, own)
+        kept.parent.mkdir(exist_ok=True)
+        own.pretrained.replace(kept)
+    return load(kept)
+
+
+def _print(console: Console, table: pd.DataFrame) -> None:
+    """Mean and standard deviation over the seeds: a row a share of the labels, a column a start."""
+    starts = list(dict.fromkeys(table["start"]))
+    lines = []
+    for fraction, some in table.groupby("label_fraction"):
+        cells = [
+            " / ".join(spread(some.loc[some["start"] == start, error]) for error in ERRORS)
+            if start in set(some["start"])
+            else "-"
+            for start in starts
+        ]
+        lines.append((f"{100 * float(str(fraction)):g} %", *cells))
+    console.table((f"labels, {' / '.join(ERRORS.values())}", *starts), lines)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m stages.label_efficiency", description=__doc__)
+    parser.add_argument("--source", default="h36m", choices=SOURCES)
+    parser.add_argument("--keypoints", default="gt")
+    parser.add_argument("--split", default="test", choices=("validation", "test"), help="choose by validation")
+    parser.add_argument("--fractions", nargs="*", type=positive(float), default=FRACTIONS, help="of the labels")
+    parser.add_argument("--seeds", type=positive(int), default=1)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main(partial(run, _arguments()))
