@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tests.data.files import h36m_takes, write_clips, write_h36m
+from tests.project import Project, new_project
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -28,3 +29,9 @@ def sample_raw(tmp_path: Path) -> Path:
     folder = tmp_path / "data" / "raw" / "sample"
     write_clips(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The project after its first `dvc repro`; tests leave it as they found it."""
+    return new_project(tmp_path_factory.mktemp("project"))

@@ -1,10 +1,7 @@
 """The real graph, run by DVC in a copy of the project as a user would run it."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import h5py
@@ -18,56 +15,7 @@ from lib.paths import Paths
 from lib.sources.clips import CLIPS
 from stages import pretrain
 from tests import contract
-from tests.data.files import write_clips
-
-TRACKED = ("lib", "stages", "dvc.yaml", "params.yaml", ".dvc", ".dvcignore", ".gitignore", "data/raw/h36m/README.md")
-IDENTITY = {
-    f"GIT_{who}_{what}": "test@example.invalid" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
-}
-
-
-class Project:
-    """A clone of the project, in which commands run."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def run(self, command: str) -> str:
-        """Run a command; it must succeed and warn of nothing on stderr. Returns its stdout."""
-        result = self.attempt(command)
-        assert result.returncode == 0, result.stdout + result.stderr
-        assert "WARNING" not in result.stderr, result.stderr
-        return result.stdout
-
-    def attempt(self, command: str) -> "subprocess.CompletedProcess[str]":
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        environment = {**os.environ, **IDENTITY, "PATH": path, "OMP_NUM_THREADS": "1"}
-        return subprocess.run(
-            command.split(), cwd=self.root, env=environment, capture_output=True, text=True, check=False
-        )
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The project with made-up clips in place of the download, in debug mode, after its first `dvc repro`."""
-    root = tmp_path_factory.mktemp("project")
-    for name in TRACKED:
-        source, target = contract.ROOT / name, root / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "tmp", "cache"))
-        else:
-            shutil.copy(source, target)
-    write_clips(root / "data" / "raw" / "sample")
-    params = (root / "params.yaml").read_text()
-    (root / "params.yaml").write_text(params.replace("debug: false", "debug: true").replace("count: 2", "count: 1"))
-    project = Project(root)
-    project.run("git init -q -b main")
-    project.run("dvc commit --force download")  # the clips count as downloaded
-    project.run("dvc repro")
-    project.run("git add .")
-    project.run("git commit -q -m first")
-    return project
+from tests.project import Project
 
 
 def test_a_repro_writes_every_out(project: Project) -> None:

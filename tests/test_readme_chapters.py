@@ -1,0 +1,82 @@
+"""The README's chapters on another model and another dataset, carried out in a copy of the project."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from lib import checkpoints
+from lib.skeleton import H36M
+from tests import contract
+from tests.project import Project
+from tests.synthetic import sequence
+
+README = (contract.ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def chapter(title: str) -> str:
+    (text,) = re.findall(rf"^## {title}\n(.*?)(?=^## )", README, re.DOTALL | re.MULTILINE)
+    return str(text)
+
+
+def carry_out(text: str, root: Path) -> None:
+    """Make the files of a chapter and change those that there are: `# PATH` is the first line of each block."""
+    for path, content in re.findall(r"^```(?:python|yaml)\n# (\S+)\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        file = root / path
+        if not file.exists():
+            file.write_text(content)
+        elif file.suffix == ".yaml":
+            section, rest = content.split("\n", 1)
+            file.write_text(file.read_text().replace(f"\n{section}\n", f"\n{section}\n{rest}", 1))
+        else:
+            imports, definition = content.strip().split("\n\n")
+            name = definition.split(":")[0]
+            replaced = re.sub(rf"^{name}: .*$", f"{imports}\n{definition}", file.read_text(), flags=re.MULTILINE)
+            assert definition in replaced
+            file.write_text(replaced)
+
+
+@pytest.fixture
+def copy(project: Project, tmp_path: Path) -> Project:
+    return Project(Path(shutil.copytree(project.root, tmp_path / "copy", symlinks=True)))
+
+
+def command(text: str) -> str:
+    (line,) = contract.shell_commands(text)
+    return line
+
+
+def test_another_model_is_one_file_and_one_entry(copy: Project) -> None:
+    text = chapter("Change the model")
+    carry_out(text, copy.root)
+    output = copy.run(command(text))
+    assert "Running stage 'pretrain'" in output and "Running stage 'preprocess'" not in output
+    assert checkpoints.load(copy.root / "data/models/pretrained.pt").model["name"] == "mlp"
+    assert json.loads((copy.root / "metrics/evaluate.json").read_text())["p_mpjpe_mm"] > 0
+    copy.run(f"{command(text)} -S training.objective=mask_2d")
+    assert json.loads((copy.root / "metrics/evaluate.json").read_text())["joints_model_px"] > 0
+
+
+def test_another_dataset_is_one_file_and_one_entry(copy: Project) -> None:
+    text = chapter("Change the dataset")
+    carry_out(text, copy.root)
+    folder = copy.root / "data/raw/tracks"
+    folder.mkdir()
+    for number, subject in enumerate(("ann", "ben", "cleo")):
+        keypoints = sequence(subject, "walk", 40, number).keypoints + 400
+        columns = [f"{joint}_{axis}" for joint in H36M.names for axis in "xy"]
+        pd.DataFrame(keypoints.flatten(1).numpy(), columns=pd.Index(columns)).to_csv(
+            folder / f"{subject}_walk.csv", index=False
+        )
+    copy.run(command(text))
+    stats = json.loads((copy.root / "data/processed/stats.json").read_text())
+    assert {name: split["subjects"] for name, split in stats["splits"].items()} == {
+        "train": ["ann"],
+        "validation": ["ben"],
+        "test": ["cleo"],
+    }
+    assert json.loads((copy.root / "metrics/evaluate.json").read_text())["frames"] == 40
+    assert (copy.root / "plots/figures/sequences.png").exists()
