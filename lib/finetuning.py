@@ -8,21 +8,26 @@ from typing import Annotated, Any, NamedTuple
 import torch
 from pydantic import Field
 from torch import nn
+from torch.utils.data import DataLoader
 
+from lib.anatomy import PosePrior, PriorParams
 from lib.checkpoints import Checkpoint
 from lib.console import Console
 from lib.data.labels import labelled
-from lib.data.store import read_split
+from lib.data.store import Split, read_split
 from lib.data.transforms import TransformParams, corruption_like
-from lib.data.windows import LoaderParams, WindowParams, Windows, training_loader
+from lib.data.windows import LoaderParams, WindowBatch, WindowParams, Windows, training_loader
 from lib.device import Hardware
+from lib.losses import LossParams
 from lib.models.base import Network
 from lib.models.lifters import LiftingModel
 from lib.models.networks import Architecture
+from lib.objectives.base import Objective
+from lib.objectives.rehearsal import Rehearsed
 from lib.objectives.supervised import Supervised
 from lib.optimization import Rates
 from lib.params import Section, section
-from lib.pretraining import SeedParams
+from lib.pretraining import SeedParams, lift_objective
 from lib.tensorboard import Board
 from lib.training import Count, TrainingParams, fit, held_out_clips
 from lib.transfer import Part, Transferred, transfer
@@ -40,6 +45,7 @@ class FinetuneParams(Section):
     from_scratch: bool  # new weights in place of the pre-trained ones: the control
     load: Part
     strict: bool  # what does not fit is an error; else it starts anew
+    rehearsal: Annotated[float, Field(ge=0)]  # weight of the objective lift on all 2D, if it was what pre-trained
     frozen: bool  # the encoder keeps its weights
     layer_decay: Annotated[float, Field(gt=0, le=1)]  # of the learning rate, from each layer to the one below it
     epochs: Count
@@ -55,6 +61,8 @@ class Finetuning:
     seed: int
     transforms: TransformParams
     loader: LoaderParams
+    prior: PriorParams
+    losses: LossParams
     finetune: FinetuneParams
     training: TrainingParams  # with the numbers of `finetune`
 
@@ -68,7 +76,8 @@ class Finetuning:
                 "epochs": own.epochs,
                 "steps_per_epoch": own.steps_per_epoch,
                 "batch_size": own.batch_size,
-                "prior_batch_size": 0,
+                "prior_batch_size": own.batch_size,
+                "prior_epochs": 0,
                 "lr": own.lr,
                 "patience": 0,  # labels of the validation subjects choose nothing
             }
@@ -77,6 +86,8 @@ class Finetuning:
             seed=section(SeedParams, "", params).seed,
             transforms=section(TransformParams, "data.transforms", params),
             loader=section(LoaderParams, "data.loader", params),
+            prior=section(PriorParams, "prior", params),
+            losses=section(LossParams, "losses", params),
             finetune=own,
             training=training.shortened(),
         )
@@ -103,7 +114,6 @@ def finetune(params: Finetuning, pretrained: Checkpoint, poses: Path, logs: Path
     train, validation = (read_split(poses, split, labels=True) for split in ("train", "validation"))
     some = labelled(train, own.subjects, own.label_fraction, params.seed)
     window = WindowParams(frames=pretrained.frames, dilation=pretrained.dilation, stride=1)
-    transforms = params.transforms.model_copy(update={"normalization": pretrained.normalization})
 
     torch.manual_seed(params.seed)  # of weights that are new
     model = LiftingModel(Architecture.load(pretrained.model), window.frames)
@@ -111,25 +121,23 @@ def finetune(params: Finetuning, pretrained: Checkpoint, poses: Path, logs: Path
     if not own.from_scratch:
         taken = transfer(pretrained.weights, model, own.load, own.strict)
     model.network.encoder.requires_grad_(not own.frozen)
-    corruption = corruption_like(train, transforms, window.dilation)
-    objective = Supervised(pretrained.body_size, transforms, corruption, window, training.windows)
+    objective = _objective(params, pretrained, train, window, hardware.fabric.device)
     console.header(
         "fine-tuning",
         {
             "device": hardware.description,
             "labels": f"{len(some.rays):,} of {len(train.rays):,} frames, {len(some.table)} sequences",
             "weights": "all new" if own.from_scratch else f"{pretrained.objective}: {taken.describe()}",
+            "beside labels": "lift on all 2D" if isinstance(objective, Rehearsed) else "nothing",
             "trained": f"{_trained(model):,} of {sum(p.numel() for p in model.parameters()):,} parameters",
             "training": f"{training.epochs} epochs of {training.steps_per_epoch} steps",
         },
     )
     if hardware.fallback:
         console.announce(hardware.fallback)
-    generator = torch.Generator().manual_seed(params.seed)
-    clips = training_loader(Windows(some, window.clip), training.clips(window), params.loader, generator)
-    held_out = held_out_clips(validation, window)
-    board = Board(logs, "finetune", {"finetune": own.model_dump(), "training": training.model_dump()})
+    clips, held_out = _clips(params, some, window), held_out_clips(validation, window)
     rates = layer_rates(model.network, own.layer_decay)
+    board = Board(logs, "finetune", {"finetune": own.model_dump(), "training": training.model_dump()})
     progress = fit(hardware.fabric, model, objective, clips, held_out, training, console, board, params.seed, rates)
     board.close()
     return Finetuned(
@@ -154,6 +162,28 @@ def finetune(params: Finetuning, pretrained: Checkpoint, poses: Path, logs: Path
             "seconds": round(progress.seconds, 1),
         },
     )
+
+
+def _objective(
+    params: Finetuning, pretrained: Checkpoint, train: Split, window: WindowParams, device: torch.device
+) -> Objective:
+    """Labels alone, or labels beside what a lifter was pre-trained with."""
+    transforms = params.transforms.model_copy(update={"normalization": pretrained.normalization})
+    corruption = corruption_like(train, transforms, window.dilation)
+    supervised = Supervised(pretrained.body_size, transforms, corruption, window, params.training.batch_size)
+    own = params.finetune
+    if own.rehearsal == 0 or own.from_scratch or pretrained.objective != "lift":
+        return supervised
+    prior, unlabelled = PosePrior(params.prior).to(device), replace(train, positions=None)
+    lift = lift_objective(
+        unlabelled, prior, params.losses, transforms, corruption, window, params.training, params.seed, device
+    )
+    return Rehearsed(supervised, lift, (some.to(device) for some in _clips(params, unlabelled, window)), own.rehearsal)
+
+
+def _clips(params: Finetuning, split: Split, window: WindowParams) -> DataLoader[WindowBatch]:
+    generator = torch.Generator().manual_seed(params.seed)
+    return training_loader(Windows(split, window.clip), params.training.clips(window), params.loader, generator)
 
 
 def layer_rates(network: Network, decay: float) -> Rates:

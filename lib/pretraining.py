@@ -157,16 +157,31 @@ def _objective(
         check_masking(params.masking, window.frames)
         coords = COORDS[training.objective]
         return Masked(coords, params.masking, transforms, window, training.windows, training.epochs)
+    return lift_objective(train, prior, params.losses, transforms, corruption, window, training, params.seed, device)
+
+
+def lift_objective(
+    train: Split,
+    prior: PosePrior,
+    losses: LossParams,
+    transforms: TransformParams,
+    corruption: Corruption,
+    window: WindowParams,
+    training: TrainingParams,
+    seed: int,
+    device: torch.device,
+) -> Lift:
+    """The objective of lifting without labels on a split's 2D; the density that plausibility needs is fitted here."""
     plausibility = None
-    if params.losses.plausibility > 0:
-        torch.manual_seed(params.seed)
+    if losses.plausibility > 0:
+        torch.manual_seed(seed)
         plausibility = Plausibility(len(H36M)).to(device)
         crops = perspective_crop(train.rays, transforms.normalization, train.confidence > 0).keypoints.to(device)
-        plausibility.fit(crops, PLAUSIBILITY_STEPS, 512, torch.Generator(device).manual_seed(params.seed))
+        plausibility.fit(crops, PLAUSIBILITY_STEPS, 512, torch.Generator(device).manual_seed(seed))
     batches = Batches(training.batch_size, training.prior_batch_size, training.prior_epochs)
     fps = float(train.table["fps"].median())
     bodies = Bodies() if training.steady_teacher else None
-    return Lift(prior, params.losses, transforms, corruption, window, batches, fps, plausibility, bodies)
+    return Lift(prior, losses, transforms, corruption, window, batches, fps, plausibility, bodies)
 
 
 def _checkpoint(params: PretrainParams, prior: PosePrior, progress: Progress, best: bool) -> Checkpoint:

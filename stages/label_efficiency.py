@@ -68,10 +68,17 @@ def _rows(fractions: list[float]) -> list[tuple[str, float]]:
 
 
 def _start(start: str, params: dict[str, Any]) -> dict[str, object]:
-    if start != SCRATCH:
+    """What a start changes.
+
+    Where layers are new they learn as fast, and from as many windows a step, as those of the reference with all labels.
+    """
+    if start == "lift":
         return {"training.objective": start}
-    # All layers are new, so all of them learn, and as fast as pre-training does.
-    return {"finetune.from_scratch": True, "finetune.layer_decay": 1.0, "finetune.lr": params["training"]["lr"]}
+    training = params["training"]
+    new = {"finetune.lr": training["lr"], "finetune.batch_size": training["batch_size"] + training["prior_batch_size"]}
+    if start == SCRATCH:
+        return {**new, "finetune.from_scratch": True, "finetune.layer_decay": 1.0}
+    return {**new, "training.objective": start}
 
 
 def _measure(params: dict[str, Any], fraction: float, split: str, what: str, paths: Paths) -> dict[str, object]:

@@ -9,11 +9,17 @@ import pytest
 import torch
 
 from lib import checkpoints
+from lib.anatomy import PosePrior
+from lib.data.windows import WindowBatch
 from lib.errors import UserError
 from lib.finetuning import Finetuning, layer_rates
+from lib.models.lifters import LifterModel
+from lib.objectives.lift import Batches, Lift, Observed
+from lib.objectives.rehearsal import Rehearsed
+from lib.objectives.supervised import Supervised
 from lib.paths import Paths
 from stages import finetune
-from tests.settings import PARAMS, tiny_checkpoint, tiny_model
+from tests.settings import ALL_LOSSES, CLEAN, NO_TRANSFORMS, PARAMS, PRIOR, tiny_checkpoint, tiny_model, window
 from tests.synthetic import write_store
 
 
@@ -80,6 +86,36 @@ def test_validation_labels_choose_nothing(params: dict[str, Any], paths: Paths) 
     assert all(torch.equal(value, first[name]) for name, value in weights(paths).items())
 
 
+def test_what_pre_trained_goes_on_beside_the_labels_unless_it_is_off(
+    params: dict[str, Any], paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    real = Lift.observe
+
+    def observe(self: Lift, teacher: LifterModel, clips: WindowBatch) -> Observed:
+        seen.append(clips.positions)
+        return real(self, teacher, clips)
+
+    monkeypatch.setattr(Lift, "observe", observe)
+    finetune.run(params, paths)
+    assert seen and all(positions is None for positions in seen)  # it goes on without labels
+    rehearsed = weights(paths)
+    seen.clear()
+    params["finetune"]["rehearsal"] = 0.0
+    finetune.run(params, paths)
+    assert not seen
+    assert any(not torch.equal(value, rehearsed[name]) for name, value in weights(paths).items())
+
+
+def test_the_total_of_labels_and_rehearsal_by_hand() -> None:
+    supervised = Supervised(3.5, NO_TRANSFORMS, CLEAN, window(3), 8)
+    lift = Lift(PosePrior(PRIOR), ALL_LOSSES, NO_TRANSFORMS, CLEAN, window(3), Batches(8, 8, 0), 50.0)
+    both = Rehearsed(supervised, lift, iter([]), 0.5)
+    terms = {"supervised": torch.tensor(2.0), "prior": torch.tensor(3.0), "distillation": torch.tensor(1.0)}
+    assert both.total(terms) == pytest.approx(2 + 0.5 * 0.1 * (3 + 1))
+    assert both.total({"supervised": torch.tensor(2.0)}) == 2  # validation reads labels alone
+
+
 def test_a_checkpoint_that_does_not_fit_is_one_line(params: dict[str, Any], paths: Paths) -> None:
     checkpoints.save(tiny_checkpoint(frames=3, objective="mask_3d"), paths.pretrained)
     params["finetune"] |= {"load": "encoder", "strict": True}
@@ -98,7 +134,7 @@ def test_its_numbers_take_the_place_of_those_of_training(params: dict[str, Any])
     params["training"]["debug"] = False
     params["finetune"] |= {"epochs": 3, "batch_size": 7, "lr": 0.25}
     read = Finetuning.read(params).training
-    assert (read.objective, read.epochs, read.windows, read.lr) == ("supervised", 3, 7, 0.25)
+    assert (read.objective, read.epochs, read.batch_size, read.lr) == ("supervised", 3, 7, 0.25)
     assert (read.schedule.name, read.patience) == (params["training"]["schedule"]["name"], 0)
 
 

@@ -1,0 +1,51 @@
+"""Fine-tuning with some labels that forgets nothing: what pre-training did with all 2D goes on beside it."""
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from lib.data.windows import WindowBatch
+from lib.models.lifters import LifterModel
+from lib.objectives.base import Step, Terms
+from lib.objectives.lift import Lift
+from lib.objectives.supervised import Supervised
+
+
+class Rehearsed:
+    """Labelled clips for the one objective, `clips` without labels for the other, whose sum has a weight."""
+
+    def __init__(self, labelled: Supervised, lift: Lift, clips: Iterator[WindowBatch], weight: float) -> None:
+        self.labelled, self.lift, self.clips, self.weight = labelled, lift, clips, weight
+
+    def steps(
+        self, teacher: LifterModel, clips: Iterator[WindowBatch], epoch: int, generator: torch.Generator
+    ) -> Iterator[Step]:
+        """Steps of both."""
+        labelled = self.labelled.steps(teacher, clips, epoch, generator)
+        for step, other in zip(labelled, self.lift.steps(teacher, self.clips, epoch, generator), strict=True):
+            yield partial(_both, step, other)
+
+    def adapt(self, teacher: LifterModel, clips: Iterator[WindowBatch], epoch: int) -> None:
+        """Move the prior's body towards the people in all 2D."""
+        self.lift.adapt(teacher, self.clips, epoch)
+
+    def afresh(self) -> Supervised:
+        """What is validated: lifting, against labels."""
+        return self.labelled
+
+    def total(self, terms: Mapping[str, Tensor]) -> Tensor:
+        """The weighted sum; terms of validation are those of labels alone."""
+        total = self.labelled.total(terms)
+        rehearsed = {name: value for name, value in terms.items() if name in self.lift.weights}
+        return total + self.weight * self.lift.total(rehearsed) if rehearsed else total
+
+    def picture(self, model: LifterModel, clips: WindowBatch) -> Figure:
+        """Poses of one body size."""
+        return self.labelled.picture(model, clips)
+
+
+def _both(step: Step, other: Step, model: LifterModel) -> Terms:
+    return step(model) | other(model)
