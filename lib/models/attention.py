@@ -37,7 +37,7 @@ class Attention(nn.Module):
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None, dropout_p: float) -> Tensor:
-    """torch's scaled_dot_product_attention, written out.
+    """Scaled dot-product attention as torch has it, written out.
 
     On CPUs torch's own kernel takes 2 to 7 times as long for bfloat16 and as few tokens as a body has.
     """
