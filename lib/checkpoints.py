@@ -18,7 +18,7 @@ from lib.models.reconstructors import ReconstructionModel
 from lib.models.tasks import COORDS, build_model
 from lib.skeleton import H36M
 
-FORMAT = 3
+FORMAT = 4
 
 
 @dataclass(frozen=True)

@@ -80,10 +80,12 @@ def data_hash(raw: Path) -> str:
     return short_hash([(str(path.relative_to(raw)), path.stat().st_size, path.stat().st_mtime) for path in files])
 
 
-def keypoints_of(paths: Paths, source: str) -> list[str]:
-    """The kinds of 2D that the raw folder of a source holds."""
+def keypoints_of(paths: Paths, source: str, params: Mapping[str, Any]) -> list[str]:
+    """The kinds of 2D that a source has, as far as it is known; else the one that params.yaml names."""
     if source == "sample":
         return ["gt", "noisy"]
+    if source != "h36m":
+        return [str(params["data"]["keypoints"])]
     found = sorted(path.stem.removeprefix("data_2d_h36m_") for path in paths.raw(source).glob("data_2d_h36m_*.npz"))
     if not found:
         raise UserError(f"{paths.raw(source)} has no data_2d_h36m_*.npz: its README says where they come from")

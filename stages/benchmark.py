@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> 
     rows = {name: table[name] for name in table if name in (arguments.rows or table)}
     if not rows:
         raise UserError(f"--rows names none of the table {arguments.table}: it has {', '.join(table)}")
-    keypoints_used = arguments.keypoints or keypoints_of(paths, arguments.source)
+    keypoints_used = arguments.keypoints or keypoints_of(paths, arguments.source, params)
     what = {"code": code_hash(), "data": data_hash(paths.raw(arguments.source))}
     # Seed by seed, so that a table is whole before its spread is known.
     for seed, keypoints, (name, changes) in itertools.product(range(arguments.seeds), keypoints_used, rows.items()):

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from lib.checkpoints import load, save
+from lib.errors import UserError
 from lib.files import replacing, write_json
 from lib.finetuning import CURVES, Finetuned, FinetuneParams, Finetuning, finetune
 from lib.params import section
@@ -19,7 +20,10 @@ from lib.stage import main
 def run(params: dict[str, Any], paths: Paths) -> None:
     """Run the stage."""
     own = section(FinetuneParams, "finetune", params)
-    pretrained = load(paths.root / own.checkpoint)
+    path = paths.root / own.checkpoint
+    if path != paths.pretrained and not path.exists():
+        raise UserError(f"params.yaml: finetune.checkpoint = {own.checkpoint!r}: there is no such file")
+    pretrained = load(path)
     result = Finetuned(pretrained, [], {"enabled": False})
     if own.enabled:
         result = finetune(Finetuning.read(params), pretrained, paths.poses, paths.logs)

@@ -124,6 +124,16 @@ def test_a_checkpoint_that_does_not_fit_is_one_line(params: dict[str, Any], path
     assert not paths.finetuned.exists()
 
 
+def test_a_checkpoint_that_is_not_there_is_one_line(params: dict[str, Any], paths: Paths) -> None:
+    params["finetune"]["checkpoint"] = "data/models/other.pt"
+    with pytest.raises(UserError, match=r"finetune\.checkpoint = 'data/models/other\.pt': there is no such file"):
+        finetune.run(params, paths)
+    paths.pretrained.unlink()
+    params["finetune"]["checkpoint"] = PARAMS["finetune"]["checkpoint"]
+    with pytest.raises(UserError, match=r"pretrained\.pt is missing: run `dvc repro pretrain` first"):
+        finetune.run(params, paths)
+
+
 def test_no_labels_is_one_line(params: dict[str, Any], paths: Paths) -> None:
     _write_store(paths, labels=False)
     with pytest.raises(UserError, match="has no 3D for the train split"):
