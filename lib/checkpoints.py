@@ -15,7 +15,7 @@ from lib.files import replacing
 from lib.models.lifters import LiftingModel
 from lib.models.networks import Architecture
 from lib.models.reconstructors import ReconstructionModel
-from lib.models.tasks import COORDS, build_model
+from lib.models.tasks import COORDS, OBJECTIVES, build_model
 from lib.skeleton import H36M
 
 FORMAT = 4
@@ -88,4 +88,13 @@ def load(path: Path, made_by: str = "pretrain") -> Checkpoint:
         raise UserError(f"{path} is incomplete: run `dvc repro {made_by}` again") from None
     if checkpoint.joints != H36M.names:
         raise UserError(f"{path} was trained on another skeleton: {', '.join(checkpoint.joints)}")
+    if checkpoint.objective not in OBJECTIVES:
+        raise UserError(f"{path} has the unknown objective {checkpoint.objective!r}: run `dvc repro {made_by}` again")
+    try:
+        Architecture.load(checkpoint.model)
+    except (KeyError, TypeError, ValueError):
+        raise UserError(
+            f"{path} holds the network {checkpoint.model}, which this version of the project does not have: "
+            f"run `dvc repro {made_by}` again, or go back to the version that wrote it"
+        ) from None
     return checkpoint

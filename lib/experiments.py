@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 
 from lib.checkpoints import Checkpoint
+from lib.data.store import has_labels
 from lib.device import describe_devices, resolve_device
 from lib.errors import UserError
 from lib.evaluation import EvaluationParams, evaluate, read_split
@@ -99,6 +100,16 @@ def scratch(paths: Paths, name: str, source: str) -> Paths:
     if not own.raw(source).is_symlink():
         own.raw(source).symlink_to(paths.raw(source).resolve())
     return own
+
+
+def require_labels(poses: Path, split: str) -> None:
+    """Refuse, before anything is trained, what could not be measured.
+
+    Raises:
+        UserError: the split has no 3D.
+    """
+    if not has_labels(poses, split):
+        raise UserError(f"{poses} has no 3D for the {split} split, so errors cannot be measured: this source has none")
 
 
 def measured(checkpoint: Checkpoint, poses: Path, split: str, params: Mapping[str, Any]) -> dict[str, float]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
+import pandas as pd
 import torch
 from pydantic import Field
 from torch import nn
@@ -18,6 +19,7 @@ from lib.data.store import Split, read_split
 from lib.data.transforms import TransformParams, corruption_like
 from lib.data.windows import LoaderParams, WindowBatch, WindowParams, Windows, training_loader
 from lib.device import Hardware
+from lib.errors import UserError
 from lib.losses import LossParams
 from lib.models.base import Network
 from lib.models.lifters import LiftingModel
@@ -30,9 +32,9 @@ from lib.params import Section, section
 from lib.pretraining import SeedParams, lift_objective
 from lib.tensorboard import Board
 from lib.training import Count, TrainingParams, fit, held_out_clips
-from lib.transfer import Part, Transferred, transfer
+from lib.transfer import ENCODER, Part, Transferred, transfer
 
-CURVES = ("step", "lr", "train/supervised", "train/total", "validation/supervised", "validation/total")
+CURVES = ("step", "lr", "train/supervised", "validation/supervised")  # metres; rehearsal has more
 
 
 class FinetuneParams(Section):
@@ -46,7 +48,7 @@ class FinetuneParams(Section):
     load: Part
     strict: bool  # what does not fit is an error; else it starts anew
     rehearsal: Annotated[float, Field(ge=0)]  # weight of the objective lift on all 2D, if it was what pre-trained
-    frozen: bool  # the encoder keeps its weights
+    frozen: bool  # the encoder keeps the weights that it was given
     layer_decay: Annotated[float, Field(gt=0, le=1)]  # of the learning rate, from each layer to the one below it
     epochs: Count
     steps_per_epoch: Count
@@ -70,6 +72,8 @@ class Finetuning:
     def read(cls, params: Mapping[str, Any]) -> "Finetuning":
         """Validate all sections."""
         own = section(FinetuneParams, "finetune", params)
+        if own.frozen and own.from_scratch:
+            raise UserError("params.yaml: finetune.frozen and finetune.from_scratch together would keep random weights")
         training = section(TrainingParams, "training", params).model_copy(
             update={
                 "objective": "supervised",
@@ -82,6 +86,11 @@ class Finetuning:
                 "patience": 0,  # labels of the validation subjects choose nothing
             }
         )
+        if training.schedule.name == "plateau":
+            raise UserError(
+                "params.yaml: training.schedule.name = 'plateau' would let labels of the validation subjects set the "
+                "rate of fine-tuning: choose cosine, step or one_cycle"
+            )
         return cls(
             seed=section(SeedParams, "", params).seed,
             transforms=section(TransformParams, "data.transforms", params),
@@ -97,7 +106,7 @@ class Finetuned(NamedTuple):
     """What fine-tuning leaves behind."""
 
     checkpoint: Checkpoint
-    curves: list[dict[str, float]]  # CURVES
+    curves: pd.DataFrame  # CURVES first
     metrics: dict[str, object]
 
 
@@ -120,7 +129,8 @@ def finetune(params: Finetuning, pretrained: Checkpoint, poses: Path, logs: Path
     taken = Transferred((), tuple(model.state_dict()), ())
     if not own.from_scratch:
         taken = transfer(pretrained.weights, model, own.load, own.strict)
-    model.network.encoder.requires_grad_(not own.frozen)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(not (own.frozen and name.startswith(ENCODER) and name in taken.loaded))
     objective = _objective(params, pretrained, train, window, hardware.fabric.device)
     console.header(
         "fine-tuning",
@@ -136,7 +146,7 @@ def finetune(params: Finetuning, pretrained: Checkpoint, poses: Path, logs: Path
     if hardware.fallback:
         console.announce(hardware.fallback)
     clips, held_out = _clips(params, some, window), held_out_clips(validation, window)
-    rates = layer_rates(model.network, own.layer_decay)
+    rates = layer_rates(model.network, 1.0 if own.from_scratch else own.layer_decay)
     board = Board(logs, "finetune", {"finetune": own.model_dump(), "training": training.model_dump()})
     progress = fit(hardware.fabric, model, objective, clips, held_out, training, console, board, params.seed, rates)
     board.close()
@@ -147,7 +157,8 @@ def finetune(params: Finetuning, pretrained: Checkpoint, poses: Path, logs: Path
             weights={name: value.cpu() for name, value in progress.last.items()},
             training={"step": progress.step, "validation_loss": progress.last_loss},
         ),
-        curves=progress.rows,
+        # The total is that of labels and rehearsal in training, of labels alone in validation: no pair of curves.
+        curves=pd.DataFrame(progress.rows).drop(columns=["train/total", "validation/total"]),
         metrics={
             "enabled": True,
             "labelled_frames": len(some.rays),

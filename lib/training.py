@@ -36,7 +36,7 @@ LOG_EVERY = 10  # steps between readings of the losses, each of which waits for 
 class TrainingParams(Section):
     """`training`."""
 
-    objective: Literal["lift", "mask_2d", "mask_3d", "supervised"]
+    objective: Literal["lift", "mask_2d", "mask_3d", "supervised"]  # lib.models.tasks.OBJECTIVES
     device: str  # auto, cpu, cuda, cuda:1, mps
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
     threads: Literal["auto"] | Count
@@ -107,7 +107,10 @@ class Progress:
             UserError: the loss is not finite.
         """
         if not math.isfinite(loss):
-            raise UserError(f"training diverged: the loss at step {self.step} is {loss}; lower training.lr")
+            raise UserError(
+                f"training diverged: the loss at step {self.step} is {loss}; "
+                "lower training.lr, or finetune.lr while fine-tuning"
+            )
         self.last_loss = loss
         if loss < self.best_loss:
             self.best_loss, self.best_step = loss, self.step
@@ -206,12 +209,12 @@ def _train_epoch(
             run.schedule.step()
         run.averaged.update_parameters(run.student)
         progress.step += 1
-        progress.poses += params.windows
+        progress.poses += objective.windows
         if step % LOG_EVERY == 0 or step == params.steps_per_epoch:
             recent.append({name: value.detach() for name, value in {**terms, "total": loss}.items()})
-            bar.step(params.windows, {name: float(value) for name, value in recent[-1].items()})
+            bar.step(objective.windows, {name: float(value) for name, value in recent[-1].items()})
         else:
-            bar.step(params.windows)
+            bar.step(objective.windows)
     progress.training_seconds += time.monotonic() - began
     return {"step": float(progress.step), "lr": run.optimizer.param_groups[0]["lr"], **_mean(recent, "train")}
 

@@ -27,6 +27,7 @@ from lib.experiments import (
     keypoints_of,
     measured,
     protocol,
+    require_labels,
     scratch,
     short_hash,
     spread,
@@ -71,7 +72,11 @@ def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> 
     console, runs = Console(), Runs(paths.metrics("benchmark").with_suffix(".csv"), KEYS)
     training = section(TrainingParams, "training", params)
     epochs = arguments.epochs or training.epochs
-    length = {"training.epochs": epochs, "training.prior_epochs": min(epochs // 3, training.prior_epochs)}
+    base = {
+        "training.objective": "lift",  # whatever params.yaml trains now
+        "training.epochs": epochs,
+        "training.prior_epochs": min(epochs // 3, training.prior_epochs),
+    }
     called: list[dict[str, Any]] = []
     table = TABLES[arguments.table]
     rows = {name: table[name] for name in table if name in (arguments.rows or table)}
@@ -81,8 +86,8 @@ def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> 
     what = {"code": code_hash(), "data": data_hash(paths.raw(arguments.source))}
     # Seed by seed, so that a table is whole before its spread is known.
     for seed, keypoints, (name, changes) in itertools.product(range(arguments.seeds), keypoints_used, rows.items()):
-        chosen = {"data.source": arguments.source, "data.keypoints": keypoints, "seed": seed, **length, **changes}
-        variant = changed(params, chosen)
+        chosen = {"data.source": arguments.source, "data.keypoints": keypoints, "seed": seed}
+        variant = changed(params, {**base, **chosen, **changes})
         row = {
             "table": arguments.table,
             "row": name,
@@ -105,6 +110,7 @@ def _measure(params: dict[str, Any], paths: Paths, split: str) -> dict[str, obje
     """Preprocess and pre-train in a scratch folder, and evaluate on a split."""
     own = scratch(paths, "benchmark", params["data"]["source"])
     preprocess.run(params, own)
+    require_labels(own.poses, split)
     pretrain.run(params, own)
     trained = json.loads(own.metrics("pretrain").read_text(encoding="utf-8"))
     return {

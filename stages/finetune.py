@@ -24,12 +24,12 @@ def run(params: dict[str, Any], paths: Paths) -> None:
     if path != paths.pretrained and not path.exists():
         raise UserError(f"params.yaml: finetune.checkpoint = {own.checkpoint!r}: there is no such file")
     pretrained = load(path)
-    result = Finetuned(pretrained, [], {"enabled": False})
+    result = Finetuned(pretrained, pd.DataFrame(columns=pd.Index(CURVES)), {"enabled": False})
     if own.enabled:
         result = finetune(Finetuning.read(params), pretrained, paths.poses, paths.logs)
     save(result.checkpoint, paths.finetuned)
     with replacing(paths.plot("finetuning.csv")) as temporary:
-        pd.DataFrame(result.curves, columns=pd.Index(CURVES)).to_csv(temporary, index=False)
+        result.curves.to_csv(temporary, index=False)
     write_json(paths.metrics("finetune"), result.metrics)
 
 

@@ -14,7 +14,18 @@ import pandas as pd
 
 from lib.checkpoints import Checkpoint, load
 from lib.console import Console
-from lib.experiments import Runs, changed, code_hash, data_hash, measured, protocol, scratch, short_hash, spread
+from lib.experiments import (
+    Runs,
+    changed,
+    code_hash,
+    data_hash,
+    measured,
+    protocol,
+    require_labels,
+    scratch,
+    short_hash,
+    spread,
+)
 from lib.files import replacing
 from lib.finetuning import Finetuning, finetune
 from lib.paths import Paths
@@ -77,13 +88,13 @@ def _start(start: str, params: dict[str, Any]) -> dict[str, object]:
     training = params["training"]
     new = {"finetune.lr": training["lr"], "finetune.batch_size": training["batch_size"] + training["prior_batch_size"]}
     if start == SCRATCH:
-        return {**new, "finetune.from_scratch": True, "finetune.layer_decay": 1.0}
+        return {**new, "training.objective": "lift", "finetune.from_scratch": True}
     return {**new, "training.objective": start}
 
 
 def _measure(params: dict[str, Any], fraction: float, split: str, what: str, paths: Paths) -> dict[str, object]:
     own = scratch(paths, "label_efficiency", params["data"]["source"])
-    checkpoint, seconds, steps, frames = _pretrained(params, what, own), 0.0, 0, 0
+    checkpoint, seconds, steps, frames = _pretrained(params, split, what, own), 0.0, 0, 0
     if fraction > 0:
         tuned = finetune(Finetuning.read(params), checkpoint, own.poses, own.logs)
         checkpoint, seconds = tuned.checkpoint, float(str(tuned.metrics["seconds"]))
@@ -97,7 +108,7 @@ def _measure(params: dict[str, Any], fraction: float, split: str, what: str, pat
     }
 
 
-def _pretrained(params: dict[str, Any], what: str, own: Paths) -> Checkpoint:
+def _pretrained(params: dict[str, Any], split: str, what: str, own: Paths) -> Checkpoint:
     """The model that is pre-trained with these params, from an earlier row if there is one.
 
     The store is made once for a kind of keypoints.
@@ -106,6 +117,8 @@ def _pretrained(params: dict[str, Any], what: str, own: Paths) -> Checkpoint:
     marker = own.poses.with_suffix(".key")
     if not marker.exists() or marker.read_text() != made:
         preprocess.run(params, own)
+        for needed in ("train", "validation", split):
+            require_labels(own.poses, needed)
         marker.write_text(made)
     key = short_hash([what, {name: part for name, part in params.items() if name != "finetune"}])
     kept = own.root / "pretrained" / f"{params['training']['objective']}-{params['seed']}-{key}.pt"
@@ -131,12 +144,19 @@ def _print(console: Console, table: pd.DataFrame) -> None:
     console.table((f"labels, {' / '.join(ERRORS.values())}", *starts), lines)
 
 
+def _share(text: str) -> float:
+    share = positive(float)(text)
+    if share > 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is more than all labels")
+    return share
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m stages.label_efficiency", description=__doc__)
     parser.add_argument("--source", default="h36m", choices=SOURCES)
     parser.add_argument("--keypoints", default="gt")
     parser.add_argument("--split", default="test", choices=("validation", "test"), help="choose by validation")
-    parser.add_argument("--fractions", nargs="*", type=positive(float), default=FRACTIONS, help="of the labels")
+    parser.add_argument("--fractions", nargs="+", type=_share, default=FRACTIONS, help="of the labels")
     parser.add_argument("--seeds", type=positive(int), default=1)
     return parser.parse_args()
 

@@ -35,6 +35,8 @@ def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> 
         torch.set_num_threads(choose_threads("auto"))
     rows = []
     for name, size in itertools.product(NETWORKS, get_args(Size)):
+        if size not in params["model"].get(name, {}):
+            continue  # a network need not have every size
         built = LiftingModel(Architecture.named(name, size, params), frames)
         plain = _mlp(frames, _parameters(built))
         for label, model in ((f"{name}, {size}", built), ("an MLP of that size", plain)):

@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 
 from lib.errors import UserError
-from lib.experiments import changed
+from lib.experiments import changed, require_labels
 from lib.paths import Paths
 from stages import benchmark
 from tests.settings import PARAMS
+from tests.synthetic import write_store
 
 
 @pytest.fixture
@@ -64,6 +65,21 @@ def test_rows_are_measured_once_and_kept(
     assert path.read_bytes() == written
     assert "benchmark:" not in output  # nothing was trained again
     assert f"{runs['p_mpjpe_mm'][0]:.1f}" in output
+
+
+def test_rows_without_labels_have_none_whatever_params_train(
+    tmp_path: Path, h36m_raw: Path, params: dict[str, Any]
+) -> None:
+    params["training"]["objective"] = "supervised"
+    benchmark.run(arguments(), params, Paths(tmp_path))
+    runs = pd.read_csv(Paths(tmp_path).metrics("benchmark").with_suffix(".csv"))
+    assert runs["params"].nunique() == runs["p_mpjpe_mm"].nunique() == 2
+
+
+def test_a_source_without_3d_is_refused_before_training(tmp_path: Path) -> None:
+    poses = write_store(tmp_path / "poses.h5", labels=False)
+    with pytest.raises(UserError, match="has no 3D for the test split, so errors cannot be measured"):
+        require_labels(poses, "test")
 
 
 def test_missing_files_are_one_line(tmp_path: Path, params: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -45,6 +46,22 @@ def test_a_foreign_file_says_so(tmp_path: Path) -> None:
 def test_another_skeleton_is_an_error(checkpoint: checkpoints.Checkpoint, tmp_path: Path) -> None:
     checkpoints.save(replace(checkpoint, joints=("pelvis", "tail")), tmp_path / "model.pt")
     with pytest.raises(UserError, match="another skeleton: pelvis, tail"):
+        checkpoints.load(tmp_path / "model.pt")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model": {"name": "mlp", "params": {}}}, "holds the network .*mlp.*, which this version .* does not have"),
+        ({"model": {"name": "transformer", "params": {"width": 8}}}, "holds the network"),
+        ({"objective": "dream"}, "has the unknown objective 'dream'"),
+    ],
+)
+def test_what_this_version_cannot_build_says_so(
+    change: dict[str, Any], message: str, checkpoint: checkpoints.Checkpoint, tmp_path: Path
+) -> None:
+    checkpoints.save(replace(checkpoint, **change), tmp_path / "model.pt")
+    with pytest.raises(UserError, match=rf"model\.pt {message}"):
         checkpoints.load(tmp_path / "model.pt")
 
 

@@ -1,6 +1,7 @@
 """Fine-tuning: what is trained and how fast, and that labels of the validation subjects choose nothing."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,15 @@ import torch
 
 from lib import checkpoints
 from lib.anatomy import PosePrior
+from lib.data.labels import labelled
+from lib.data.store import read_split
 from lib.data.windows import WindowBatch
 from lib.errors import UserError
 from lib.finetuning import Finetuning, layer_rates
 from lib.models.lifters import LifterModel
 from lib.objectives.lift import Batches, Lift, Observed
 from lib.objectives.rehearsal import Rehearsed
-from lib.objectives.supervised import Supervised
+from lib.objectives.supervised import Labelled, Supervised
 from lib.paths import Paths
 from stages import finetune
 from tests.settings import ALL_LOSSES, CLEAN, NO_TRANSFORMS, PARAMS, PRIOR, tiny_checkpoint, tiny_model, window
@@ -68,6 +71,22 @@ def test_a_frozen_encoder_keeps_its_weights(params: dict[str, Any], paths: Paths
         assert torch.equal(value, before[name]) == name.startswith("network.encoder."), name
 
 
+def test_frozen_layers_are_those_that_were_loaded(params: dict[str, Any], paths: Paths) -> None:
+    """A 3D model's embedding does not fit: it is new, and has to learn."""
+    checkpoints.save(tiny_checkpoint(frames=3, objective="mask_3d"), paths.pretrained)
+    trained = []
+    for epochs in (1, 2):  # of five steps
+        params["finetune"] |= {"frozen": True, "epochs": epochs, "steps_per_epoch": 5, "batch_size": 16}
+        params["training"]["debug"] = False
+        finetune.run(params, paths)
+        trained.append(weights(paths))
+    one, two = trained
+    assert not torch.equal(one["network.encoder.embed.weight"], two["network.encoder.embed.weight"])
+    before = checkpoints.load(paths.pretrained).weights
+    name = "network.encoder.blocks.0.body.0.weight"
+    assert torch.equal(two[name], before[name])
+
+
 def test_from_scratch_takes_nothing_over(params: dict[str, Any], paths: Paths) -> None:
     params["finetune"] |= {"from_scratch": True, "lr": 1e-12}
     params["seed"] = 1
@@ -116,6 +135,49 @@ def test_the_total_of_labels_and_rehearsal_by_hand() -> None:
     assert both.total({"supervised": torch.tensor(2.0)}) == 2  # validation reads labels alone
 
 
+def test_other_labels_than_the_chosen_ones_change_nothing(params: dict[str, Any], paths: Paths) -> None:
+    finetune.run(params, paths)
+    first = weights(paths)
+    chosen = labelled(read_split(paths.poses, "train", labels=True), (), 0.5, params["seed"])
+    assert len(chosen.rays) == 10
+    with h5py.File(paths.poses, "r+") as file:
+        file["train/positions"][10:] += 1.0  # one sequence of 20 frames, of which the first 10 are labelled
+    finetune.run(params, paths)
+    assert all(torch.equal(value, first[name]) for name, value in weights(paths).items())
+    with h5py.File(paths.poses, "r+") as file:
+        file["train/positions"][:10, 3] += 1.0
+    finetune.run(params, paths)
+    assert any(not torch.equal(value, first[name]) for name, value in weights(paths).items())
+
+
+def test_layer_decay_slows_the_lower_layers_alone(params: dict[str, Any], paths: Paths) -> None:
+    before, moved = checkpoints.load(paths.pretrained).weights, []
+    for decay in (1.0, 0.1):
+        params["finetune"] |= {"layer_decay": decay, "rehearsal": 0.0}
+        finetune.run(params, paths)
+        moved.append({name: float((value - before[name]).abs().max()) for name, value in weights(paths).items()})
+    full, decayed = (move["network.encoder.embed.weight"] for move in moved)
+    assert 0 < decayed < 0.1 * full
+    full, decayed = (move["network.decoder.1.head.bias"] for move in moved)
+    assert decayed == pytest.approx(full, rel=0.2)
+
+
+def test_crops_have_the_unit_of_the_checkpoint(
+    params: dict[str, Any], paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoints.save(replace(tiny_checkpoint(frames=3), normalization="max"), paths.pretrained)
+    used = set()
+    real = Supervised.label
+
+    def label(self: Supervised, clips: WindowBatch) -> Labelled:
+        used.add(self.transforms.normalization)
+        return real(self, clips)
+
+    monkeypatch.setattr(Supervised, "label", label)
+    finetune.run(params, paths)
+    assert used == {"max"}
+
+
 def test_a_checkpoint_that_does_not_fit_is_one_line(params: dict[str, Any], paths: Paths) -> None:
     checkpoints.save(tiny_checkpoint(frames=3, objective="mask_3d"), paths.pretrained)
     params["finetune"] |= {"load": "encoder", "strict": True}
@@ -140,6 +202,12 @@ def test_no_labels_is_one_line(params: dict[str, Any], paths: Paths) -> None:
         finetune.run(params, paths)
 
 
+def test_a_schedule_by_validation_losses_is_refused(params: dict[str, Any], paths: Paths) -> None:
+    params["training"]["schedule"]["name"] = "plateau"
+    with pytest.raises(UserError, match=r"'plateau' would let labels of the validation subjects set the rate"):
+        finetune.run(params, paths)
+
+
 def test_its_numbers_take_the_place_of_those_of_training(params: dict[str, Any]) -> None:
     params["training"]["debug"] = False
     params["finetune"] |= {"epochs": 3, "batch_size": 7, "lr": 0.25}
@@ -154,6 +222,7 @@ def test_its_numbers_take_the_place_of_those_of_training(params: dict[str, Any])
         ({"label_fraction": 0}, r"finetune\.label_fraction = 0: .*greater than 0"),
         ({"load": "head"}, r"finetune\.load = 'head': .*'all' or 'encoder'"),
         ({"layer_decay": 1.5}, r"finetune\.layer_decay = 1\.5"),
+        ({"frozen": True, "from_scratch": True}, r"frozen and finetune\.from_scratch together would keep random"),
     ],
 )
 def test_params_out_of_range(change: dict[str, object], message: str, params: dict[str, Any], paths: Paths) -> None:

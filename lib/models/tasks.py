@@ -4,6 +4,7 @@ from lib.models.lifters import LiftingModel
 from lib.models.networks import Architecture
 from lib.models.reconstructors import ReconstructionModel
 
+OBJECTIVES = ("lift", "mask_2d", "mask_3d", "supervised")
 COORDS = {"mask_2d": 2, "mask_3d": 3}  # what an objective reconstructs; the others lift
 
 

@@ -27,6 +27,11 @@ Step = Callable[[Any], Terms]  # the unweighted terms of one step of a model
 class Objective(Protocol):
     """What the training loop asks of an objective."""
 
+    @property
+    def windows(self) -> int:
+        """How many windows a step has."""
+        ...
+
     def steps(
         self, teacher: Any, clips: Iterator[WindowBatch], epoch: int, generator: torch.Generator
     ) -> Iterator[Step]:

@@ -75,6 +75,11 @@ class Lift:
         self.window, self.batches, self.fps, self.plausibility = window, batches, fps, plausibility
         self.bodies = bodies  # with which the teacher's bones keep their lengths
 
+    @property
+    def windows(self) -> int:
+        """How many windows a step has."""
+        return self.batches.real + self.batches.drawn
+
     def steps(
         self, teacher: LifterModel, clips: Iterator[WindowBatch], epoch: int, generator: torch.Generator
     ) -> Iterator[Step]:

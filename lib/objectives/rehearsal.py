@@ -13,12 +13,19 @@ from lib.objectives.base import Step, Terms
 from lib.objectives.lift import Lift
 from lib.objectives.supervised import Supervised
 
+SETTLING = 8  # moves of the prior's body, after which it is near the people in the 2D
+
 
 class Rehearsed:
     """Labelled clips for the one objective, `clips` without labels for the other, whose sum has a weight."""
 
     def __init__(self, labelled: Supervised, lift: Lift, clips: Iterator[WindowBatch], weight: float) -> None:
         self.labelled, self.lift, self.clips, self.weight = labelled, lift, clips, weight
+
+    @property
+    def windows(self) -> int:
+        """How many windows a step has."""
+        return self.labelled.windows + self.lift.windows
 
     def steps(
         self, teacher: LifterModel, clips: Iterator[WindowBatch], epoch: int, generator: torch.Generator
@@ -29,8 +36,9 @@ class Rehearsed:
             yield partial(_both, step, other)
 
     def adapt(self, teacher: LifterModel, clips: Iterator[WindowBatch], epoch: int) -> None:
-        """Move the prior's body towards the people in all 2D."""
-        self.lift.adapt(teacher, self.clips, epoch)
+        """Move the prior's body towards the people in all 2D: at first all the way, for a checkpoint has no prior."""
+        for _ in range(SETTLING if epoch == 1 else 1):
+            self.lift.adapt(teacher, self.clips, epoch)
 
     def afresh(self) -> Supervised:
         """What is validated: lifting, against labels."""

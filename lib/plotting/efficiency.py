@@ -26,6 +26,7 @@ def label_efficiency(runs: pd.DataFrame) -> Figure:
         panel.minorticks_off()
         panel.set_xlabel("labels of the training subjects")
         panel.set_ylabel(label)
+        panel.margins(y=0.08)
         panel.set_ylim(bottom=0)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(handles))

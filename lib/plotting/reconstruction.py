@@ -39,7 +39,10 @@ class Reconstruction(NamedTuple):
 
 
 def reconstruction_rows(windows: Reconstruction, colors: Colors | None = None) -> Figure:
-    """Three rows: given, output and truth, of the frame of each window in which most is hidden."""
+    """Three rows: given, output and truth, of the frame of each window in which most is hidden.
+
+    A frame that is hidden as a whole is an empty picture.
+    """
     colors = colors or Colors()
     count = min(SHOWN, len(windows.whole))
     chosen = torch.linspace(0, len(windows.whole) - 1, count).long()
@@ -58,9 +61,18 @@ def reconstruction_rows(windows: Reconstruction, colors: Colors | None = None) -
                 axes = figure.add_subplot(*place)
                 draw_2d(axes, HUNDRED * pose, colors, square(HUNDRED * whole[column]))
             axes.set_axis_off()
-            if column == 0:
-                axes.set_title(label, loc="left")
+            if row == 0:
+                axes.set_title(f"given, {_kind(windows.hidden[chosen[column]])} hidden", fontsize=10)
+            else:
+                axes.set_title(label, fontsize=10)
     return figure
+
+
+def _kind(hidden: Bool[Tensor, "frame joint"]) -> str:
+    """What of a window is hidden."""
+    if hidden.all(-1).any():
+        return "frames"
+    return "joints" if torch.equal(hidden.any(0), hidden.all(0)) else "tubelets"
 
 
 def reconstruction_errors(table: pd.DataFrame) -> Figure:
