@@ -54,12 +54,13 @@ def reconstruction_rows(windows: Reconstruction, colors: Colors | None = None) -
     for row, (label, poses) in enumerate((("given", given), ("output", output), ("truth", whole))):
         for column, pose in enumerate(poses):
             place = (3, count, row * count + column + 1)
+            shown = torch.cat([whole[column], output[column]])
             if solid:
                 axes = figure.add_subplot(*place, projection="3d")
-                draw_3d(axes, pose, colors, cuboid(whole[column]))
+                draw_3d(axes, pose, colors, cuboid(shown))
             else:
                 axes = figure.add_subplot(*place)
-                draw_2d(axes, HUNDRED * pose, colors, square(HUNDRED * whole[column]))
+                draw_2d(axes, HUNDRED * pose, colors, square(HUNDRED * shown))
             axes.set_axis_off()
             if row == 0:
                 axes.set_title(f"given, {_kind(windows.hidden[chosen[column]])} hidden", fontsize=10)
