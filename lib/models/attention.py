@@ -29,22 +29,24 @@ class Attention(nn.Module):
     ) -> Float[Tensor, "batch token width"]:
         """Attend from every token to every token; `bias` is added to the scores of each head before the softmax."""
         query, key, value = self.qkv(tokens).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        attend = _attend if tokens.device.type == "cpu" else nn.functional.scaled_dot_product_attention
-        mask = None if bias is None else bias.to(query.dtype).expand(len(tokens), -1, -1, -1)
-        mixed = attend(query, key, value, attn_mask=mask, dropout_p=self.dropout if self.training else 0.0)
+        dropout = self.dropout if self.training else 0.0
+        if bias is None and tokens.device.type == "cpu":
+            mixed = _attend(query, key, value, dropout)
+        else:
+            mask = None if bias is None else bias.to(query.dtype).expand(len(tokens), -1, -1, -1)
+            mixed = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
         out: Tensor = self.out(mixed.transpose(1, 2).flatten(-2))
         return out
 
 
-def _attend(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None, dropout_p: float) -> Tensor:
+def _attend(query: Tensor, key: Tensor, value: Tensor, dropout: float) -> Tensor:
     """Scaled dot-product attention as torch has it, written out.
 
-    On CPUs torch's own kernel takes 2 to 7 times as long for bfloat16 and as few tokens as a body has.
+    On CPUs torch's own kernel takes 2 to 7 times as long for bfloat16 and as few tokens as a body has. It is more exact,
+    and with a bias no slower, where it stays in use.
     """
     scores = (query / math.sqrt(query.shape[-1])) @ key.mT
-    if attn_mask is not None:
-        scores = scores + attn_mask
-    return nn.functional.dropout(scores.softmax(-1), dropout_p, training=dropout_p > 0) @ value
+    return nn.functional.dropout(scores.softmax(-1), dropout, training=dropout > 0) @ value
 
 
 class JointRelations(nn.Module):
