@@ -42,8 +42,8 @@ class Attention(nn.Module):
 def _attend(query: Tensor, key: Tensor, value: Tensor, dropout: float) -> Tensor:
     """Scaled dot-product attention as torch has it, written out.
 
-    On CPUs torch's own kernel takes 2 to 7 times as long for bfloat16 and as few tokens as a body has. It is more exact,
-    and with a bias no slower, where it stays in use.
+    On CPUs torch's own kernel takes 2 to 7 times as long for bfloat16 and as few tokens as a body has. It is more
+    exact, and with a bias no slower, where it stays in use.
     """
     scores = (query / math.sqrt(query.shape[-1])) @ key.mT
     return nn.functional.dropout(scores.softmax(-1), dropout, training=dropout > 0) @ value
