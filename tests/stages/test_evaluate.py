@@ -80,8 +80,11 @@ def test_a_model_that_reconstructs_is_measured_beside_guesses(paths: Paths, obje
     for kind in ("joints", "frames", "tubelets"):
         errors = [metrics[f"{kind}_{guess}_{unit}"] for guess in ("model", "mean_pose", "interpolation")]
         assert min(errors) > 0
-        # People in the store walk steadily: between frames a line is near, and an untrained model is nowhere.
-        assert errors[2] < errors[0] or kind == "joints"
+        model, mean_pose, line = errors
+        # People in the store walk steadily: between frames a line is near. An untrained model does not know bodies, but
+        # starts from where a smooth path has a joint, and is near between frames as well.
+        assert line < 0.6 * mean_pose or kind == "joints"
+        assert model < 0.2 * mean_pose if kind == "frames" else model > mean_pose
     table = pd.read_csv(paths.plot("reconstruction.csv"))
     assert table["hidden"].value_counts().to_dict() == {"joints": 16, "frames": 16, "tubelets": 16}
     assert paths.plot("per_joint.csv").read_text() == "joint,mpjpe_mm,n_mpjpe_mm,p_mpjpe_mm\n"
