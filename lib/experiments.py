@@ -4,7 +4,7 @@ import copy
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,22 +28,26 @@ CODE = ("lib", "stages")
 
 
 class Runs:
-    """A CSV file with a row a run; `keys` are the columns by which a run is known again."""
+    """A CSV file with a row a run, which is known again by its params, the code and the raw files."""
 
-    def __init__(self, path: Path, keys: Iterable[str]) -> None:
-        self.path, self.keys, self.rows = path, tuple(keys), _read(path)
+    def __init__(self, path: Path, raw: Path, split: str) -> None:
+        self.path, self.split, self.rows = path, split, _read(path)
+        self.made_with = {"code": code_hash(), "data": data_hash(raw)}
 
-    def find(self, row: Mapping[str, object]) -> dict[str, Any] | None:
-        """The run with the keys of `row`, if there is one."""
-        known = [old for old in self.rows if all(str(old.get(key)) == str(row[key]) for key in self.keys)]
-        return known[-1] if known else None
-
-    def add(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Write a run down."""
-        self.rows.append(row)
-        with replacing(self.path) as temporary:
-            pd.DataFrame(self.rows).to_csv(temporary, index=False)
-        return row
+    def once(
+        self, named: Mapping[str, object], params: Mapping[str, Any], measure: Callable[[], dict[str, object]]
+    ) -> dict[str, Any]:
+        """The run with these names and params, from the file or measured now and written down."""
+        data = params["data"]
+        run = {"source": data["source"], "keypoints": data["keypoints"], "split": self.split, "seed": params["seed"]}
+        row = {**named, **run, "params": short_hash(params), **self.made_with}
+        known = [old for old in self.rows if all(str(old.get(key)) == str(value) for key, value in row.items())]
+        if not known:
+            known = [{**row, **measure()}]
+            self.rows += known
+            with replacing(self.path) as temporary:
+                pd.DataFrame(self.rows).to_csv(temporary, index=False)
+        return known[-1]
 
 
 def changed(params: Mapping[str, Any], changes: Changes) -> dict[str, Any]:

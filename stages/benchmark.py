@@ -22,14 +22,11 @@ from lib.experiments import (
     Changes,
     Runs,
     changed,
-    code_hash,
-    data_hash,
     keypoints_of,
     measured,
     protocol,
     require_labels,
     scratch,
-    short_hash,
     spread,
 )
 from lib.params import section
@@ -64,12 +61,12 @@ TABLES: dict[str, dict[str, Changes]] = {
         for frames, dilation in ((1, 1), (9, 3), (27, 2), (81, 1))
     },
 }
-KEYS = ("table", "row", "source", "keypoints", "split", "seed", "params", "code", "data")
 
 
 def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> None:
     """Run what is missing of a table and print it, one line a variant and kind of keypoints."""
-    console, runs = Console(), Runs(paths.metrics("benchmark").with_suffix(".csv"), KEYS)
+    console = Console()
+    runs = Runs(paths.metrics("benchmark").with_suffix(".csv"), paths.raw(arguments.source), arguments.split)
     training = section(TrainingParams, "training", params)
     epochs = arguments.epochs or training.epochs
     base = {
@@ -79,35 +76,23 @@ def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> 
     }
     called: list[dict[str, Any]] = []
     table = TABLES[arguments.table]
-    rows = {name: table[name] for name in table if name in (arguments.rows or table)}
-    if not rows:
-        raise UserError(f"--rows names none of the table {arguments.table}: it has {', '.join(table)}")
+    for name in arguments.rows or ():
+        if name not in table:
+            raise UserError(f"--rows: the table {arguments.table} has no row {name!r}; it has {', '.join(table)}")
+    rows = {name: table[name] for name in arguments.rows or table}
     keypoints_used = arguments.keypoints or keypoints_of(paths, arguments.source, params)
-    what = {"code": code_hash(), "data": data_hash(paths.raw(arguments.source))}
     # Seed by seed, so that a table is whole before its spread is known.
     for seed, keypoints, (name, changes) in itertools.product(range(arguments.seeds), keypoints_used, rows.items()):
         chosen = {"data.source": arguments.source, "data.keypoints": keypoints, "seed": seed}
         variant = changed(params, {**base, **chosen, **changes})
-        row = {
-            "table": arguments.table,
-            "row": name,
-            "source": arguments.source,
-            "keypoints": keypoints,
-            "split": arguments.split,
-            "seed": seed,
-            "params": short_hash(variant),
-            **what,
-        }
-        known = runs.find(row)
-        if known is None:
-            console.announce(f"benchmark: {name}, {keypoints}, seed {seed}")
-            known = runs.add(row | _measure(variant, paths, arguments.split))
-        called.append(known)
+        measure = partial(_measure, console, f"benchmark: {name}, {keypoints}, seed {seed}", variant, paths, runs.split)
+        called.append(runs.once({"table": arguments.table, "row": name}, variant, measure))
     _print(console, pd.DataFrame(called))
 
 
-def _measure(params: dict[str, Any], paths: Paths, split: str) -> dict[str, object]:
+def _measure(console: Console, title: str, params: dict[str, Any], paths: Paths, split: str) -> dict[str, object]:
     """Preprocess and pre-train in a scratch folder, and evaluate on a split."""
+    console.announce(title)
     own = scratch(paths, "benchmark", params["data"]["source"])
     preprocess.run(params, own)
     require_labels(own.poses, split)

@@ -6,7 +6,6 @@ does, and draws plots/label_efficiency.png.
 """
 
 import argparse
-import json
 from functools import partial
 from typing import Any
 
@@ -17,8 +16,6 @@ from lib.console import Console
 from lib.experiments import (
     Runs,
     changed,
-    code_hash,
-    data_hash,
     measured,
     protocol,
     require_labels,
@@ -37,34 +34,21 @@ from stages import preprocess, pretrain
 FRACTIONS = (0.001, 0.01, 0.1, 1.0)
 OBJECTIVES = ("lift", "mask_2d")  # mask_3d reads all 3D, which is what this counts
 SCRATCH = "from scratch"
-KEYS = ("start", "label_fraction", "source", "keypoints", "split", "seed", "params", "code", "data")
 ERRORS = {"p_mpjpe_mm": "P-MPJPE", "n_mpjpe_mm": "N-MPJPE"}
 
 
 def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> None:
     """Run what is missing, print the table and draw it."""
-    console, runs = Console(), Runs(paths.metrics("label_efficiency").with_suffix(".csv"), KEYS)
-    what = {"code": code_hash(), "data": data_hash(paths.raw(arguments.source))}
+    console = Console()
+    runs = Runs(paths.metrics("label_efficiency").with_suffix(".csv"), paths.raw(arguments.source), arguments.split)
     called: list[dict[str, Any]] = []
     for seed in range(arguments.seeds):
         chosen = {"data.source": arguments.source, "data.keypoints": arguments.keypoints, "seed": seed}
         for start, fraction in _rows(arguments.fractions):
             variant = changed(params, {**chosen, **_start(start, params), "finetune.label_fraction": fraction or 1.0})
-            row = {
-                "start": start,
-                "label_fraction": fraction,
-                "source": arguments.source,
-                "keypoints": arguments.keypoints,
-                "split": arguments.split,
-                "seed": seed,
-                "params": short_hash(variant),
-                **what,
-            }
-            known = runs.find(row)
-            if known is None:
-                console.announce(f"label efficiency: {start}, {100 * fraction:g} % of the labels, seed {seed}")
-                known = runs.add(row | _measure(variant, fraction, arguments.split, short_hash(what), paths))
-            called.append(known)
+            title = f"label efficiency: {start}, {100 * fraction:g} % of the labels, seed {seed}"
+            measure = partial(_measure, console, title, variant, fraction, runs, paths)
+            called.append(runs.once({"start": start, "label_fraction": fraction}, variant, measure))
     table = pd.DataFrame(called)
     numbers = ["label_fraction", *ERRORS]
     table[numbers] = table[numbers].astype(float)
@@ -92,9 +76,12 @@ def _start(start: str, params: dict[str, Any]) -> dict[str, object]:
     return {**new, "training.objective": start}
 
 
-def _measure(params: dict[str, Any], fraction: float, split: str, what: str, paths: Paths) -> dict[str, object]:
+def _measure(
+    console: Console, title: str, params: dict[str, Any], fraction: float, runs: Runs, paths: Paths
+) -> dict[str, object]:
+    console.announce(title)
     own = scratch(paths, "label_efficiency", params["data"]["source"])
-    checkpoint, seconds, steps, frames = _pretrained(params, split, what, own), 0.0, 0, 0
+    checkpoint, seconds, steps, frames = _pretrained(params, runs, own), 0.0, 0, 0
     if fraction > 0:
         tuned = finetune(Finetuning.read(params), checkpoint, own.poses, own.logs)
         checkpoint, seconds = tuned.checkpoint, float(str(tuned.metrics["seconds"]))
@@ -104,23 +91,24 @@ def _measure(params: dict[str, Any], fraction: float, split: str, what: str, pat
         "labelled_frames": frames,
         "steps": steps,
         "minutes": round(seconds / 60, 1),
-        **measured(checkpoint, own.poses, split, params),
+        **measured(checkpoint, own.poses, runs.split, params),
     }
 
 
-def _pretrained(params: dict[str, Any], split: str, what: str, own: Paths) -> Checkpoint:
+def _pretrained(params: dict[str, Any], runs: Runs, own: Paths) -> Checkpoint:
     """The model that is pre-trained with these params, from an earlier row if there is one.
 
     The store is made once for a kind of keypoints.
     """
-    made = json.dumps([what, params["data"]])
+    made = short_hash([runs.made_with, params["data"]])
     marker = own.poses.with_suffix(".key")
     if not marker.exists() or marker.read_text() != made:
+        marker.unlink(missing_ok=True)  # a store that a kill leaves half-way is nobody's
         preprocess.run(params, own)
-        for needed in ("train", "validation", split):
+        for needed in ("train", "validation", runs.split):
             require_labels(own.poses, needed)
         marker.write_text(made)
-    key = short_hash([what, {name: part for name, part in params.items() if name != "finetune"}])
+    key = short_hash([runs.made_with, {name: part for name, part in params.items() if name != "finetune"}])
     kept = own.root / "pretrained" / f"{params['training']['objective']}-{params['seed']}-{key}.pt"
     if not kept.exists():
         pretrain.run(params, own)

@@ -82,6 +82,11 @@ def test_a_source_without_3d_is_refused_before_training(tmp_path: Path) -> None:
         require_labels(poses, "test")
 
 
+def test_an_unknown_row_is_one_line(tmp_path: Path, h36m_raw: Path, params: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match=r"the table accuracy has no row 'magic'; it has without labels, the same"):
+        benchmark.run(arguments(rows=["without labels", "magic"]), params, Paths(tmp_path))
+
+
 def test_missing_files_are_one_line(tmp_path: Path, params: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=r"data/raw/h36m has no data_2d_h36m_\*\.npz"):
         benchmark.run(arguments(), params, Paths(tmp_path))
