@@ -151,6 +151,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     try:
-        return pd.read_csv(path, dtype=str).to_dict("records")  # type: ignore[return-value]
+        rows = pd.read_csv(path, dtype=str).to_dict("records")
     except (pd.errors.EmptyDataError, pd.errors.ParserError):
         raise UserError(f"{path} is damaged: delete it, or restore it with git checkout") from None
+    return [{str(name): value for name, value in row.items()} for row in rows]
