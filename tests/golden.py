@@ -1,0 +1,102 @@
+"""Short runs at a fixed seed, whose losses and weights tests/golden.json remembers: `python -m tests.golden` prints them.
+
+A change that only moves code leaves every hash as it is. One that changes what is learned says so, and renews the file
+with `python -m tests.golden --write`. Hashes hold on one kind of CPU and one torch; losses hold on all of them.
+"""
+
+import argparse
+import copy
+import hashlib
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from lib.checkpoints import load
+from lib.models.networks import NETWORKS
+from lib.paths import Paths
+from stages import finetune, preprocess, pretrain
+from tests.data.files import h36m_takes, write_h36m
+from tests.settings import PARAMS
+
+FILE = Path(__file__).with_suffix(".json")
+OBJECTIVES = ("lift", "mask_2d", "mask_3d", "supervised")
+RUNS = {
+    **{f"{network} {objective}": (network, objective, False) for network in NETWORKS for objective in OBJECTIVES},
+    "transformer lift, then fine-tuned beside rehearsal": ("transformer", "lift", True),
+    "vit mask_2d, then fine-tuned": ("vit", "mask_2d", True),
+}
+
+
+def machine() -> str:
+    """What decides the last bits of a sum."""
+    return f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}"
+
+
+def golden_run(name: str, root: Path) -> dict[str, Any]:
+    """The training losses of one of RUNS, an epoch each, and the hash of its last weights."""
+    network, objective, finetuned = RUNS[name]
+    params, paths = _params(network, objective), Paths(root)
+    torch.set_num_threads(1)
+    write_h36m(paths.raw("h36m"), *h36m_takes())
+    preprocess.run(params, paths)
+    pretrain.run(params, paths)
+    if finetuned:
+        finetune.run(params, paths)
+    weights = load(paths.finetuned if finetuned else paths.pretrained_last).weights
+    curves = pd.read_csv(paths.plot("finetuning.csv" if finetuned else "training.csv"))
+    column = "train/supervised" if finetuned else "train/total"
+    return {"losses": [round(float(loss), 6) for loss in curves[column]], "weights": weights_hash(weights)}
+
+
+def weights_hash(weights: dict[str, torch.Tensor]) -> str:
+    """The same for the same numbers, whatever the tensors are called."""
+    parts = sorted(hashlib.sha256(value.contiguous().numpy().tobytes()).hexdigest() for value in weights.values())
+    return hashlib.sha256("".join(parts).encode()).hexdigest()
+
+
+def _params(network: str, objective: str) -> dict[str, Any]:
+    """Windows and networks as params.yaml has them, and 20 steps of training with every term of `lift` on."""
+    params: dict[str, Any] = copy.deepcopy(PARAMS)
+    params["data"] |= {"source": "h36m", "split": {"train": ["S1"], "validation": ["S8"], "test": ["S9"]}}
+    params["model"]["name"] = network
+    params["losses"] = {name: weight or 0.01 for name, weight in params["losses"].items()}
+    params["training"] |= {
+        "objective": objective,
+        "device": "cpu",
+        "precision": "32-true",
+        "threads": 1,
+        "epochs": 4,
+        "steps_per_epoch": 5,
+        "batch_size": 16,
+        "prior_batch_size": 16,
+        "prior_epochs": 1,
+        "validate_every": 4,
+    }
+    params["finetune"] |= {"enabled": True, "label_fraction": 0.5, "epochs": 2, "steps_per_epoch": 5, "batch_size": 16}
+    return params
+
+
+def main() -> None:
+    """Print every run, and whether its hash is the one remembered; with --write, remember them."""
+    parser = argparse.ArgumentParser(prog="python -m tests.golden", description=__doc__)
+    parser.add_argument("--write", action="store_true", help=f"renew {FILE.name}")
+    write = parser.parse_args().write
+    known = json.loads(FILE.read_text()) if FILE.exists() else {"runs": {}}
+    runs = {}
+    for name in RUNS:
+        with tempfile.TemporaryDirectory() as folder:
+            runs[name] = golden_run(name, Path(folder))
+    if write:
+        FILE.write_text(json.dumps({"machine": machine(), "runs": runs}, indent=2) + "\n")
+    print(f"{machine()}; remembered: {known.get('machine')}")
+    for name, run in runs.items():
+        same = run["weights"] == known["runs"].get(name, {}).get("weights")
+        print(f"{run['weights'][:16]}  {'same' if same else 'CHANGED'}  {name}")
+
+
+if __name__ == "__main__":
+    main()
