@@ -7,14 +7,14 @@ from typing import Any
 
 import torch
 
-from lib import checkpoints
-from lib.console import Console
-from lib.device import resolve_device
-from lib.evaluation import EvaluationParams, evaluate, mean_pose_baseline, read_split
-from lib.inference import Lifter
-from lib.params import section
-from lib.paths import Paths
-from lib.stage import main
+from lib.evaluation.lifting import EvaluationParams, evaluate, mean_pose_baseline, read_split
+from lib.inference.lifter import Lifter
+from lib.models import checkpoints
+from lib.runtime.console import Console
+from lib.runtime.device import resolve_device
+from lib.runtime.params import section
+from lib.runtime.paths import Paths
+from lib.runtime.stage import main
 
 COLUMNS = ("mpjpe_mm", "n_mpjpe_mm", "p_mpjpe_mm")
 

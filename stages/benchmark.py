@@ -13,10 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from lib import checkpoints
-from lib.console import Console
-from lib.errors import UserError
-from lib.experiments import (
+from lib.experiments.runs import (
     FIGURES,
     WINDOWS,
     Changes,
@@ -29,11 +26,14 @@ from lib.experiments import (
     scratch,
     spread,
 )
-from lib.params import section
-from lib.paths import Paths
+from lib.models import checkpoints
+from lib.runtime.console import Console
+from lib.runtime.errors import UserError
+from lib.runtime.params import section
+from lib.runtime.paths import Paths
+from lib.runtime.stage import main, positive
 from lib.sources.catalog import SOURCES
-from lib.stage import main, positive
-from lib.training import TrainingParams
+from lib.training.loop import TrainingParams
 from stages import preprocess, pretrain
 
 TABLES: dict[str, dict[str, Changes]] = {

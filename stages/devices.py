@@ -1,7 +1,7 @@
 """Print what this machine can compute with, and what `auto` would choose: python -m stages.devices."""
 
-from lib.console import Console
-from lib.device import describe_devices, fewest_fast_threads, measure_threads, resolve_device, resolve_precision
+from lib.runtime.console import Console
+from lib.runtime.device import describe_devices, fewest_fast_threads, measure_threads, resolve_device, resolve_precision
 
 
 def run(console: Console) -> None:

@@ -9,12 +9,12 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from lib.errors import UserError
-from lib.files import sha256
-from lib.params import section
-from lib.paths import Paths
+from lib.runtime.errors import UserError
+from lib.runtime.files import sha256
+from lib.runtime.params import section
+from lib.runtime.paths import Paths
+from lib.runtime.stage import main
 from lib.sources import clips
-from lib.stage import main
 
 _NOTE = f"""Motion-capture clips of DeepMimic (https://github.com/xbpeng/DeepMimic), MIT licence, copyright (c) 2018
 Xue Bin Peng, taken unchanged from the wheel of {clips.REQUIREMENT} on PyPI, whose own licence is PYBULLET-LICENSE.txt.

@@ -4,15 +4,15 @@ from typing import Any
 
 import pandas as pd
 
-from lib import checkpoints
-from lib.device import resolve_device
-from lib.evaluation import PER_ACTION, PER_JOINT, EvaluationParams, evaluate, read_split, write_predictions
-from lib.files import replacing, write_json
-from lib.inference import Lifter
-from lib.params import section
-from lib.paths import Paths
-from lib.reconstruction_evaluation import COLUMNS, evaluate_reconstruction, write_examples
-from lib.stage import main
+from lib.evaluation.lifting import PER_ACTION, PER_JOINT, EvaluationParams, evaluate, read_split, write_predictions
+from lib.evaluation.reconstruction import COLUMNS, evaluate_reconstruction, write_examples
+from lib.inference.lifter import Lifter
+from lib.models import checkpoints
+from lib.runtime.device import resolve_device
+from lib.runtime.files import replacing, write_json
+from lib.runtime.params import section
+from lib.runtime.paths import Paths
+from lib.runtime.stage import main
 
 TABLES = {"per_joint": PER_JOINT, "per_action": PER_ACTION, "reconstruction": COLUMNS}  # without rows where none apply
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from lib.checkpoints import load, save
-from lib.errors import UserError
-from lib.files import replacing, write_json
-from lib.finetuning import CURVES, Finetuned, FinetuneParams, Finetuning, finetune
-from lib.params import section
-from lib.paths import Paths
-from lib.stage import main
+from lib.models.checkpoints import load, save
+from lib.runtime.errors import UserError
+from lib.runtime.files import replacing, write_json
+from lib.runtime.params import section
+from lib.runtime.paths import Paths
+from lib.runtime.stage import main
+from lib.training.finetuning import CURVES, Finetuned, FinetuneParams, Finetuning, finetune
 
 
 def run(params: dict[str, Any], paths: Paths) -> None:

@@ -11,9 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from lib.checkpoints import Checkpoint, load
-from lib.console import Console
-from lib.experiments import (
+from lib.experiments.runs import (
     Runs,
     changed,
     measured,
@@ -23,12 +21,14 @@ from lib.experiments import (
     short_hash,
     spread,
 )
-from lib.files import replacing
-from lib.finetuning import Finetuning, finetune
-from lib.paths import Paths
+from lib.models.checkpoints import Checkpoint, load
 from lib.plotting.efficiency import label_efficiency
+from lib.runtime.console import Console
+from lib.runtime.files import replacing
+from lib.runtime.paths import Paths
+from lib.runtime.stage import main, positive
 from lib.sources.catalog import SOURCES
-from lib.stage import main, positive
+from lib.training.finetuning import Finetuning, finetune
 from stages import preprocess, pretrain
 
 FRACTIONS = (0.001, 0.01, 0.1, 1.0)

@@ -13,12 +13,12 @@ from lib.data.preprocessing import (
     position_statistics,
     split_sequences,
 )
-from lib.data.sequences import SourceParams
-from lib.files import write_json
-from lib.params import section
-from lib.paths import Paths
+from lib.runtime.files import write_json
+from lib.runtime.params import section
+from lib.runtime.paths import Paths
+from lib.runtime.stage import main
+from lib.sources.base import SourceParams
 from lib.sources.catalog import read_source
-from lib.stage import main
 
 
 @one_thread()

@@ -13,15 +13,15 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from lib.console import Console
 from lib.data.windows import WindowParams
-from lib.device import choose_threads, resolve_device
 from lib.models.lifters import Lifted, LiftingModel
 from lib.models.networks import NETWORKS, Architecture, Size
-from lib.params import section
-from lib.paths import Paths
-from lib.skeleton import H36M
-from lib.stage import main, positive
+from lib.pose.skeleton import H36M
+from lib.runtime.console import Console
+from lib.runtime.device import choose_threads, resolve_device
+from lib.runtime.params import section
+from lib.runtime.paths import Paths
+from lib.runtime.stage import main, positive
 
 BATCH = 256  # windows
 

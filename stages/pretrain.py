@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from lib.checkpoints import save
-from lib.files import replacing, write_json
-from lib.paths import Paths
-from lib.pretraining import PretrainParams, pretrain
-from lib.stage import main
+from lib.models.checkpoints import save
+from lib.runtime.files import replacing, write_json
+from lib.runtime.paths import Paths
+from lib.runtime.stage import main
+from lib.training.pretraining import PretrainParams, pretrain
 
 
 def run(params: dict[str, Any], paths: Paths) -> None:

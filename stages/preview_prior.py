@@ -9,15 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lib.anatomy import PriorParams
-from lib.console import Console
-from lib.files import replacing
-from lib.params import section
-from lib.paths import Paths
 from lib.plotting.params import VisualizeParams
 from lib.plotting.prior import prior_figures
 from lib.plotting.skeletons import Colors
-from lib.stage import main
+from lib.prior.sampler import PriorParams
+from lib.runtime.console import Console
+from lib.runtime.files import replacing
+from lib.runtime.params import section
+from lib.runtime.paths import Paths
+from lib.runtime.stage import main
 
 
 def run(folder: Path | None, params: dict[str, Any], paths: Paths) -> None:

@@ -18,11 +18,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from lib.anatomy import PriorParams
-from lib.errors import UserError
-from lib.evaluation import read_predictions, read_split
-from lib.params import section
-from lib.paths import Paths
+from lib.data.masked_windows import MaskedWindows
+from lib.evaluation.lifting import read_predictions, read_split
+from lib.evaluation.reconstruction import read_examples
 from lib.plotting.animation import write_gif
 from lib.plotting.figures import error_by_action, error_by_joint, pose_rows, training_curves
 from lib.plotting.params import VisualizeParams
@@ -31,9 +29,11 @@ from lib.plotting.reconstruction import Reconstruction, reconstruction_errors, r
 from lib.plotting.results import Results
 from lib.plotting.selection import select_sequences
 from lib.plotting.skeletons import Colors
-from lib.reconstruction import MaskedWindows
-from lib.reconstruction_evaluation import read_examples
-from lib.stage import main
+from lib.prior.sampler import PriorParams
+from lib.runtime.errors import UserError
+from lib.runtime.params import section
+from lib.runtime.paths import Paths
+from lib.runtime.stage import main
 
 
 def run(params: dict[str, Any], paths: Paths) -> None:

@@ -4,9 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 from tests.data.files import h36m_takes, write_clips, write_h36m
 from tests.project import Project, new_project
+
+settings.register_profile("project", deadline=None)  # on a busy machine anything can take long
+settings.load_profile("project")
 
 
 @pytest.fixture(scope="session", autouse=True)

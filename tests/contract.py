@@ -3,15 +3,15 @@
 import ast
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import lib.params
-from lib.params import Section
-from lib.paths import Paths
+from lib.runtime import params as params_module
+from lib.runtime.params import Section
+from lib.runtime.paths import Paths
 
 ROOT = Path(__file__).parents[1]
 Run = Callable[[dict[str, Any], Paths], None]
@@ -19,8 +19,8 @@ Run = Callable[[dict[str, Any], Paths], None]
 
 def stages(root: Path = ROOT) -> dict[str, dict[str, Any]]:
     """The stages of dvc.yaml, with ${...} taken from params.yaml."""
-    params = lib.params.read(root / "params.yaml")
-    resolved: dict[str, dict[str, Any]] = _interpolate(lib.params.read(root / "dvc.yaml")["stages"], params)
+    params = params_module.read(root / "params.yaml")
+    resolved: dict[str, dict[str, Any]] = _interpolate(params_module.read(root / "dvc.yaml")["stages"], params)
     return resolved
 
 
@@ -69,17 +69,10 @@ def code_of(module: Path, root: Path = ROOT) -> set[str]:
     return {path.relative_to(root).as_posix() for path in found if _counts(path)}
 
 
-def code_deps(module: Path, root: Path = ROOT) -> list[str]:
-    """What dvc.yaml lists for `code_of`: files, and a folder of lib in place of its files where all of them count.
-
-    So a new network or source needs no new line in dvc.yaml.
-    """
-    code = code_of(module, root)
-    for folder in {Path(path).parent for path in code} - {Path("lib"), Path("stages")}:
-        files = {path.relative_to(root).as_posix() for path in (root / folder).iterdir() if _counts(path)}
-        if files <= code:
-            code = code - files | {folder.as_posix()}
-    return sorted(code, key=lambda path: (path.startswith("lib/"), path))
+def uncovered(code: set[str], deps: Iterable[str]) -> tuple[set[str], set[str]]:
+    """Files that no dep stands for, and deps (a room of lib, or a file) that stand for no file."""
+    rooms = {dep: {path for path in code if path == dep or path.startswith(f"{dep}/")} for dep in deps}
+    return code - set().union(*rooms.values()), {dep for dep, files in rooms.items() if not files}
 
 
 def recorded_params(run: Run, params: Mapping[str, Any], paths: Paths) -> set[str]:
@@ -103,7 +96,7 @@ def recorded_params(run: Run, params: Mapping[str, Any], paths: Paths) -> set[st
             for item in value:
                 register(item, prefix)
 
-    original = lib.params.section
+    original = params_module.section
 
     def section(cls: type[Section], name: str, content: Mapping[str, Any]) -> Section:
         value = original(cls, name, content)
@@ -124,7 +117,7 @@ def recorded_params(run: Run, params: Mapping[str, Any], paths: Paths) -> set[st
         for module in list(sys.modules.values()):
             if getattr(module, "__name__", "").startswith(("lib.", "stages.", "tests.")):
                 for name, value in list(vars(module).items()):
-                    if value is original:  # also where it was bound by `from lib.params import section`
+                    if value is original:  # also where it was bound by `from lib.runtime.params import section`
                         patch.setattr(module, name, section)
         patch.setattr(Section, "__getattribute__", get)
         run(recording, paths)
@@ -176,7 +169,7 @@ def _imported(tree: ast.Module, root: Path) -> Iterator[Path]:
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"relative imports are not followed: {ast.unparse(node)}"
-            # `from lib.models import vit` names a module, `from lib.params import section` something within one
+            # `from lib.models import vit` names a module, `from lib.runtime.params import section` something within one
             names += [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
     for name in names:
         if name.split(".")[0] not in ("lib", "stages"):

@@ -15,9 +15,9 @@ from typing import Any
 import pandas as pd
 import torch
 
-from lib.checkpoints import load
+from lib.models.checkpoints import load
 from lib.models.networks import NETWORKS
-from lib.paths import Paths
+from lib.runtime.paths import Paths
 from stages import finetune, preprocess, pretrain
 from tests.data.files import h36m_takes, write_h36m
 from tests.settings import PARAMS

@@ -5,24 +5,24 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from lib.anatomy import MotionWeights, PosePrior, PostureWeights, PriorParams
-from lib.checkpoints import Checkpoint
+from lib.data.masking import MaskingParams
 from lib.data.store import Split
 from lib.data.transforms import Corruption, TransformParams
 from lib.data.windows import WindowParams
-from lib.geometry import project
-from lib.losses import LossParams
-from lib.masking import MaskingParams
+from lib.models.checkpoints import Checkpoint
 from lib.models.heads import BodyHead
 from lib.models.lifters import LiftingModel
 from lib.models.networks import Architecture
 from lib.models.tasks import build_model
 from lib.models.transformer import Transformer
 from lib.models.vit import Vit
-from lib.optimization import ScheduleParams
-from lib.params import read
-from lib.skeleton import H36M
-from lib.training import TrainingParams
+from lib.objectives.losses import LossParams
+from lib.pose.geometry import project
+from lib.pose.skeleton import H36M
+from lib.prior.sampler import MotionWeights, PosePrior, PostureWeights, PriorParams
+from lib.runtime.params import read
+from lib.training.loop import TrainingParams
+from lib.training.optimization import ScheduleParams
 
 PARAMS = read(Path(__file__).with_name("params.yaml"))  # a copy, so that tuning params.yaml changes no test
 # Fixed, so that tuning params.yaml changes no test.

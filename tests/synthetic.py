@@ -6,13 +6,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lib.cameras import Camera
 from lib.data import store
-from lib.data.sequences import PoseSequence
-from lib.evaluation import root_centred
-from lib.geometry import bone_lengths
+from lib.evaluation.lifting import root_centred
 from lib.plotting.skeletons import FRONT
-from lib.skeleton import H36M
+from lib.pose.cameras import Camera
+from lib.pose.geometry import bone_lengths
+from lib.pose.skeleton import H36M
+from lib.sources.base import PoseSequence
 
 CAMERA = Camera("camera1", (1000, 1000), (1150.0, 1150.0), (500.0, 500.0))
 STANDING = torch.tensor([[FRONT[name][0], 1 - FRONT[name][1], 0.0] for name in H36M.names])  # metres, camera frame

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from lib.data import store
-from lib.params import read
-from lib.paths import Paths
+from lib.runtime.params import read
+from lib.runtime.paths import Paths
 from lib.sources.clips import CLIPS
 from stages import pretrain
 from tests import contract

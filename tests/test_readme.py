@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from lib.data.sequences import SourceParams
-from lib.evaluation import EvaluationParams
-from lib.finetuning import Finetuning
-from lib.params import read, section
+from lib.evaluation.lifting import EvaluationParams
 from lib.plotting.params import VisualizeParams
-from lib.pretraining import PretrainParams
+from lib.runtime.params import read, section
+from lib.sources.base import SourceParams
+from lib.training.finetuning import Finetuning
+from lib.training.pretraining import PretrainParams
 from tests import contract
 
 README = (contract.ROOT / "README.md").read_text(encoding="utf-8")

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from lib.skeleton import H36M
+from lib.pose.skeleton import H36M
 from tests import contract
 from tests.project import Project
 from tests.synthetic import sequence

@@ -9,11 +9,11 @@ import h5py
 import pandas as pd
 import pytest
 
-from lib import checkpoints
+from lib.models import checkpoints
 from lib.models.networks import NETWORKS
 from lib.models.tasks import COORDS
-from lib.paths import Paths
-from lib.pretraining import LABELLED
+from lib.runtime.paths import Paths
+from lib.training.pretraining import LABELLED
 from stages import evaluate, finetune, preprocess, pretrain, visualize
 from tests.settings import PARAMS
 

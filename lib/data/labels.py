@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from lib.data.store import Split
-from lib.errors import UserError
+from lib.runtime.errors import UserError
 
 
 def labelled(split: Split, subjects: tuple[str, ...], fraction: float, seed: int) -> Split:

@@ -8,11 +8,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lib.data.sequences import REASONS, Dropped, PoseSequence, SourceData, SourceParams, SplitParams
 from lib.data.store import Split
-from lib.errors import UserError
-from lib.geometry import bone_lengths, perspective_crop
-from lib.skeleton import H36M
+from lib.pose.geometry import bone_lengths, perspective_crop
+from lib.pose.skeleton import H36M
+from lib.runtime.errors import UserError
+from lib.sources.base import REASONS, Dropped, PoseSequence, SourceData, SourceParams, SplitParams
 
 _CHUNK = 1 << 16  # frames at a time, which bounds the memory of intermediate results
 

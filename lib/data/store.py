@@ -17,9 +17,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lib.data.sequences import PoseSequence
-from lib.errors import UserError
-from lib.files import replacing
+from lib.runtime.errors import UserError
+from lib.runtime.files import replacing
+from lib.sources.base import PoseSequence
 
 COLUMNS = ("subject", "action", "camera", "fps", "width", "height", "start", "length")
 

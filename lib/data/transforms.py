@@ -14,12 +14,12 @@ from jaxtyping import Bool, Float
 from pydantic import Field
 from torch import Tensor
 
-from lib import noise
 from lib.data.store import Split
 from lib.data.windows import WindowBatch
-from lib.geometry import crop_scale, perspective_crop, rotation_about
-from lib.params import Section
-from lib.skeleton import H36M
+from lib.pose.geometry import crop_scale, perspective_crop, rotation_about
+from lib.pose.skeleton import H36M
+from lib.runtime.params import Section
+from lib.sequences import noise
 
 JUMP = 0.5  # units of the crop: a quarter of a metre in a fiftieth of a second
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -149,7 +149,7 @@ def corruption_like(split: Split, params: TransformParams, dilation: int) -> Cor
 
 
 def keypoint_noise(split: Split, seconds: float) -> Float[Tensor, " joint"]:
-    """The standard deviation of each joint's rays, as `lib.noise.spread` finds it: pixels over the focal length."""
+    """The standard deviation of each joint's rays, by `noise.spread`: pixels over the focal length."""
     lengths, fps = split.table["length"].tolist(), float(split.table["fps"].median())
     return noise.spread(_seen_rays(split), lengths, seconds, fps).square().mean(-1).sqrt()
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from lib.data.store import Split
-from lib.params import Section
+from lib.runtime.params import Section
 
 LEAST_MIDDLES = 4
 

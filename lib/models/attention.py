@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lib.skeleton import Skeleton
+from lib.pose.skeleton import Skeleton
 
 
 class Attention(nn.Module):

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from lib.params import Section
+from lib.runtime.params import Section
 
 Positive = Annotated[int, Field(ge=1)]
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lib.models.attention import Attention, JointRelations
-from lib.skeleton import Skeleton
+from lib.pose.skeleton import Skeleton
 
 
 class BodyBlock(nn.Module):

@@ -8,13 +8,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lib.data.transforms import CropBatch, mirror
-from lib.geometry import unproject_crop
 from lib.models.networks import Architecture
-from lib.skeleton import H36M
+from lib.pose.geometry import unproject_crop
+from lib.pose.skeleton import H36M
 
 
 class Lifted(NamedTuple):
-    """What a lifter says about the middle frame of a window of crops (see `lib.geometry.perspective_crop`)."""
+    """What a lifter says about the middle frame of a window of crops (see `lib.pose.geometry.perspective_crop`)."""
 
     depth: Float[Tensor, "batch joint"]  # (Z_i / Z_0 - 1) / scale; the root's is 0
     correction: Float[Tensor, "batch joint 2"]  # to add to the crop's keypoints; the root's is 0

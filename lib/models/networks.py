@@ -13,7 +13,7 @@ from pydantic import AfterValidator
 from lib.models.base import Network
 from lib.models.transformer import Transformer
 from lib.models.vit import Vit
-from lib.params import Section, section
+from lib.runtime.params import Section, section
 
 Size = Literal["small", "base", "large"]
 NETWORKS: dict[str, Any] = {"transformer": Transformer, "vit": Vit}

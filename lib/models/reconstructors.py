@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lib.models.completion import Completion
 from lib.models.networks import Architecture
-from lib.skeleton import H36M
+from lib.pose.skeleton import H36M
 
 # (points, confidence, scale) -> points: a ReconstructionModel, or what a strategy wraps it in.
 Reconstructor = Callable[[Tensor, Tensor, Tensor], Tensor]

@@ -8,7 +8,7 @@ from lib.models.base import AttentionParams, Network
 from lib.models.blocks import BodyBlock
 from lib.models.heads import BodyHead
 from lib.models.tokens import feature_count, window_features
-from lib.skeleton import H36M
+from lib.pose.skeleton import H36M
 
 
 class Transformer(Network):

@@ -16,7 +16,7 @@ from lib.models.attention import Attention
 from lib.models.base import AttentionParams, Network, Positive
 from lib.models.heads import BodyHead
 from lib.models.tokens import feature_count, window_features
-from lib.skeleton import H36M
+from lib.pose.skeleton import H36M
 
 
 class Vit(Network):

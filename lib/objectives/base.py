@@ -14,9 +14,9 @@ from torch import Tensor
 
 from lib.data.transforms import CropBatch, normalize
 from lib.data.windows import WindowBatch, WindowParams
-from lib.geometry import bone_lengths
 from lib.models.lifters import LifterModel, lift_crops
 from lib.plotting.lifted import lifted_rows
+from lib.pose.geometry import bone_lengths
 
 REFRESH = 40  # steps that work with the same clips
 Terms = dict[str, Tensor]

@@ -15,16 +15,16 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from lib import losses
-from lib.anatomy import PosePrior, PriorSample
 from lib.data.transforms import Corruption, CropBatch, TransformParams, augment, corrupt, normalize
 from lib.data.windows import WindowBatch, WindowParams
-from lib.geometry import bone_lengths, crop_scale, project, rotate, rotation_about, unproject_crop
-from lib.limbs import Bodies, steadied
-from lib.losses import LossParams
 from lib.models.lifters import Lifted, LifterModel, corrected, lift_both_ways
+from lib.objectives import losses
 from lib.objectives.base import REFRESH, Step, Terms, lifted_picture, random_windows
-from lib.plausibility import Plausibility
+from lib.objectives.losses import LossParams
+from lib.objectives.plausibility import Plausibility
+from lib.pose.geometry import bone_lengths, crop_scale, project, rotate, rotation_about, unproject_crop
+from lib.prior.sampler import PosePrior, PriorSample
+from lib.sequences.bone_lengths import Bodies, steadied
 
 REAL_TERMS = ("reconstruction", "symmetry", "constancy", "proportions", "smoothness")
 DRAWS = 8  # steps that one draw of the prior serves
@@ -55,7 +55,7 @@ class Lift:
     - distillation: a slowly averaged teacher lifts real 2D, a virtual camera sees the result from another side, and the
       student lifts that view back (a cycle as in Chen et al., CVPR 2019, with the teacher in place of an adversary);
     - plausibility: from a third side, those poses look like the 2D that there is;
-    - the terms of `lib.losses` on the student's poses of real 2D.
+    - the terms of `lib.objectives.losses` on the student's poses of real 2D.
     """
 
     def __init__(

@@ -13,15 +13,15 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from lib.data.masked_windows import masked, root_centred_points
+from lib.data.masking import MaskingParams, hide
 from lib.data.transforms import TransformParams
 from lib.data.windows import WindowBatch, WindowParams
-from lib.geometry import rotation_about
-from lib.masking import MaskingParams, hide
 from lib.models.reconstructors import Reconstructor
 from lib.objectives.base import REFRESH, Step, Terms, random_windows
 from lib.plotting.reconstruction import Reconstruction, reconstruction_rows
-from lib.reconstruction import masked, root_centred_points
-from lib.skeleton import H36M
+from lib.pose.geometry import rotation_about
+from lib.pose.skeleton import H36M
 
 
 class Masked:

@@ -9,13 +9,13 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from lib import losses
 from lib.data.transforms import Corruption, CropBatch, TransformParams, augment, corrupt, flipped, normalize
 from lib.data.windows import WindowBatch, WindowParams
-from lib.geometry import rotate
 from lib.models.lifters import LifterModel, lift_crops
+from lib.objectives import losses
 from lib.objectives.base import REFRESH, Step, Terms, lifted_picture, random_windows
-from lib.skeleton import H36M
+from lib.pose.geometry import rotate
+from lib.pose.skeleton import H36M
 
 
 class Labelled(NamedTuple):

@@ -22,9 +22,9 @@ from matplotlib.typing import ColorType
 from mpl_toolkits.mplot3d import Axes3D  # type: ignore[import-untyped]
 from torch import Tensor
 
-from lib import metrics
+from lib.evaluation import metrics
 from lib.plotting.skeletons import FRONT, Colors, cuboid, draw_2d, draw_3d
-from lib.skeleton import H36M
+from lib.pose.skeleton import H36M
 
 STYLE = {
     "font.size": 10.0,

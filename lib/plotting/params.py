@@ -5,7 +5,7 @@ from typing import Annotated
 from matplotlib.colors import is_color_like
 from pydantic import Field, field_validator
 
-from lib.params import Section
+from lib.runtime.params import Section
 
 
 class VisualizeParams(Section):

@@ -9,11 +9,11 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from lib.anatomy import MOTIONS, POSTURES, PosePrior, PriorParams
-from lib.params import Section
 from lib.plotting.figures import STYLE, new_figure
 from lib.plotting.skeletons import Colors
-from lib.skeleton import H36M
+from lib.pose.skeleton import H36M
+from lib.prior.sampler import MOTIONS, POSTURES, PosePrior, PriorParams
+from lib.runtime.params import Section
 
 SectionT = TypeVar("SectionT", bound=Section)
 PANEL = 1.05, 1.5  # inches

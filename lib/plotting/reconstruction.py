@@ -10,9 +10,9 @@ from jaxtyping import Bool, Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from lib.data.masked_windows import MaskedWindows
 from lib.plotting.figures import STYLE, new_figure
 from lib.plotting.skeletons import Colors, cuboid, draw_2d, draw_3d, square
-from lib.reconstruction import MaskedWindows
 
 SHOWN = 6  # windows, or frames of one
 HUNDRED = 100.0  # drawn as pixels or centimetres, for which axes are made

@@ -9,14 +9,14 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from lib import metrics
 from lib.data.store import Split
-from lib.errors import UserError
-from lib.evaluation import CHUNK, MM, Predictions, root_centred
+from lib.evaluation import metrics
+from lib.evaluation.lifting import CHUNK, MM, Predictions, root_centred
 from lib.plotting.animation import frame_indices, motion_images
 from lib.plotting.figures import Example
 from lib.plotting.selection import sequence_names, typical_frames
 from lib.plotting.skeletons import Colors
+from lib.runtime.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lib.errors import UserError
+from lib.runtime.errors import UserError
 
 QUANTILES = {"good (1 frame in 10 is better)": 0.1, "median": 0.5, "bad (1 frame in 20 is worse)": 0.95}
 

@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from mpl_toolkits.mplot3d import Axes3D  # type: ignore[import-untyped]
 from torch import Tensor
 
-from lib.skeleton import H36M
+from lib.pose.skeleton import H36M
 
 ELEVATION, AZIMUTH = 12.0, -65.0  # degrees; azimuth -90 looks along the camera's own axis
 MARGIN = 0.06  # around a person, as a part of its size

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from lib.data.sequences import SourceData, SourceParams
-from lib.errors import UserError
+from lib.runtime.errors import UserError
 from lib.sources import h36m, sample
+from lib.sources.base import SourceData, SourceParams
 
 SOURCES: dict[str, Callable[[Path, SourceParams], SourceData]] = {"sample": sample.read, "h36m": h36m.read}
 

@@ -7,7 +7,7 @@ little, because the download depends on whatever it imports.
 
 from typing import ClassVar
 
-from lib.params import Section
+from lib.runtime.params import Section
 
 REQUIREMENT = "pybullet==3.2.7"
 PLATFORM = ("--platform", "manylinux2014_x86_64", "--python-version", "311")

@@ -21,11 +21,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lib.cameras import Camera
-from lib.data.sequences import Dropped, PoseSequence, Reason, SourceData, SourceParams
-from lib.errors import UserError
-from lib.skeleton import H36M
+from lib.pose.cameras import Camera
+from lib.pose.skeleton import H36M
+from lib.runtime.errors import UserError
 from lib.sources import npz
+from lib.sources.base import Dropped, PoseSequence, Reason, SourceData, SourceParams
 from lib.sources.h36m_cameras import CAMERAS, SUBJECTS, cameras
 
 FPS = 50.0

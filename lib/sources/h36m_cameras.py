@@ -7,7 +7,7 @@ in common/h36m_dataset.py. The npz files do not hold them.
 import json
 from pathlib import Path
 
-from lib.cameras import Camera
+from lib.pose.cameras import Camera
 
 _FIGURES = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
 SUBJECTS: tuple[str, ...] = tuple(_FIGURES["extrinsics"])

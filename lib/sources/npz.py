@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from lib.errors import UserError
+from lib.runtime.errors import UserError
 
 
 class _Dtype:

@@ -18,10 +18,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lib.data.sequences import PoseSequence, SourceData, SourceParams
-from lib.errors import UserError
-from lib.geometry import quaternion_to_matrix, rotation_about
-from lib.skeleton import H36M
+from lib.pose.geometry import quaternion_to_matrix, rotation_about
+from lib.pose.skeleton import H36M
+from lib.runtime.errors import UserError
+from lib.sources.base import PoseSequence, SourceData, SourceParams
 from lib.sources.clips import CLIPS, PERFORMERS, file_name
 from lib.sources.h36m_cameras import cameras
 

@@ -1,4 +1,4 @@
-"""Writers of tiny raw files, and a projection written out independently of lib.cameras."""
+"""Writers of tiny raw files, and a projection written out independently of lib.pose.cameras."""
 
 import json
 from collections.abc import Sequence
@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lib.cameras import Camera
-from lib.data.sequences import SourceParams, SplitParams
-from lib.skeleton import H36M
+from lib.pose.cameras import Camera
+from lib.pose.skeleton import H36M
+from lib.sources.base import SourceParams, SplitParams
 from lib.sources.clips import CLIPS, file_name
 from lib.sources.h36m_cameras import cameras
 

@@ -7,7 +7,7 @@ import torch
 
 from lib.data.labels import labelled
 from lib.data.store import Split
-from lib.errors import UserError
+from lib.runtime.errors import UserError
 from tests.settings import synthetic_split
 
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from lib.data import preprocessing, store
-from lib.data.sequences import REASONS, Dropped, SourceData, SourceParams
-from lib.errors import UserError
-from lib.paths import Paths
-from lib.skeleton import H36M
+from lib.pose.skeleton import H36M
+from lib.runtime.errors import UserError
+from lib.runtime.paths import Paths
 from lib.sources import catalog
+from lib.sources.base import REASONS, Dropped, SourceData, SourceParams
 from stages.preprocess import run
 from tests.data.files import FRAMES, h36m_takes, write_h36m
 

@@ -7,10 +7,10 @@ import h5py
 import pytest
 import torch
 
-from lib.cameras import Camera
 from lib.data import store
-from lib.data.sequences import PoseSequence
-from lib.errors import UserError
+from lib.pose.cameras import Camera
+from lib.runtime.errors import UserError
+from lib.sources.base import PoseSequence
 from lib.sources.h36m_cameras import cameras
 
 

@@ -4,12 +4,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from lib.anatomy import PosePrior
 from lib.data.transforms import Corruption, CropBatch, augment, corrupt, corruption_like, mirror, normalize
 from lib.data.windows import WindowBatch
-from lib.geometry import crop_scale, project, rotate, rotation_about
 from lib.objectives.lift import see
-from lib.skeleton import H36M
+from lib.pose.geometry import crop_scale, project, rotate, rotation_about
+from lib.pose.skeleton import H36M
+from lib.prior.sampler import PosePrior
 from tests.settings import CLEAN, NO_TRANSFORMS, PRIOR, TRANSFORMS, synthetic_split
 
 

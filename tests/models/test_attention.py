@@ -2,7 +2,7 @@ import torch
 from torch import nn
 
 from lib.models.attention import Attention, JointRelations
-from lib.skeleton import H36M
+from lib.pose.skeleton import H36M
 
 
 def test_zero_bias_equals_torchs_own_attention() -> None:

@@ -1,12 +1,12 @@
 import pytest
 import torch
 
-from lib.errors import UserError
 from lib.models.networks import Architecture
 from lib.models.transformer import Transformer
 from lib.models.vit import Block, Vit
-from lib.params import section
-from lib.skeleton import H36M
+from lib.pose.skeleton import H36M
+from lib.runtime.errors import UserError
+from lib.runtime.params import section
 from tests.settings import NETWORKS, PARAMS, TINY, TINY_VIT, tiny_model
 
 every_network = pytest.mark.parametrize("name", NETWORKS)

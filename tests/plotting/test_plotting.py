@@ -11,9 +11,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from lib.data import store
-from lib.errors import UserError
-from lib.evaluation import Predictions, root_centred
-from lib.params import section
+from lib.evaluation.lifting import Predictions, root_centred
 from lib.plotting.animation import frame_indices, motion_images, write_gif
 from lib.plotting.figures import (
     Example,
@@ -27,7 +25,9 @@ from lib.plotting.params import VisualizeParams
 from lib.plotting.results import Results
 from lib.plotting.selection import select_sequences, typical_frames
 from lib.plotting.skeletons import FRONT, Colors, cuboid, draw_2d, draw_3d, square, to_plot
-from lib.skeleton import H36M
+from lib.pose.skeleton import H36M
+from lib.runtime.errors import UserError
+from lib.runtime.params import section
 from tests.synthetic import CAMERA, motion, write_store
 
 COLORS = Colors()

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from lib.data.sequences import SplitParams, action_name
-from lib.errors import UserError
-from lib.skeleton import H36M
+from lib.pose.skeleton import H36M
+from lib.runtime.errors import UserError
 from lib.sources import h36m
+from lib.sources.base import SplitParams, action_name
 from lib.sources.h36m_cameras import CAMERAS, SUBJECTS, cameras
 from tests.data.files import FRAMES, h36m_takes, reference_projection, source_params, write_h36m
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lib.errors import UserError
+from lib.runtime.errors import UserError
 from lib.sources import npz
 
 NESTED = {

@@ -8,11 +8,11 @@ import torch
 from scipy.spatial.transform import Rotation, Slerp
 from torch import Tensor
 
-from lib.data.sequences import PoseSequence, SourceData, SourceParams, SplitParams
-from lib.errors import UserError
-from lib.geometry import bone_lengths
-from lib.skeleton import H36M
+from lib.pose.geometry import bone_lengths
+from lib.pose.skeleton import H36M
+from lib.runtime.errors import UserError
 from lib.sources import sample
+from lib.sources.base import PoseSequence, SourceData, SourceParams, SplitParams
 from lib.sources.clips import CLIPS, PERFORMERS, DownloadParams, file_name
 from tests.data.files import clip_frames, reference_projection, source_params, write_clips
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from lib.models.networks import NETWORKS
-from lib.paths import Paths
+from lib.runtime.paths import Paths
 from stages import presets, preview_prior
 from tests.settings import PARAMS
 

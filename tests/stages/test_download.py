@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from lib.errors import UserError
-from lib.files import sha256
-from lib.paths import Paths
+from lib.runtime.errors import UserError
+from lib.runtime.files import sha256
+from lib.runtime.paths import Paths
 from lib.sources import clips
 from stages.download import run
 

@@ -7,13 +7,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lib import checkpoints
-from lib.checkpoints import Checkpoint
 from lib.data.store import Split
-from lib.errors import UserError
-from lib.evaluation import read_predictions, read_split, root_centred
-from lib.paths import Paths
-from lib.reconstruction_evaluation import read_examples
+from lib.evaluation.lifting import read_predictions, read_split, root_centred
+from lib.evaluation.reconstruction import read_examples
+from lib.models import checkpoints
+from lib.models.checkpoints import Checkpoint
+from lib.runtime.errors import UserError
+from lib.runtime.paths import Paths
 from stages import evaluate
 from tests.settings import tiny_checkpoint
 from tests.synthetic import BODY_SIZE, lifted_truth, write_store
@@ -23,7 +23,7 @@ PARAMS = {"evaluation": {"device": "cpu", "scale": "root_depth", **LIFTING}}
 
 
 class PerfectLifter:
-    """Stands in for lib.inference.Lifter: knows the truth, whether the source has it or not."""
+    """Stands in for lib.inference.lifter.Lifter: knows the truth, whether the source has it or not."""
 
     body_size = BODY_SIZE
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from PIL import Image
 
-from lib.errors import UserError
-from lib.evaluation import evaluate, read_split, write_predictions
-from lib.paths import Paths
-from lib.reconstruction_evaluation import evaluate_reconstruction, write_examples
+from lib.evaluation.lifting import evaluate, read_split, write_predictions
+from lib.evaluation.reconstruction import evaluate_reconstruction, write_examples
+from lib.runtime.errors import UserError
+from lib.runtime.paths import Paths
 from stages import visualize
 from tests.plotting.test_plotting import PARAMS
 from tests.settings import PRIOR, tiny_checkpoint

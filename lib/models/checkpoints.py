@@ -1,0 +1,100 @@
+"""Checkpoints that rebuild their model by themselves, whatever params.yaml says today.
+
+Plain tensors, strings and numbers, so that they load with weights_only=True: opening one runs no code.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lib.models.lifters import LiftingModel
+from lib.models.networks import Architecture
+from lib.models.reconstructors import ReconstructionModel
+from lib.models.tasks import COORDS, OBJECTIVES, build_model
+from lib.pose.skeleton import H36M
+from lib.runtime.errors import UserError
+from lib.runtime.files import replacing
+
+FORMAT = 4
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained model and what is needed to use it."""
+
+    objective: str  # `training.objective`, which says what the model is for
+    model: dict[str, Any]  # as `lib.models.networks.Architecture` dumps it
+    frames: int  # of a window
+    dilation: int
+    normalization: str
+    noise_seconds: float  # for how long the 2D's noise lasts
+    body_size: float  # metres: total bone length of the prior's mean body
+    masking: dict[str, Any]  # the `masking` section of params.yaml
+    joints: tuple[str, ...]
+    weights: dict[str, Tensor]
+    training: dict[str, Any]  # the step it is from, and its validation loss
+
+    @property
+    def lifts(self) -> bool:
+        """Whether the model lifts; if not, it reconstructs windows of `coords` coordinates."""
+        return self.objective not in COORDS
+
+    @property
+    def coords(self) -> int:
+        """The coordinates of the points that the model reads."""
+        return COORDS.get(self.objective, 2)
+
+    def build(self) -> LiftingModel | ReconstructionModel:
+        """The model with its weights, on the CPU, in evaluation mode."""
+        model = self.build_untrained()
+        try:
+            model.load_state_dict(self.weights)
+        except RuntimeError as error:
+            raise UserError(f"the checkpoint does not fit its model: {' '.join(str(error).split())[:200]}") from None
+        return model
+
+    def build_untrained(self) -> LiftingModel | ReconstructionModel:
+        """The same model with new random weights."""
+        return build_model(self.objective, Architecture.load(self.model), self.frames).eval()
+
+
+def save(checkpoint: Checkpoint, path: Path) -> None:
+    """Write a checkpoint, whole or not at all."""
+    content = {"format": FORMAT, **asdict(checkpoint), "joints": list(checkpoint.joints)}
+    with replacing(path) as temporary:
+        torch.save(content, temporary)
+
+
+def load(path: Path, made_by: str = "pretrain") -> Checkpoint:
+    """Read a checkpoint that a stage makes.
+
+    Raises:
+        UserError: the file is missing, is no checkpoint of this project, or was made for another skeleton.
+    """
+    if not path.exists():
+        raise UserError(f"{path} is missing: run `dvc repro {made_by}` first")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises pickle, zip and runtime errors, depending on where a file is damaged
+        raise UserError(f"{path} is no checkpoint, or a damaged one ({type(error).__name__})") from None
+    if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
+        raise UserError(f"{path} was not written by this version of the project: run `dvc repro {made_by}` again")
+    try:
+        checkpoint = Checkpoint(**{**content, "joints": tuple(content["joints"])})
+    except (KeyError, TypeError):
+        raise UserError(f"{path} is incomplete: run `dvc repro {made_by}` again") from None
+    if checkpoint.joints != H36M.names:
+        raise UserError(f"{path} was trained on another skeleton: {', '.join(checkpoint.joints)}")
+    if checkpoint.objective not in OBJECTIVES:
+        raise UserError(f"{path} has the unknown objective {checkpoint.objective!r}: run `dvc repro {made_by}` again")
+    try:
+        Architecture.load(checkpoint.model)
+    except (KeyError, TypeError, ValueError):
+        raise UserError(
+            f"{path} holds the network {checkpoint.model}, which this version of the project does not have: "
+            f"run `dvc repro {made_by}` again, or go back to the version that wrote it"
+        ) from None
+    return checkpoint

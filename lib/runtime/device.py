@@ -1,0 +1,196 @@
+"""Where and how to compute: device, precision and threads, found out or measured rather than assumed."""
+
+import logging
+import os
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from lightning_fabric import Fabric
+
+from lib.runtime.errors import UserError
+
+Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
+
+# Fabric announces every choice it makes, on stderr and under three names; we announce those that matter.
+for _name in ("lightning_fabric", "lightning.fabric", "lightning_utilities"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+
+@dataclass(frozen=True)
+class DeviceInfo:
+    """What `describe_devices` finds out about a device."""
+
+    device: torch.device
+    hardware: str
+    memory: int | None  # bytes; None where the system does not say
+    bfloat16: bool
+
+
+def available_devices() -> list[torch.device]:
+    """Every device of this machine, the one that `auto` picks first."""
+    devices = [torch.device("cuda", index) for index in range(torch.cuda.device_count() if _has_cuda() else 0)]
+    if torch.backends.mps.is_available():
+        devices.append(torch.device("mps"))
+    return [*devices, torch.device("cpu")]
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device called `name` (auto, cpu, mps, cuda or cuda:INDEX); auto takes CUDA, then MPS, then the CPU.
+
+    Raises:
+        UserError: this machine has no such device.
+    """
+    available = available_devices()
+    if name == "auto":
+        return available[0]
+    named = {str(device): device for device in available}
+    wanted = "cuda:0" if name == "cuda" else name
+    if wanted not in named:
+        raise UserError(f"device {name!r} is not available: this machine has {', '.join(named)}; auto picks the first")
+    return named[wanted]
+
+
+def resolve_precision(name: Precision, device: torch.device) -> tuple[str, str | None]:
+    """Fabric's precision for a device, and one line to announce if it is not the one asked for.
+
+    auto takes bfloat16 where the hardware computes in it, float16 on older CUDA devices, and float32 elsewhere.
+    """
+    mixed = ["bf16-mixed"] if has_bfloat16(device) else []
+    if device.type == "cuda":
+        mixed.append("16-mixed")
+    if name == "auto":
+        return (mixed or ["32-true"])[0], None
+    if name == "32-true" or name in mixed:
+        return name, None
+    return "32-true", f"precision {name} is not available on {device}: using 32-true"
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware itself computes in bfloat16; emulation is slower than float32."""
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "cpu":
+        capabilities = _cpu_capabilities()
+        return any(bool(capabilities.get(name)) for name in ("avx512_bf16", "amx_bf16"))
+    return False
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What a run computes with."""
+
+    fabric: Fabric
+    description: str  # for the header of the run
+    fallback: str | None  # one line to announce if it is not what was asked for
+
+    @classmethod
+    def prepare(cls, device: str, precision: Precision, threads: int | Literal["auto"]) -> "Hardware":
+        """Set the number of threads of this process, and launch fabric; raises UserError as the parts do."""
+        found = resolve_device(device)
+        chosen, fallback = resolve_precision(precision, found)
+        count = choose_threads(threads)
+        torch.set_num_threads(count)
+        description = f"{found}, {chosen}" + (f", {count} threads" if found.type == "cpu" else "")
+        return cls(make_fabric(found, chosen), description, fallback)
+
+
+def choose_threads(requested: int | Literal["auto"]) -> int:
+    """The number of CPU threads to compute with; auto measures, and takes the fewest within 10 % of the fastest."""
+    if requested != "auto":
+        if requested > (os.cpu_count() or 1):
+            raise UserError(
+                f"{requested} threads are more than this machine's {os.cpu_count()} cores: name fewer, or auto"
+            )
+        return requested
+    return fewest_fast_threads(measure_threads())
+
+
+def fewest_fast_threads(speeds: Mapping[int, float]) -> int:
+    """The fewest threads within 10 % of the fastest, from speeds by number of threads."""
+    return min(threads for threads, speed in speeds.items() if speed >= 0.9 * max(speeds.values()))
+
+
+def measure_threads(seconds: float = 0.2) -> dict[int, float]:
+    """GFLOP/s of float32 matmuls by number of threads: 1, 2, 4, ... and all that this process may use.
+
+    On a busy machine two threads can be slower than one, because each matmul waits for its slowest thread.
+    """
+    counts = _thread_counts(_usable_cores())
+    left, right = torch.rand(2048, 256), torch.rand(256, 256)  # the size of a linear layer's work on a small batch
+    operations = 2 * left.shape[0] * left.shape[1] * right.shape[1]
+    before = torch.get_num_threads()
+    try:
+        return {count: operations * _rate(left, right, count, seconds / len(counts)) / 1e9 for count in counts}
+    finally:
+        torch.set_num_threads(before)
+
+
+def describe_devices() -> list[DeviceInfo]:
+    """Everything found on this machine, the device that `auto` picks first."""
+    return [
+        DeviceInfo(device, _hardware(device), _memory(device), has_bfloat16(device)) for device in available_devices()
+    ]
+
+
+def make_fabric(device: torch.device, precision: str) -> Fabric:
+    """A launched Fabric on one device; takes what `resolve_device` and `resolve_precision` return."""
+    devices: int | Sequence[int] = [device.index] if device.type == "cuda" else 1
+    fabric = Fabric(accelerator=device.type, devices=devices, precision=precision)  # type: ignore[arg-type]
+    fabric.launch()
+    return fabric
+
+
+def _has_cuda() -> bool:
+    return torch.cuda.is_available()
+
+
+def _cpu_capabilities() -> dict[str, object]:
+    """The instruction sets of the CPU; empty before torch 2.11, which a system's own build may be."""
+    query = getattr(torch.cpu, "get_capabilities", None)
+    return dict(query()) if query else {}
+
+
+def _usable_cores() -> int:
+    """The cores this process may run on: on shared machines fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _thread_counts(cores: int) -> list[int]:
+    """1, 2, 4, ... and `cores` itself."""
+    return sorted({*(1 << power for power in range(cores.bit_length())), cores})
+
+
+def _rate(left: torch.Tensor, right: torch.Tensor, threads: int, seconds: float) -> float:
+    """Matmuls per second; the mean and not the best, so that waiting for busy cores counts."""
+    torch.set_num_threads(threads)
+    left @ right  # the first one starts the threads
+    start, done, elapsed = time.perf_counter(), 0, 0.0
+    while elapsed < seconds:
+        left @ right
+        done, elapsed = done + 1, time.perf_counter() - start
+    return done / elapsed
+
+
+def _hardware(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    name = _cpu_capabilities().get("cpu_name") or platform.processor() or platform.machine()
+    return f"{name} GPU" if device.type == "mps" else str(name)
+
+
+def _memory(device: torch.device) -> int | None:
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    if device.type == "mps":
+        return int(torch.mps.recommended_max_memory())
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError):  # Windows has no sysconf, and not every system these names
+        return None

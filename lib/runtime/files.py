@@ -1,0 +1,45 @@
+"""Outputs are written whole or not at all: a temporary name beside the target, then os.replace."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from lib.runtime.errors import UserError
+
+FULL = 1 << 20  # bytes
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it takes the place of `path`, on an error it is removed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")  # keeps the suffix, which writers look at
+    try:
+        try:
+            yield temporary
+        except RuntimeError as error:  # h5py and torch do not say OSError when a disk is full
+            if shutil.disk_usage(path.parent).free < FULL:
+                raise UserError(f"{path} could not be written: the disk is full") from error
+            raise
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Mapping[str, object]) -> None:
+    """Write a JSON object; metrics are flat, because DVC drops nested lists and nulls."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def sha256(path: Path) -> str:
+    """The hexadecimal SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()

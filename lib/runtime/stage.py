@@ -1,0 +1,39 @@
+"""The entry point that all stages share: read params.yaml, run, and turn a user's error into one line."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from lib.runtime.errors import UserError
+from lib.runtime.params import read
+from lib.runtime.paths import Paths
+
+
+def main(run: Callable[[dict[str, Any], Paths], None]) -> None:
+    """Run a stage on ./params.yaml in the current folder; a user's error ends it in one line and exit code 1."""
+    try:
+        run(read(Path("params.yaml")), Paths())
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:  # a folder that cannot be written, a full disk
+        sys.exit(f"error: {error.filename or 'files'}: {error.strerror or error}")
+
+
+NumberT = TypeVar("NumberT", int, float)
+
+
+def positive(kind: type[NumberT]) -> Callable[[str], NumberT]:
+    """What reads a number above 0 from a command's arguments."""
+
+    def read_number(text: str) -> NumberT:
+        try:
+            number = kind(text)
+        except ValueError:
+            number = kind(0)
+        if not number > 0:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+        return number
+
+    return read_number

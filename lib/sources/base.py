@@ -1,0 +1,75 @@
+"""What every source yields: one person's keypoints in one video, and the section of params that chooses a source."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal, NamedTuple, get_args
+
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor
+
+from lib.pose.cameras import Camera
+from lib.runtime.params import Section
+
+
+class SplitParams(Section):
+    """Which subjects are for what; validation subjects are taken from the training subjects."""
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+
+
+class SourceParams(Section):
+    """`data`: the source, its 2D keypoints, the split, and which sequences are kept."""
+
+    elsewhere: ClassVar[frozenset[str]] = frozenset({"window", "transforms", "loader"})
+
+    source: str  # one of lib.sources.catalog.SOURCES
+    keypoints: str  # h36m reads data_2d_h36m_NAME.npz; the sample knows gt and noisy
+    split: SplitParams
+    min_frames: Annotated[int, Field(ge=1)]  # shorter sequences are dropped
+
+
+@dataclass(frozen=True)
+class PoseSequence:
+    """The keypoints of one person in one video, in H36M's 17 joints.
+
+    `positions` are in metres in the camera frame; None where a source has no 3D.
+    """
+
+    subject: str
+    action: str
+    camera: Camera
+    fps: float
+    keypoints: Float[Tensor, "frame joint 2"]  # pixels
+    confidence: Float[Tensor, "frame joint"]  # 0 to 1
+    positions: Float[Tensor, "frame joint 3"] | None
+
+
+Reason = Literal["no_2d", "no_3d", "shorter_than_mocap", "not_finite", "too_short"]
+REASONS: tuple[Reason, ...] = get_args(Reason)
+
+
+class Dropped(NamedTuple):
+    """A sequence that is left out, and why."""
+
+    subject: str
+    action: str
+    camera: str
+    frames: int
+    reason: Reason
+
+
+class SourceData(NamedTuple):
+    """All that a source yields for the subjects that the split names."""
+
+    sequences: list[PoseSequence]
+    dropped: list[Dropped]
+    subjects: tuple[str, ...]  # those the source has, whether the split names them or not
+    cut_frames: int = 0  # 2D frames after the end of their sequence's 3D
+
+
+def action_name(action: str) -> str:
+    """The action without its take number: 'Eating 2' is a take of 'Eating'; 'Walk1' is a name of its own."""
+    return re.sub(r" \d+$", "", action)

@@ -1,0 +1,214 @@
+"""Fine-tuning: a lifter from a pre-trained model of any objective and a share of the labels."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import pandas as pd
+import torch
+from pydantic import Field
+from torch import nn
+from torch.utils.data import DataLoader
+
+from lib.data.labels import labelled
+from lib.data.store import Split, read_split
+from lib.data.transforms import TransformParams, corruption_like
+from lib.data.windows import LoaderParams, WindowBatch, WindowParams, Windows, training_loader
+from lib.models.base import Network
+from lib.models.checkpoints import Checkpoint
+from lib.models.lifters import LiftingModel
+from lib.models.networks import Architecture
+from lib.objectives.base import Objective
+from lib.objectives.losses import LossParams
+from lib.objectives.rehearsal import Rehearsed
+from lib.objectives.supervised import Supervised
+from lib.prior.sampler import PosePrior, PriorParams
+from lib.runtime.console import Console
+from lib.runtime.device import Hardware
+from lib.runtime.errors import UserError
+from lib.runtime.params import Section, section
+from lib.runtime.tensorboard import Board
+from lib.training.loop import Count, TrainingParams, fit, held_out_clips
+from lib.training.optimization import Rates
+from lib.training.pretraining import SeedParams, lift_objective
+from lib.training.transfer import ENCODER, Part, Transferred, transfer
+
+CURVES = ("step", "lr", "train/supervised", "validation/supervised")  # metres; rehearsal has more
+
+
+class FinetuneParams(Section):
+    """`finetune`; what it does not say, such as the device and the schedule, is as in `training`."""
+
+    enabled: bool
+    checkpoint: str  # where the pre-trained model is
+    subjects: tuple[str, ...]  # whose labels are used; all training subjects' if none is named
+    label_fraction: Annotated[float, Field(gt=0, le=1)]  # of these subjects' frames
+    from_scratch: bool  # new weights in place of the pre-trained ones: the control
+    load: Part
+    strict: bool  # what does not fit is an error; else it starts anew
+    rehearsal: Annotated[float, Field(ge=0)]  # weight of the objective lift on all 2D, if it was what pre-trained
+    frozen: bool  # the encoder keeps the weights that it was given
+    layer_decay: Annotated[float, Field(gt=0, le=1)]  # of the learning rate, from each layer to the one below it
+    epochs: Count
+    steps_per_epoch: Count
+    batch_size: Count  # windows
+    lr: Annotated[float, Field(gt=0)]
+
+
+@dataclass(frozen=True)
+class Finetuning:
+    """The sections of params.yaml that determine a fine-tuned model, beside the pre-trained one."""
+
+    seed: int
+    transforms: TransformParams
+    loader: LoaderParams
+    prior: PriorParams
+    losses: LossParams
+    finetune: FinetuneParams
+    training: TrainingParams  # with the numbers of `finetune`
+
+    @classmethod
+    def read(cls, params: Mapping[str, Any]) -> "Finetuning":
+        """Validate all sections."""
+        own = section(FinetuneParams, "finetune", params)
+        if own.frozen and own.from_scratch:
+            raise UserError("params.yaml: finetune.frozen and finetune.from_scratch together would keep random weights")
+        training = section(TrainingParams, "training", params).model_copy(
+            update={
+                "objective": "supervised",
+                "epochs": own.epochs,
+                "steps_per_epoch": own.steps_per_epoch,
+                "batch_size": own.batch_size,
+                "prior_batch_size": own.batch_size,
+                "prior_epochs": 0,
+                "lr": own.lr,
+                "patience": 0,  # labels of the validation subjects choose nothing
+            }
+        )
+        if training.schedule.name == "plateau":
+            raise UserError(
+                "params.yaml: training.schedule.name = 'plateau' would let labels of the validation subjects set the "
+                "rate of fine-tuning: choose cosine, step or one_cycle"
+            )
+        return cls(
+            seed=section(SeedParams, "", params).seed,
+            transforms=section(TransformParams, "data.transforms", params),
+            loader=section(LoaderParams, "data.loader", params),
+            prior=section(PriorParams, "prior", params),
+            losses=section(LossParams, "losses", params),
+            finetune=own,
+            training=training.shortened(),
+        )
+
+
+class Finetuned(NamedTuple):
+    """What fine-tuning leaves behind."""
+
+    checkpoint: Checkpoint
+    curves: pd.DataFrame  # CURVES first
+    metrics: dict[str, object]
+
+
+def finetune(params: Finetuning, pretrained: Checkpoint, poses: Path, logs: Path) -> Finetuned:
+    """Train the network of a checkpoint to lift, from its weights, with some labels of the training subjects.
+
+    The model is the averaged one at the end: validation labels make a curve and choose nothing.
+
+    Raises:
+        UserError: the checkpoint does not fit, or there is no 3D.
+    """
+    own, training, console = params.finetune, params.training, Console()
+    hardware = Hardware.prepare(training.device, training.precision, training.threads)
+    train, validation = (read_split(poses, split, labels=True) for split in ("train", "validation"))
+    some = labelled(train, own.subjects, own.label_fraction, params.seed)
+    window = WindowParams(frames=pretrained.frames, dilation=pretrained.dilation, stride=1)
+
+    torch.manual_seed(params.seed)  # of weights that are new
+    model = LiftingModel(Architecture.load(pretrained.model), window.frames)
+    taken = Transferred((), tuple(model.state_dict()), ())
+    if not own.from_scratch:
+        taken = transfer(pretrained.weights, model, own.load, own.strict)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(not (own.frozen and name.startswith(ENCODER) and name in taken.loaded))
+    objective = _objective(params, pretrained, train, window, hardware.fabric.device)
+    console.header(
+        "fine-tuning",
+        {
+            "device": hardware.description,
+            "labels": f"{len(some.rays):,} of {len(train.rays):,} frames, {len(some.table)} sequences",
+            "weights": "all new" if own.from_scratch else f"{pretrained.objective}: {taken.describe()}",
+            "beside labels": "lift on all 2D" if isinstance(objective, Rehearsed) else "nothing",
+            "trained": f"{_trained(model):,} of {sum(p.numel() for p in model.parameters()):,} parameters",
+            "training": f"{training.epochs} epochs of {training.steps_per_epoch} steps",
+        },
+    )
+    if hardware.fallback:
+        console.announce(hardware.fallback)
+    clips, held_out = _clips(params, some, window), held_out_clips(validation, window)
+    rates = layer_rates(model.network, 1.0 if own.from_scratch else own.layer_decay)
+    board = Board(logs, "finetune", {"finetune": own.model_dump(), "training": training.model_dump()})
+    progress = fit(hardware.fabric, model, objective, clips, held_out, training, console, board, params.seed, rates)
+    board.close()
+    return Finetuned(
+        checkpoint=replace(
+            pretrained,
+            objective="supervised",
+            weights={name: value.cpu() for name, value in progress.last.items()},
+            training={"step": progress.step, "validation_loss": progress.last_loss},
+        ),
+        # The total is that of labels and rehearsal in training, of labels alone in validation: no pair of curves.
+        curves=pd.DataFrame(progress.rows).drop(columns=["train/total", "validation/total"]),
+        metrics={
+            "enabled": True,
+            "labelled_frames": len(some.rays),
+            "labelled_sequences": len(some.table),
+            "labelled_share": len(some.rays) / len(train.rays),
+            "tensors_loaded": len(taken.loaded),
+            "tensors_new": len(taken.new),
+            "parameters_trained": _trained(model),
+            "steps": progress.step,
+            "training_loss": progress.rows[-1]["train/total"],
+            "validation_loss": progress.last_loss,
+            "seconds": round(progress.seconds, 1),
+        },
+    )
+
+
+def _objective(
+    params: Finetuning, pretrained: Checkpoint, train: Split, window: WindowParams, device: torch.device
+) -> Objective:
+    """Labels alone, or labels beside what a lifter was pre-trained with."""
+    transforms = params.transforms.model_copy(update={"normalization": pretrained.normalization})
+    corruption = corruption_like(train, transforms, window.dilation)
+    supervised = Supervised(pretrained.body_size, transforms, corruption, window, params.training.batch_size)
+    own = params.finetune
+    if own.rehearsal == 0 or own.from_scratch or pretrained.objective != "lift":
+        return supervised
+    prior, unlabelled = PosePrior(params.prior).to(device), replace(train, positions=None)
+    lift = lift_objective(
+        unlabelled, prior, params.losses, transforms, corruption, window, params.training, params.seed, device
+    )
+    return Rehearsed(supervised, lift, (some.to(device) for some in _clips(params, unlabelled, window)), own.rehearsal)
+
+
+def _clips(params: Finetuning, split: Split, window: WindowParams) -> DataLoader[WindowBatch]:
+    generator = torch.Generator().manual_seed(params.seed)
+    return training_loader(Windows(split, window.clip), params.training.clips(window), params.loader, generator)
+
+
+def layer_rates(network: Network, decay: float) -> Rates:
+    """Factors of learning rates: 1 for the decoder's last part, and from each layer to the one below it `decay`.
+
+    Layers are what is outside of the encoder's `blocks`, each of these if there are any, and each of the decoder's
+    parts. Source: J. Howard and S. Ruder, Universal language model fine-tuning, ACL 2018, section 3.2.
+    """
+    layers = [*getattr(network.encoder, "blocks", ()), *network.decoder]
+    rates = dict.fromkeys(network.parameters(), decay ** len(layers))
+    for above, layer in enumerate(reversed(layers)):
+        rates |= dict.fromkeys(layer.parameters(), decay**above)
+    return rates
+
+
+def _trained(model: nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)

@@ -1,0 +1,241 @@
+"""The training loop: one for every device, precision and objective, on lightning-fabric."""
+
+import copy
+import math
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Annotated, Literal
+
+import torch
+from lightning_fabric import Fabric
+from pydantic import Field
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from lib.data.store import Split
+from lib.data.windows import WindowBatch, WindowParams, Windows
+from lib.objectives.base import REFRESH, Objective
+from lib.runtime.console import Console
+from lib.runtime.console import Progress as Bar
+from lib.runtime.errors import UserError
+from lib.runtime.params import Section
+from lib.runtime.tensorboard import Board
+from lib.training.optimization import Rates, Schedule, ScheduleParams, build_optimizer, build_schedule
+
+Count = Annotated[int, Field(ge=1)]
+VIEWS = 4  # how often training sees a window before the next clips, from different sides
+PICTURES = 5  # of poses, over a whole run
+SHOWN = 6  # windows in a picture
+VALIDATION_STEPS = 16
+VALIDATION_WINDOWS = 1024
+LOG_EVERY = 10  # steps between readings of the losses, each of which waits for the device
+
+
+class TrainingParams(Section):
+    """`training`."""
+
+    objective: Literal["lift", "mask_2d", "mask_3d", "supervised"]  # lib.models.tasks.OBJECTIVES
+    device: str  # auto, cpu, cuda, cuda:1, mps
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
+    threads: Literal["auto"] | Count
+    epochs: Count
+    steps_per_epoch: Count
+    batch_size: Count  # windows of real 2D in a step
+    prior_batch_size: Count  # windows of the prior in a step
+    prior_epochs: Annotated[int, Field(ge=0)]  # first epochs, which see the prior alone
+    steady_teacher: bool  # bones of its poses keep the lengths that they have in all of a recording
+    optimizer: Literal["adamw", "adam", "sgd"]
+    lr: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    schedule: ScheduleParams
+    gradient_clip: Annotated[float, Field(ge=0)]  # largest norm; 0 turns it off
+    ema_decay: Annotated[float, Field(ge=0, lt=1)]  # of the averaged weights that are validated and kept
+    validate_every: Count  # epochs
+    patience: Annotated[int, Field(ge=0)]  # validations without a better loss after which training stops; 0: never
+    debug: bool  # a run of seconds, to see that everything works
+
+    @property
+    def windows(self) -> int:
+        """The windows of a step."""
+        return self.batch_size + self.prior_batch_size
+
+    def clips(self, window: WindowParams) -> int:
+        """How many clips the loader gives at a time, from which REFRESH steps take their windows."""
+        return max(1, REFRESH * self.batch_size // (window.middles * VIEWS))
+
+    def shortened(self) -> "TrainingParams":
+        """These params, or with `debug` those of a run of seconds."""
+        if not self.debug:
+            return self
+        tiny = {
+            "epochs": 2,
+            "prior_epochs": 1,
+            "steps_per_epoch": 5,
+            "batch_size": 16,
+            "prior_batch_size": 16,
+            "validate_every": 1,
+        }
+        return self.model_copy(update=tiny)
+
+
+@dataclass
+class Progress:
+    """What a training run has come to."""
+
+    step: int = 0
+    best_step: int = 0
+    best_loss: float = float("inf")
+    last_loss: float = float("inf")
+    best: dict[str, Tensor] = field(default_factory=dict)  # weights with the best validation loss
+    last: dict[str, Tensor] = field(default_factory=dict)
+    rows: list[dict[str, float]] = field(default_factory=list)  # a row an epoch, for plots/training.csv
+    poses: int = 0
+    training_seconds: float = 0.0  # of the steps alone
+    seconds: float = 0.0  # with validation
+
+    def is_stale(self, params: TrainingParams) -> bool:
+        """Whether the validation loss has not fallen for `patience` validations."""
+        waited = self.step - self.best_step
+        return 0 < params.patience * params.validate_every * params.steps_per_epoch <= waited
+
+    def keep_best(self, loss: float, model: torch.nn.Module) -> None:
+        """Remember a model's weights if its validation loss is the lowest so far.
+
+        Raises:
+            UserError: the loss is not finite.
+        """
+        if not math.isfinite(loss):
+            raise UserError(
+                f"training diverged: the loss at step {self.step} is {loss}; "
+                "lower training.lr, or finetune.lr while fine-tuning"
+            )
+        self.last_loss = loss
+        if loss < self.best_loss:
+            self.best_loss, self.best_step = loss, self.step
+            self.best = copy.deepcopy(model.state_dict())
+
+
+def held_out_clips(split: Split, window: WindowParams) -> WindowBatch:
+    """The clips that training validates on, evenly spread over a split."""
+    clips = Windows(split, window.clip)
+    return clips[clips.spread(VALIDATION_WINDOWS // window.middles)]
+
+
+def fit(
+    fabric: Fabric,
+    model: torch.nn.Module,
+    objective: Objective,
+    clips: Iterable[WindowBatch],
+    validation: WindowBatch,
+    params: TrainingParams,
+    console: Console,
+    board: Board,
+    seed: int,
+    rates: Rates | None = None,
+) -> Progress:
+    """Train a model and return its averaged weights, best and last, with the curves.
+
+    The best weights are those with the lowest validation loss, which reads no label unless the objective does; training
+    stops when that has not fallen for `patience` validations. `rates` are factors of single parameters' learning rates.
+    """
+    averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(params.ema_decay)).to(fabric.device)
+    averaged.eval()
+    fused = fabric.device.type == "cpu"
+    optimizer = build_optimizer(model, params.optimizer, params.lr, params.weight_decay, fused, rates)
+    schedule = build_schedule(optimizer, params.schedule, params.epochs * params.steps_per_epoch)
+    student, optimizer = fabric.setup(model, optimizer)
+    generator = torch.Generator(fabric.device).manual_seed(seed)
+    run = _Run(fabric, student, averaged, objective, optimizer, schedule, generator, params)
+    validation = validation.to(fabric.device)
+    progress, stream, started = Progress(), (some.to(fabric.device) for some in clips), time.monotonic()
+
+    with console.progress(params.epochs, params.steps_per_epoch) as bar:
+        for epoch in range(1, params.epochs + 1):
+            row = _train_epoch(run, stream, epoch, progress, bar)
+            if epoch % params.validate_every == 0 or epoch == params.epochs:
+                row |= validate(averaged.module, objective, validation, params)
+                progress.keep_best(row["validation/total"], averaged.module)
+            schedule.step(row.get("validation/total"))
+            progress.rows.append(row)
+            bar.epoch(epoch, {"loss": row["train/total"], "validation": row.get("validation/total", math.nan)})
+            board.scalars(row, progress.step)
+            if epoch == params.epochs or epoch % max(1, params.epochs // PICTURES) == 0:
+                spread = torch.linspace(0, len(validation.rays) - 1, SHOWN).long()
+                board.figure(objective.picture(averaged.module, validation.take(spread)), progress.step)
+            if progress.is_stale(params):
+                console.announce(f"stopped early: the validation loss has not fallen since step {progress.best_step}")
+                break
+    progress.last = averaged.module.state_dict()
+    progress.seconds = time.monotonic() - started
+    return progress
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What the steps of a run work with."""
+
+    fabric: Fabric
+    student: torch.nn.Module  # the model, wrapped by fabric
+    averaged: AveragedModel  # its averaged weights, the teacher
+    objective: Objective
+    optimizer: torch.optim.Optimizer
+    schedule: Schedule
+    generator: torch.Generator
+    params: TrainingParams
+
+
+def _train_epoch(
+    run: _Run, stream: Iterator[WindowBatch], epoch: int, progress: Progress, bar: Bar
+) -> dict[str, float]:
+    """One epoch of steps; returns its row of the curves."""
+    params, objective, began = run.params, run.objective, time.monotonic()
+    objective.adapt(run.averaged.module, stream, epoch)
+    steps = objective.steps(run.averaged.module, stream, epoch, run.generator)
+    recent: list[dict[str, Tensor]] = []
+    run.student.train()
+    for step, terms_of in enumerate(islice(steps, params.steps_per_epoch), start=1):
+        terms = terms_of(run.student)
+        loss = objective.total(terms)
+        run.optimizer.zero_grad()
+        run.fabric.backward(loss)
+        if params.gradient_clip > 0:
+            run.fabric.clip_gradients(
+                run.student, run.optimizer, max_norm=params.gradient_clip, error_if_nonfinite=False
+            )
+        run.optimizer.step()
+        if step < params.steps_per_epoch:  # the last one waits for the validation
+            run.schedule.step()
+        run.averaged.update_parameters(run.student)
+        progress.step += 1
+        progress.poses += objective.windows
+        if step % LOG_EVERY == 0 or step == params.steps_per_epoch:
+            recent.append({name: value.detach() for name, value in {**terms, "total": loss}.items()})
+            bar.step(objective.windows, {name: float(value) for name, value in recent[-1].items()})
+        else:
+            bar.step(objective.windows)
+    progress.training_seconds += time.monotonic() - began
+    return {"step": float(progress.step), "lr": run.optimizer.param_groups[0]["lr"], **_mean(recent, "train")}
+
+
+@torch.inference_mode()
+def validate(
+    model: torch.nn.Module, objective: Objective, clips: WindowBatch, params: TrainingParams
+) -> dict[str, float]:
+    """The objective's terms on the validation subjects' 2D and on draws of the prior as it is by then.
+
+    No label is read, unless the objective does. What is corrupted and drawn is the same every time, and so is the loss
+    of the same model: the objective remembers nothing from one validation to the next.
+    """
+    generator = torch.Generator(clips.rays.device).manual_seed(0)
+    measured = []
+    steps = objective.afresh().steps(model, iter([clips]), params.epochs + 1, generator)
+    for terms_of in islice(steps, VALIDATION_STEPS):
+        terms = terms_of(model)
+        measured.append({**terms, "total": objective.total(terms)})
+    return _mean(measured, "validation")
+
+
+def _mean(rows: list[dict[str, Tensor]], prefix: str) -> dict[str, float]:
+    return {f"{prefix}/{name}": float(torch.stack([row[name] for row in rows]).mean()) for name in rows[0]}

@@ -1,0 +1,204 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor
+
+from lib.data import store
+from lib.evaluation import metrics
+from lib.evaluation.lifting import (
+    ERRORS,
+    PER_ACTION,
+    PER_JOINT,
+    EvaluationParams,
+    evaluate,
+    mean_pose_baseline,
+    read_predictions,
+    read_split,
+    root_centred,
+    scale_by_body_size,
+    scale_by_root_depth,
+    write_predictions,
+)
+from lib.pose.geometry import bone_lengths
+from lib.pose.skeleton import H36M
+from lib.runtime.errors import UserError
+from lib.runtime.params import section
+from tests.synthetic import BODY_SIZE, lifted_truth, write_store
+
+BONES = ("bone_symmetry_error", "bone_constancy_error")
+
+
+@pytest.fixture
+def split(tmp_path: Path) -> store.Split:
+    return read_split(write_store(tmp_path / "poses.h5"), "test")
+
+
+@pytest.fixture
+def unlabelled(tmp_path: Path) -> store.Split:
+    return read_split(write_store(tmp_path / "unlabelled.h5", labels=False), "test")
+
+
+def _positions(split: store.Split) -> Tensor:
+    assert split.positions is not None
+    return split.positions
+
+
+def _noisy(split: store.Split, level: float = 0.01, seed: int = 0) -> Tensor:
+    noise = root_centred(torch.randn(_positions(split).shape, generator=torch.Generator().manual_seed(seed)))
+    return lifted_truth(_positions(split)) + level * noise
+
+
+def _number(value: int | float | str) -> float:
+    assert not isinstance(value, str)
+    return value
+
+
+def test_the_truth_has_no_error(split: store.Split) -> None:
+    result = evaluate(split, lifted_truth(_positions(split)), "root_depth", BODY_SIZE)
+    for name in (*ERRORS, "mpjpe_action_mean_mm", "mpjpe_body_size_mm", "mpjve_mm_per_s", *BONES):
+        assert _number(result.metrics[name]) == pytest.approx(0, abs=0.02), name
+    assert result.metrics["pck_150"] == 100
+    assert result.metrics["auc"] == pytest.approx(100 * 30 / 31)
+    assert result.metrics["frames"] == 60
+    torch.testing.assert_close(result.predicted, root_centred(_positions(split)))
+
+
+def test_metrics_are_flat_numbers_and_the_name_of_the_scale(split: store.Split) -> None:
+    result = evaluate(split, _noisy(split), "root_depth", BODY_SIZE)
+    assert json.loads(json.dumps(result.metrics, allow_nan=False)) == result.metrics
+    assert [name for name, value in result.metrics.items() if isinstance(value, str)] == ["mpjpe_scale"]
+
+
+def test_scales_by_hand(split: store.Split) -> None:
+    lifted = lifted_truth(_positions(split))
+    by_depth = scale_by_root_depth(lifted, _positions(split))
+    torch.testing.assert_close(by_depth, root_centred(_positions(split)))
+    by_size = scale_by_body_size(7 * lifted, 2.5)
+    torch.testing.assert_close(bone_lengths(by_size).sum(-1), torch.full((60,), 2.5))
+
+
+def test_the_scale_changes_mpjpe_and_neither_n_nor_p_mpjpe(split: store.Split) -> None:
+    lifted = _noisy(split)
+    depth = evaluate(split, lifted, "root_depth", 1.1 * BODY_SIZE)
+    size = evaluate(split, lifted, "body_size", 1.1 * BODY_SIZE)
+    assert (depth.metrics["mpjpe_scale"], size.metrics["mpjpe_scale"]) == ("root_depth", "body_size")
+    assert _number(size.metrics["mpjpe_mm"]) > _number(depth.metrics["mpjpe_mm"]) + 1
+    assert depth.metrics["mpjpe_body_size_mm"] == size.metrics["mpjpe_body_size_mm"] == size.metrics["mpjpe_mm"]
+    for name in ("n_mpjpe_mm", "p_mpjpe_mm", *BONES):
+        assert _number(depth.metrics[name]) == pytest.approx(_number(size.metrics[name]), rel=1e-3)
+    torch.testing.assert_close(bone_lengths(size.predicted).sum(-1), torch.full((60,), 1.1 * BODY_SIZE))
+
+
+def test_means_over_frames_and_over_actions(split: store.Split) -> None:
+    level = torch.cat([torch.full((30,), 0.01), torch.full((20,), 0.03), torch.full((10,), 0.02)])
+    noise = root_centred(torch.randn(60, 17, 3, generator=torch.Generator().manual_seed(0)))
+    lifted = lifted_truth(_positions(split)) + level[:, None, None] * noise
+    result = evaluate(split, lifted, "root_depth", BODY_SIZE)
+    target = root_centred(_positions(split)) * 1000
+    errors = metrics.p_mpjpe(scale_by_root_depth(lifted, _positions(split)) * 1000, target)
+    eating = torch.cat([errors[:30], errors[50:]])  # two takes, two subjects, one action
+    walking = errors[30:50]
+    assert result.per_action["action"].tolist() == ["Eating", "Walking"]
+    assert result.per_action["frames"].tolist() == [40, 20]
+    expected = [float(eating.mean()), float(walking.mean())]
+    np.testing.assert_allclose(result.per_action["p_mpjpe_mm"], expected, rtol=1e-4)
+    assert result.metrics["p_mpjpe_mm"] == pytest.approx(float(errors.mean()), rel=1e-4)
+    assert result.metrics["p_mpjpe_action_mean_mm"] == pytest.approx(sum(expected) / 2, rel=1e-4)
+    assert result.per_joint["joint"].tolist() == list(H36M.names)
+    np.testing.assert_allclose(result.per_joint["p_mpjpe_mm"], errors.mean(0), rtol=1e-4)
+    assert result.per_joint["mpjpe_mm"][H36M.root] == 0
+
+
+def test_velocity_never_crosses_the_border_of_two_sequences(split: store.Split) -> None:
+    lifted = lifted_truth(_positions(split))
+    sizes = torch.cat([torch.full((30,), 1.0), torch.full((20,), 2.0), torch.full((10,), 3.0)])
+    grown = scale_by_body_size(lifted, 1.0) * sizes[:, None, None]
+    result = evaluate(split, grown / _positions(split)[:, 0].norm(dim=-1)[:, None, None], "root_depth", BODY_SIZE)
+    target = root_centred(_positions(split))
+    pairs = [(grown[frames] * 1000, target[frames] * 1000) for frames in (slice(30), slice(30, 50), slice(50, 60))]
+    expected = torch.cat([metrics.mpjve(*pair, fps=50.0) for pair in pairs]).mean()
+    assert result.metrics["mpjve_mm_per_s"] == pytest.approx(float(expected), rel=1e-4)
+    crossing = metrics.mpjve(grown * 1000, target * 1000, fps=50.0).mean()
+    assert crossing > 1.2 * expected  # so that this test can tell
+
+
+def test_more_noise_is_worse(split: store.Split) -> None:
+    results = [evaluate(split, _noisy(split, level), "root_depth", BODY_SIZE).metrics for level in (0.001, 0.01, 0.03)]
+    for name in (*ERRORS, "mpjve_mm_per_s", *BONES):
+        values = [_number(result[name]) for result in results]
+        assert values == sorted(values), name
+    for name in ("pck_150", "auc"):
+        values = [-_number(result[name]) for result in results]
+        assert values == sorted(values), name
+
+
+def test_chunks_change_nothing(split: store.Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = evaluate(split, _noisy(split), "root_depth", BODY_SIZE)
+    monkeypatch.setattr("lib.evaluation.lifting.CHUNK", 7)
+    assert evaluate(split, _noisy(split), "root_depth", BODY_SIZE).metrics == pytest.approx(whole.metrics, rel=1e-5)
+
+
+def test_without_3d_there_are_the_metrics_that_need_none(split: store.Split, unlabelled: store.Split) -> None:
+    assert unlabelled.positions is None
+    result = evaluate(unlabelled, _noisy(split), "root_depth", BODY_SIZE)
+    assert set(result.metrics) == {"frames", "mpjpe_scale", *BONES}
+    assert result.metrics["mpjpe_scale"] == "body_size"
+    assert (len(result.per_joint), len(result.per_action)) == (0, 0)
+    assert tuple(result.per_joint.columns) == PER_JOINT
+    assert tuple(result.per_action.columns) == PER_ACTION
+    torch.testing.assert_close(bone_lengths(result.predicted).sum(-1), torch.full((60,), BODY_SIZE))
+
+
+def test_predictions_that_are_not_finite_are_an_error(split: store.Split) -> None:
+    lifted = lifted_truth(_positions(split))
+    lifted[3, 4, 1] = torch.nan
+    with pytest.raises(UserError, match="not finite in 1 of 60 frames"):
+        evaluate(split, lifted, "root_depth", BODY_SIZE)
+
+
+def test_the_mean_pose_is_a_baseline(split: store.Split, unlabelled: store.Split, tmp_path: Path) -> None:
+    train = read_split(tmp_path / "poses.h5", "train")
+    errors = mean_pose_baseline(train, split)
+    mean = root_centred(_positions(train)).mean(0)
+    expected = (mean - root_centred(_positions(split))).norm(dim=-1).mean() * 1000
+    assert errors["mpjpe_mm"] == pytest.approx(float(expected), rel=1e-4)
+    assert tuple(errors) == ERRORS
+    with pytest.raises(UserError, match="the mean-pose baseline needs 3D"):
+        mean_pose_baseline(train, unlabelled)
+
+
+def test_predictions_survive_their_file(split: store.Split, tmp_path: Path) -> None:
+    predicted = root_centred(_positions(split))
+    write_predictions(tmp_path / "predictions" / "test.h5", split, predicted)
+    read = read_predictions(tmp_path / "predictions" / "test.h5")
+    assert torch.equal(read.predicted, predicted)
+    pd.testing.assert_frame_equal(read.table, split.table)
+
+
+def test_missing_predictions_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="test.h5 is missing: run `dvc repro evaluate` first"):
+        read_predictions(tmp_path / "test.h5")
+
+
+def test_a_missing_store_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="poses.h5 is missing: run `dvc repro preprocess` first"):
+        read_split(tmp_path / "poses.h5", "test")
+
+
+def test_an_unknown_scale_is_an_error() -> None:
+    params = {
+        "evaluation": {
+            "device": "cpu",
+            "batch_size": 1,
+            "flip": True,
+            "steady": True,
+            "smooth": True,
+            "scale": "metres",
+        }
+    }
+    with pytest.raises(UserError, match="evaluation.scale = 'metres': input should be 'root_depth' or 'body_size'"):
+        section(EvaluationParams, "evaluation", params)

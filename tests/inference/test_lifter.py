@@ -1,0 +1,118 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from lib.data.store import Split
+from lib.data.transforms import CropBatch
+from lib.evaluation.lifting import evaluate
+from lib.evaluation.metrics import bone_constancy_error
+from lib.inference.lifter import Lifter
+from lib.models.lifters import Lifted, lift_crops
+from lib.pose.skeleton import H36M
+from lib.runtime.errors import UserError
+from tests.settings import head_of, synthetic_split, tiny_checkpoint, tiny_model
+
+
+def lifter(frames: int, dilation: int = 1) -> Lifter:
+    return Lifter(tiny_checkpoint(frames, dilation), torch.device("cpu"))
+
+
+class Oracle(torch.nn.Module):
+    """Knows the true relative depth of every frame of a split, in the order in which frames are asked for."""
+
+    def __init__(self, split: Split) -> None:
+        super().__init__()
+        assert split.positions is not None
+        self.positions = split.positions
+
+    def forward(self, keypoints: torch.Tensor, confidence: torch.Tensor, scale: torch.Tensor) -> Lifted:
+        # Depth along the root's ray, which the crop turns into the optical axis.
+        axis = torch.nn.functional.normalize(self.positions[:, :1], dim=-1)
+        depth = (self.positions * axis).sum(-1)
+        relative = (depth / depth[:, :1] - 1) / scale
+        return Lifted(relative, torch.zeros_like(keypoints[:, 0]), scale[:, 0])
+
+
+def test_true_depths_give_the_true_pose_exactly() -> None:
+    split = synthetic_split(12, 5)
+    assert split.positions is not None
+    lift = lifter(frames=1)
+    lift.model = Oracle(split)  # type: ignore[assignment]
+    poses = lift.lift(split, batch_size=100, flip=False, steady=False, smooth=False)
+    axis_depth = split.positions[:, 0].norm(dim=-1)  # the root's depth in its crop is its distance
+    truth = (split.positions - split.positions[:, :1]) / axis_depth[:, None, None]
+    torch.testing.assert_close(poses, truth, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("frames", "dilation"), [(1, 1), (4, 1), (3, 2)])
+def test_the_batch_size_does_not_matter(frames: int, dilation: int) -> None:
+    split = synthetic_split(9, 3)
+    lift = lifter(frames, dilation)
+    one, many = (lift.lift(split, size, steady=False, smooth=False) for size in (1, 100))
+    torch.testing.assert_close(one, many)
+
+
+def test_a_steadied_body_keeps_its_lengths() -> None:
+    split = synthetic_split(40, 30)
+    lift = lifter(frames=1)
+    torch.nn.init.normal_(head_of(lift.model).weight, std=0.05)
+    raw, steady = (lift.lift(split, 100, steady=steady, smooth=False) for steady in (False, True))
+    for frames in (slice(0, 40), slice(40, 70)):
+        before, after = (bone_constancy_error(poses[frames]).mean() for poses in (raw, steady))
+        assert after < 0.8 * before
+
+
+def test_smoothing_makes_a_noisy_lifter_calmer() -> None:
+    split = synthetic_split(60)
+    rays = split.rays + 0.01 * torch.randn(split.rays.shape, generator=torch.Generator().manual_seed(0))
+    noisy = replace(split, rays=rays)
+    lift = lifter(frames=1)
+    rough, calm = (lift.lift(noisy, 100, steady=False, smooth=smooth) for smooth in (False, True))
+    assert calm.diff(dim=0).norm(dim=-1).mean() < 0.8 * rough.diff(dim=0).norm(dim=-1).mean()
+
+
+def test_flip_averaging_makes_a_mirror_symmetric_lifter() -> None:
+    split = synthetic_split(6)
+    order, sign = torch.tensor(H36M.mirror), torch.tensor([-1.0, 1.0])
+    mirrored = Split(split.table, split.keypoints, split.confidence, split.rays[:, order] * sign, None)
+    lift = lifter(frames=1)
+    for flip in (False, True):
+        one = lift.lift(split, 10, flip, steady=False, smooth=False)
+        other = lift.lift(mirrored, 10, flip, steady=False, smooth=False)[:, order] * torch.tensor([-1.0, 1.0, 1.0])
+        assert torch.allclose(one, other, atol=1e-5) == flip
+
+
+def test_a_hidden_joint_is_placed_by_the_correction_alone() -> None:
+    model = tiny_model(frames=1)
+    keypoints, confidence = torch.randn(1, 1, 17, 2), torch.ones(1, 1, 17)
+    wrist = H36M.index("left_wrist")
+    confidence[..., wrist] = 0
+    rotation = torch.eye(3).expand(1, 1, 3, 3)
+    moved = keypoints.clone()
+    moved[..., wrist, :] += 3
+    one, other = (
+        lift_crops(model, CropBatch(k, confidence, torch.full((1, 1), 0.1), rotation))[0] for k in (keypoints, moved)
+    )
+    assert torch.equal(one, other)
+
+
+def test_a_real_models_poses_are_root_centred() -> None:
+    lift = lifter(frames=1)
+    torch.nn.init.normal_(head_of(lift.model).weight)
+    poses = lift.lift(synthetic_split(5), 10)
+    assert poses[:, H36M.root].abs().max() < 1e-6
+    assert poses.abs().max() > 0.01
+
+
+def test_true_depths_have_no_error_at_the_roots_distance() -> None:
+    split = synthetic_split(12)
+    lift = lifter(frames=1)
+    lift.model = Oracle(split)  # type: ignore[assignment]
+    result = evaluate(split, lift.lift(split, 100, flip=False, steady=False, smooth=False), "root_depth", 3.5)
+    assert float(result.metrics["mpjpe_mm"]) < 0.05
+
+
+def test_a_model_that_reconstructs_does_not_lift() -> None:
+    with pytest.raises(UserError, match=r"reconstructs \(mask_2d\) and does not lift"):
+        Lifter(tiny_checkpoint(frames=1, objective="mask_2d"), torch.device("cpu"))

@@ -1,0 +1,78 @@
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lib.models import checkpoints
+from lib.runtime.errors import UserError
+from tests.settings import tiny_checkpoint, tiny_model
+
+
+@pytest.fixture
+def checkpoint() -> checkpoints.Checkpoint:
+    return tiny_checkpoint(frames=3, dilation=2)
+
+
+def test_a_checkpoint_rebuilds_its_model(checkpoint: checkpoints.Checkpoint, tmp_path: Path) -> None:
+    checkpoints.save(checkpoint, tmp_path / "model.pt")
+    loaded = checkpoints.load(tmp_path / "model.pt")
+    inputs = torch.randn(2, 3, 17, 2), torch.ones(2, 3, 17), torch.full((2, 3), 0.1)
+    assert torch.equal(loaded.build()(*inputs).depth, tiny_model(frames=3)(*inputs).depth)
+    assert (loaded.frames, loaded.body_size, loaded.training["step"]) == (3, 3.5, 7)
+
+
+def test_a_missing_checkpoint_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nothing\.pt is missing: run `dvc repro pretrain`"):
+        checkpoints.load(tmp_path / "nothing.pt")
+
+
+@pytest.mark.parametrize("damage", [b"", b"no checkpoint", None])
+def test_a_damaged_checkpoint_says_so(damage: bytes | None, checkpoint: checkpoints.Checkpoint, tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    checkpoints.save(checkpoint, path)
+    path.write_bytes(path.read_bytes()[:2000] if damage is None else damage)
+    with pytest.raises(UserError, match=r"model\.pt is no checkpoint, or a damaged one"):
+        checkpoints.load(path)
+
+
+def test_a_foreign_file_says_so(tmp_path: Path) -> None:
+    torch.save({"weights": {}}, tmp_path / "model.pt")
+    with pytest.raises(UserError, match="not written by this version"):
+        checkpoints.load(tmp_path / "model.pt")
+
+
+def test_another_skeleton_is_an_error(checkpoint: checkpoints.Checkpoint, tmp_path: Path) -> None:
+    checkpoints.save(replace(checkpoint, joints=("pelvis", "tail")), tmp_path / "model.pt")
+    with pytest.raises(UserError, match="another skeleton: pelvis, tail"):
+        checkpoints.load(tmp_path / "model.pt")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model": {"name": "mlp", "params": {}}}, "holds the network .*mlp.*, which this version .* does not have"),
+        ({"model": {"name": "transformer", "params": {"width": 8}}}, "holds the network"),
+        ({"objective": "dream"}, "has the unknown objective 'dream'"),
+    ],
+)
+def test_what_this_version_cannot_build_says_so(
+    change: dict[str, Any], message: str, checkpoint: checkpoints.Checkpoint, tmp_path: Path
+) -> None:
+    checkpoints.save(replace(checkpoint, **change), tmp_path / "model.pt")
+    with pytest.raises(UserError, match=rf"model\.pt {message}"):
+        checkpoints.load(tmp_path / "model.pt")
+
+
+def test_a_checkpoint_without_a_field_or_a_weight_says_so(checkpoint: checkpoints.Checkpoint, tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    checkpoints.save(checkpoint, path)
+    content = torch.load(path, weights_only=True)
+    del content["joints"]
+    torch.save(content, path)
+    with pytest.raises(UserError, match=r"model\.pt is incomplete"):
+        checkpoints.load(path)
+    weights = dict(list(checkpoint.weights.items())[1:])
+    with pytest.raises(UserError, match="does not fit its model: .*Missing key"):
+        replace(checkpoint, weights=weights).build()

@@ -1,0 +1,55 @@
+"""Outputs are written whole or not at all."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from lib.runtime.files import replacing, sha256, write_json
+
+
+def test_a_writer_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "out" / "poses.h5"
+    path.parent.mkdir()
+    path.write_text("old")
+    with pytest.raises(RuntimeError, match="disk"), replacing(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError("disk")
+    assert path.read_text() == "old"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_writer_that_fails_before_it_writes(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), replacing(tmp_path / "new"):
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_new_file_takes_the_place_of_the_old(tmp_path: Path) -> None:
+    path = tmp_path / "sub" / "curve.csv"
+    for text in ("one", "two"):
+        with replacing(path) as temporary:
+            assert (temporary.parent, temporary.suffix) == (path.parent, path.suffix)
+            assert temporary != path
+            temporary.write_text(text)
+            if text == "two":
+                assert path.read_text() == "one"  # until the end
+    assert path.read_text() == "two"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_json_with_what_cannot_be_written_keeps_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.json"
+    write_json(path, {"mpjpe_mm": 5.0})
+    with pytest.raises(TypeError):
+        write_json(path, {"mpjpe_mm": object()})
+    assert json.loads(path.read_text()) == {"mpjpe_mm": 5.0}
+    assert path.read_text().endswith("}\n")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_sha256_of_a_file_larger_than_a_chunk(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 5000
+    (tmp_path / "file").write_bytes(content)
+    assert sha256(tmp_path / "file") == hashlib.sha256(content).hexdigest()
