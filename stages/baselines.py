@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from lib.evaluation.lifting import EvaluationParams, evaluate, mean_pose_baseline, read_split
+from lib.data.store import read_split
+from lib.evaluation.lifting import EvaluationParams, evaluate, mean_pose_baseline
 from lib.inference.lifter import Lifter
 from lib.models import checkpoints
 from lib.runtime.console import Console
@@ -22,8 +23,8 @@ COLUMNS = ("mpjpe_mm", "n_mpjpe_mm", "p_mpjpe_mm")
 def run(params: dict[str, Any], paths: Paths) -> None:
     """Print a row each for the mean pose, an untrained and the trained model."""
     evaluation = section(EvaluationParams, "evaluation", params)
-    test = read_split(paths.poses, "test")
-    rows = {"mean pose": mean_pose_baseline(read_split(paths.poses, "train"), test)}
+    test = read_split(paths.poses, "test", "if any")
+    rows = {"mean pose": mean_pose_baseline(read_split(paths.poses, "train", "if any"), test)}
     lifter = Lifter(checkpoints.load(paths.finetuned, "finetune"), resolve_device(evaluation.device))
     torch.manual_seed(0)
     windows = evaluation.lifting | {"steady": False, "smooth": False}

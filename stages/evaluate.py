@@ -4,9 +4,11 @@ from typing import Any
 
 import pandas as pd
 
-from lib.evaluation.lifting import PER_ACTION, PER_JOINT, EvaluationParams, evaluate, read_split, write_predictions
+from lib.data.store import read_split
+from lib.evaluation.lifting import PER_ACTION, PER_JOINT, EvaluationParams, evaluate
 from lib.evaluation.reconstruction import COLUMNS, evaluate_reconstruction, write_examples
 from lib.inference.lifter import Lifter
+from lib.inference.predictions import write_predictions
 from lib.models import checkpoints
 from lib.runtime.device import resolve_device
 from lib.runtime.files import replacing, write_json
@@ -20,7 +22,7 @@ TABLES = {"per_joint": PER_JOINT, "per_action": PER_ACTION, "reconstruction": CO
 def run(params: dict[str, Any], paths: Paths) -> None:
     """Write metrics/evaluate.json, plots/*.csv and data/predictions/test.h5."""
     evaluation = section(EvaluationParams, "evaluation", params)
-    split, checkpoint = read_split(paths.poses, "test"), checkpoints.load(paths.finetuned, "finetune")
+    split, checkpoint = read_split(paths.poses, "test", "if any"), checkpoints.load(paths.finetuned, "finetune")
     tables = {name: pd.DataFrame(columns=pd.Index(columns)) for name, columns in TABLES.items()}
     if checkpoint.lifts:
         lifter = Lifter(checkpoint, resolve_device(evaluation.device))
@@ -30,9 +32,9 @@ def run(params: dict[str, Any], paths: Paths) -> None:
         tables |= {"per_joint": result.per_joint, "per_action": result.per_action}
         metrics = result.metrics
     else:
-        train = read_split(paths.poses, "train")
+        train = read_split(paths.poses, "train", "if any")
         reconstruction = evaluate_reconstruction(checkpoint, train, split, resolve_device(evaluation.device))
-        write_examples(paths.predictions, reconstruction)
+        write_examples(paths.predictions, reconstruction.examples)
         tables |= {"reconstruction": reconstruction.table}
         metrics = reconstruction.metrics
     for name, table in tables.items():

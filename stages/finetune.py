@@ -14,7 +14,10 @@ from lib.runtime.files import replacing, write_json
 from lib.runtime.params import section
 from lib.runtime.paths import Paths
 from lib.runtime.stage import main
+from lib.runtime.tensorboard import Board
 from lib.training.finetuning import CURVES, Finetuned, FinetuneParams, Finetuning, finetune
+
+DRAW = "lib.plotting.examples:draw_examples"
 
 
 def run(params: dict[str, Any], paths: Paths) -> None:
@@ -26,7 +29,7 @@ def run(params: dict[str, Any], paths: Paths) -> None:
     pretrained = load(path)
     result = Finetuned(pretrained, pd.DataFrame(columns=pd.Index(CURVES)), {"enabled": False})
     if own.enabled:
-        result = finetune(Finetuning.read(params), pretrained, paths.poses, paths.logs)
+        result = finetune(Finetuning.read(params), pretrained, paths.poses, Board(paths.logs, "finetune", DRAW))
     save(result.checkpoint, paths.finetuned)
     with replacing(paths.plot("finetuning.csv")) as temporary:
         result.curves.to_csv(temporary, index=False)

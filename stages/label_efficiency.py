@@ -27,6 +27,7 @@ from lib.runtime.console import Console
 from lib.runtime.files import replacing
 from lib.runtime.paths import Paths
 from lib.runtime.stage import main, positive
+from lib.runtime.tensorboard import Board
 from lib.sources.catalog import SOURCES
 from lib.training.finetuning import Finetuning, finetune
 from stages import preprocess, pretrain
@@ -83,7 +84,7 @@ def _measure(
     own = scratch(paths, "label_efficiency", params["data"]["source"])
     checkpoint, seconds, steps, frames = _pretrained(params, runs, own), 0.0, 0, 0
     if fraction > 0:
-        tuned = finetune(Finetuning.read(params), checkpoint, own.poses, own.logs)
+        tuned = finetune(Finetuning.read(params), checkpoint, own.poses, Board(own.logs, "finetune"))
         checkpoint, seconds = tuned.checkpoint, float(str(tuned.metrics["seconds"]))
         steps, frames = int(str(tuned.metrics["steps"])), int(str(tuned.metrics["labelled_frames"]))
     return {

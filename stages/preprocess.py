@@ -29,16 +29,16 @@ def run(params: dict[str, Any], paths: Paths) -> None:
     check_split(data.split)
     source = read_source(paths.raw(data.source), data)
     splits, dropped = split_sequences(source, data)
-    store.write(paths.poses, splits)
+    store.write(paths.poses, splits, source.skeleton)
 
     keypoints, positions = {}, {}
     for name, sequences in splits.items():
         if not sequences:
             continue
-        split = store.read_split(paths.poses, name, labels=all(s.positions is not None for s in sequences))
+        split = store.read_split(paths.poses, name, "if any")
         keypoints[name] = keypoint_statistics(split)
         if split.positions is not None:
-            positions[name] = position_statistics(split.positions)
+            positions[name] = position_statistics(split.positions, split.skeleton)
     stats = {
         "source": data.source,
         "keypoints": data.keypoints,

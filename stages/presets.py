@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> 
     for name, size in itertools.product(NETWORKS, get_args(Size)):
         if size not in params["model"].get(name, {}):
             continue  # a network need not have every size
-        built = LiftingModel(Architecture.named(name, size, params), frames)
+        built = LiftingModel(Architecture.named(name, size, params), H36M, frames)
         plain = _mlp(frames, _parameters(built))
         for label, model in ((f"{name}, {size}", built), ("an MLP of that size", plain)):
             rows.append((label, *_measured(model.to(device), frames, device, arguments.seconds)))

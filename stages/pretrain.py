@@ -11,12 +11,15 @@ from lib.models.checkpoints import save
 from lib.runtime.files import replacing, write_json
 from lib.runtime.paths import Paths
 from lib.runtime.stage import main
+from lib.runtime.tensorboard import Board
 from lib.training.pretraining import PretrainParams, pretrain
+
+DRAW = "lib.plotting.examples:draw_examples"
 
 
 def run(params: dict[str, Any], paths: Paths) -> None:
     """Run the stage."""
-    result = pretrain(PretrainParams.read(params), paths.poses, paths.logs)
+    result = pretrain(PretrainParams.read(params), paths.poses, Board(paths.logs, "pretrain", DRAW))
     save(result.best, paths.pretrained)
     save(result.last, paths.pretrained_last)
     with replacing(paths.plot("training.csv")) as temporary:

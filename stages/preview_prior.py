@@ -11,7 +11,8 @@ from typing import Any
 
 from lib.plotting.params import VisualizeParams
 from lib.plotting.prior import prior_figures
-from lib.plotting.skeletons import Colors
+from lib.plotting.skeletons import SkeletonStyle
+from lib.prior.bodies import SKELETON
 from lib.prior.sampler import PriorParams
 from lib.runtime.console import Console
 from lib.runtime.files import replacing
@@ -25,8 +26,8 @@ def run(folder: Path | None, params: dict[str, Any], paths: Paths) -> None:
     visualize = section(VisualizeParams, "visualize", params)
     folder = folder or paths.root / "data" / "scratch"
     folder.mkdir(parents=True, exist_ok=True)
-    colors = Colors(visualize.left_color, visualize.right_color)
-    for name, figure in prior_figures(section(PriorParams, "prior", params), colors).items():
+    style = SkeletonStyle(SKELETON, visualize.left_color, visualize.right_color)
+    for name, figure in prior_figures(section(PriorParams, "prior", params), style).items():
         with replacing(folder / f"{name}.png") as temporary:
             figure.savefig(temporary, dpi=visualize.dpi, format="png")
         Console().announce(f"wrote {folder / name}.png")

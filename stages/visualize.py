@@ -16,19 +16,21 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
-from torch import Tensor
 
-from lib.data.masked_windows import MaskedWindows
-from lib.evaluation.lifting import read_predictions, read_split
+from lib.data.masked_windows import Reconstruction
+from lib.data.store import read_split
 from lib.evaluation.reconstruction import read_examples
+from lib.inference.predictions import read_predictions
 from lib.plotting.animation import write_gif
 from lib.plotting.figures import error_by_action, error_by_joint, pose_rows, training_curves
 from lib.plotting.params import VisualizeParams
 from lib.plotting.prior import prior_figures
-from lib.plotting.reconstruction import Reconstruction, reconstruction_errors, reconstruction_rows
+from lib.plotting.reconstruction import reconstruction_errors, reconstruction_rows
 from lib.plotting.results import Results
 from lib.plotting.selection import select_sequences
-from lib.plotting.skeletons import Colors
+from lib.plotting.skeletons import SkeletonStyle
+from lib.pose.skeleton import Skeleton
+from lib.prior.bodies import SKELETON
 from lib.prior.sampler import PriorParams
 from lib.runtime.errors import UserError
 from lib.runtime.params import section
@@ -40,40 +42,44 @@ def run(params: dict[str, Any], paths: Paths) -> None:
     """Run the stage."""
     visualize = section(VisualizeParams, "visualize", params)
     prior = section(PriorParams, "prior", params)
-    colors = Colors(visualize.left_color, visualize.right_color)
     curves = {"training": _read_csv(paths.plot("training.csv"), "pretrain")}
     curves["finetuning"] = _read_csv(paths.plot("finetuning.csv"), "finetune")
     training = {name: training_curves(table) for name, table in curves.items() if len(table)}
     examples = read_examples(paths.predictions)
     with _replacing_folder(paths.figures) as folder:
         if examples:
-            figures = _reconstructed(paths, *examples, colors)
+            figures = _reconstructed(paths, examples, visualize)
         else:
-            figures = _lifted(paths, visualize, colors, folder) | prior_figures(prior, colors)
+            figures = _lifted(paths, visualize, folder) | prior_figures(prior, _style(visualize, SKELETON))
         for name, figure in (training | figures).items():
             figure.savefig(folder / f"{name}.png", dpi=visualize.dpi)
 
 
-def _reconstructed(paths: Paths, windows: MaskedWindows, output: Tensor, colors: Colors) -> dict[str, Figure]:
+def _style(visualize: VisualizeParams, skeleton: Skeleton) -> SkeletonStyle:
+    return SkeletonStyle(skeleton, visualize.left_color, visualize.right_color)
+
+
+def _reconstructed(paths: Paths, examples: Reconstruction, visualize: VisualizeParams) -> dict[str, Figure]:
     return {
-        "reconstruction": reconstruction_rows(Reconstruction.of(windows, output), colors),
+        "reconstruction": reconstruction_rows(examples, _style(visualize, examples.skeleton)),
         "error_by_mask": reconstruction_errors(_read_csv(paths.plot("reconstruction.csv"), "evaluate")),
     }
 
 
-def _lifted(paths: Paths, visualize: VisualizeParams, colors: Colors, folder: Path) -> dict[str, Figure]:
+def _lifted(paths: Paths, visualize: VisualizeParams, folder: Path) -> dict[str, Figure]:
     """Pictures of lifted poses; the motions go to the folder themselves, one after the other."""
-    results = Results.of(read_split(paths.poses, "test"), read_predictions(paths.predictions))
+    results = Results.of(read_split(paths.poses, "test", "if any"), read_predictions(paths.predictions))
+    style = _style(visualize, results.skeleton)
     sequences = select_sequences(results.table, visualize.sequences, visualize.count)
     gif_fps = 100 / round(100 / visualize.gif_fps)  # a GIF counts time in hundredths of a second
     for _, sequence in sequences.iterrows() if visualize.gif_frames else ():
-        images = results.motion(sequence, visualize.gif_frames, gif_fps, colors)
+        images = results.motion(sequence, visualize.gif_frames, gif_fps, style)
         name = re.sub(r"\W+", "_", f"motion_{sequence['subject']}_{sequence['action']}_{sequence['camera']}")
         write_gif(folder / f"{name}.gif", images, gif_fps)
-    figures = {"sequences": pose_rows(results.middle_examples(sequences), colors)}
+    figures = {"sequences": pose_rows(results.middle_examples(sequences), style)}
     if results.target is not None:
-        figures["examples"] = pose_rows(results.typical_examples(), colors)
-        figures["error_by_joint"] = error_by_joint(_read_csv(paths.plot("per_joint.csv"), "evaluate"), colors)
+        figures["examples"] = pose_rows(results.typical_examples(), style)
+        figures["error_by_joint"] = error_by_joint(_read_csv(paths.plot("per_joint.csv"), "evaluate"), style)
         figures["error_by_action"] = error_by_action(_read_csv(paths.plot("per_action.csv"), "evaluate"))
     return figures
 

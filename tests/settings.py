@@ -7,19 +7,21 @@ import torch
 
 from lib.data.masking import MaskingParams
 from lib.data.store import Split
-from lib.data.transforms import Corruption, TransformParams
+from lib.data.transforms import Corruption, InputPipeline, TransformParams
 from lib.data.windows import WindowParams
 from lib.models.checkpoints import Checkpoint
 from lib.models.heads import BodyHead
 from lib.models.lifters import LiftingModel
 from lib.models.networks import Architecture
-from lib.models.tasks import build_model
+from lib.models.tasks import Task, build_model
 from lib.models.transformer import Transformer
 from lib.models.vit import Vit
 from lib.objectives.losses import LossParams
 from lib.pose.geometry import project
 from lib.pose.skeleton import H36M
-from lib.prior.sampler import MotionWeights, PosePrior, PostureWeights, PriorParams
+from lib.prior.motions import MotionWeights
+from lib.prior.postures import PostureWeights
+from lib.prior.sampler import PosePrior, PriorParams
 from lib.runtime.params import read
 from lib.training.loop import TrainingParams
 from lib.training.optimization import ScheduleParams
@@ -94,10 +96,17 @@ def window(frames: int, dilation: int = 1) -> WindowParams:
     return WindowParams(frames=frames, dilation=dilation, stride=1)
 
 
+def pipeline(
+    frames: int = 1, dilation: int = 1, transforms: TransformParams = TRANSFORMS, corruption: Corruption = CORRUPTION
+) -> InputPipeline:
+    """How windows at 50 Hz are read."""
+    return InputPipeline(H36M, window(frames, dilation), transforms, corruption, 50.0)
+
+
 def tiny_model(frames: int, name: str = "transformer") -> LiftingModel:
     """A lifter with seeded weights."""
     torch.manual_seed(0)
-    return LiftingModel(NETWORKS[name], frames)
+    return LiftingModel(NETWORKS[name], H36M, frames)
 
 
 def head_of(model: LiftingModel) -> torch.nn.Linear:
@@ -107,11 +116,12 @@ def head_of(model: LiftingModel) -> torch.nn.Linear:
     return head.head
 
 
-def tiny_checkpoint(frames: int, dilation: int = 1, objective: str = "lift") -> Checkpoint:
+def tiny_checkpoint(frames: int, dilation: int = 1, task: Task = "lifting") -> Checkpoint:
     """An untrained model with seeded weights."""
     torch.manual_seed(0)
     return Checkpoint(
-        objective=objective,
+        objectives=("lift",) if task == "lifting" else ("mask",),
+        task=task,
         model=TINY_MODEL,
         frames=frames,
         dilation=dilation,
@@ -119,8 +129,8 @@ def tiny_checkpoint(frames: int, dilation: int = 1, objective: str = "lift") -> 
         noise_seconds=0.08,
         body_size=3.5,
         masking=MASKING.model_dump(mode="json"),
-        joints=H36M.names,
-        weights=build_model(objective, NETWORKS["transformer"], frames).state_dict(),
+        skeleton=H36M,
+        weights=build_model(task, NETWORKS["transformer"], H36M, frames).state_dict(),
         training={"step": 7, "validation_loss": 0.25},
     )
 
@@ -147,4 +157,4 @@ def synthetic_split(*lengths: int) -> Split:
             "length": lengths,
         }
     )
-    return Split(table, rays * 1000 + 500, torch.ones(len(rays), 17), rays, positions)
+    return Split(H36M, table, rays * 1000 + 500, torch.ones(len(rays), 17), rays, positions)

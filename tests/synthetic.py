@@ -7,16 +7,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lib.data import store
-from lib.evaluation.lifting import root_centred
 from lib.plotting.skeletons import FRONT
 from lib.pose.cameras import Camera
-from lib.pose.geometry import bone_lengths
+from lib.pose.geometry import bone_lengths, root_centred
 from lib.pose.skeleton import H36M
 from lib.sources.base import PoseSequence
 
 CAMERA = Camera("camera1", (1000, 1000), (1150.0, 1150.0), (500.0, 500.0))
 STANDING = torch.tensor([[FRONT[name][0], 1 - FRONT[name][1], 0.0] for name in H36M.names])  # metres, camera frame
-BODY_SIZE = float(bone_lengths(STANDING).sum())
+BODY_SIZE = float(bone_lengths(STANDING, H36M).sum())
 
 
 def motion(frames: int, seed: int = 0) -> Float[Tensor, "frame joint 3"]:
@@ -42,11 +41,11 @@ def write_store(path: Path, labels: bool = True) -> Path:
     """Training: one sequence; test: two takes of Eating of 30 and 10 frames and a Walking of 20."""
     test = [("S9", "Eating 1", 30), ("S9", "Walking", 20), ("S11", "Eating 2", 10)]
     sequences = [sequence(*which, seed=number, labels=labels) for number, which in enumerate(test)]
-    store.write(path, {"train": [sequence("S1", "Eating", 20, seed=9, labels=labels)], "test": sequences})
+    store.write(path, {"train": [sequence("S1", "Eating", 20, seed=9, labels=labels)], "test": sequences}, H36M)
     return path
 
 
 def lifted_truth(positions: Float[Tensor, "frame joint 3"]) -> Float[Tensor, "frame joint 3"]:
     """What a perfect lifter gives: root-centred, in units of root depth."""
     distance: Tensor = torch.linalg.vector_norm(positions[:, H36M.root], dim=-1)
-    return root_centred(positions) / distance[:, None, None]
+    return root_centred(positions, H36M) / distance[:, None, None]

@@ -1,4 +1,4 @@
-"""Masked windows of points: what a model reconstructs, how well, and what costs nothing to guess.
+"""Masked windows of points: what a model reconstructs, and what costs nothing to guess.
 
 Points are root-centred and in the crop frame of each frame: rays (2 coordinates), or metres (3).
 """
@@ -10,8 +10,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lib.data.windows import WindowBatch
-from lib.pose.geometry import perspective_crop, rotate
-from lib.pose.skeleton import H36M
+from lib.pose.crops import perspective_crops
+from lib.pose.geometry import root_centred, rotate
+from lib.pose.skeleton import Skeleton
 
 
 class MaskedWindows(NamedTuple):
@@ -23,16 +24,32 @@ class MaskedWindows(NamedTuple):
     whole: Float[Tensor, "window frame joint coord"]
 
 
-def root_centred_points(clips: WindowBatch, coords: int) -> Float[Tensor, "clip frame joint coord"]:
+class Reconstruction(NamedTuple):
+    """What a model made of masked windows, in units of their scale, on the CPU."""
+
+    skeleton: Skeleton
+    whole: Float[Tensor, "window frame joint coord"]  # 0 where unknown
+    hidden: Bool[Tensor, "window frame joint"]
+    output: Float[Tensor, "window frame joint coord"]
+
+    @classmethod
+    def of(
+        cls, windows: MaskedWindows, output: Float[Tensor, "window frame joint coord"], skeleton: Skeleton
+    ) -> "Reconstruction":
+        """The windows and a model's output for them."""
+        whole = windows.whole.nan_to_num(0.0).cpu()
+        return cls(skeleton, whole, (windows.confidence == 0).cpu(), output.float().cpu())
+
+
+def root_centred_points(clips: WindowBatch, coords: int, skeleton: Skeleton) -> Float[Tensor, "clip frame joint coord"]:
     """The points of clips: rays, not a number where a joint was not seen, or, of clips that have them, positions."""
     seen = clips.confidence > 0
-    crop = perspective_crop(clips.rays, seen=seen)
+    crop = perspective_crops(clips.rays, clips.confidence, skeleton)
     if coords == 2:
         return torch.where(seen[..., None], crop.keypoints * crop.scale[..., None, None], torch.nan)
     if clips.positions is None:
         raise ValueError("3D windows need positions")
-    positions = rotate(crop.rotation, clips.positions)
-    return positions - positions[..., H36M.root, None, :]
+    return root_centred(rotate(crop.rotation, clips.positions), skeleton)
 
 
 def masked(
@@ -68,20 +85,3 @@ def interpolated(
     line = at_first + part * (at_last - at_first)
     filled: Tensor = torch.where(seen.any(1, keepdim=True)[..., None], line, fallback)
     return filled
-
-
-def hidden_error(
-    predicted: Float[Tensor, "window frame joint coord"],
-    windows: MaskedWindows,
-    unit: Float[Tensor, " window"],
-) -> Float[Tensor, " joint"]:
-    """The mean distance of each joint where it is hidden, or everywhere if nothing is; `unit` is that of a scale of 1.
-
-    The root, which is 0 by centring, counts as 0.
-    """
-    distance = torch.linalg.vector_norm(predicted - windows.whole, dim=-1) * (windows.scale * unit[:, None])[..., None]
-    distance[..., H36M.root] = 0
-    known, counted = windows.whole.isfinite().all(-1), windows.confidence == 0
-    counted = (counted if (counted & known).any() else torch.ones_like(counted)) & known
-    error: Tensor = (distance.nan_to_num(0.0) * counted).sum((0, 1)) / counted.sum((0, 1)).clamp_min(1)
-    return error

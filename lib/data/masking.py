@@ -8,7 +8,7 @@ from jaxtyping import Bool
 from pydantic import Field
 from torch import Tensor
 
-from lib.pose.skeleton import H36M
+from lib.pose.skeleton import Skeleton
 from lib.runtime.errors import UserError
 from lib.runtime.params import Section
 
@@ -48,27 +48,33 @@ def kinds_of(frames: int) -> tuple[Kind, ...]:
 
 
 def hide(
-    kind: AnyKind, ratio: float, tubelet_frames: int, windows: int, frames: int, generator: torch.Generator
+    kind: AnyKind,
+    ratio: float,
+    tubelet_frames: int,
+    shape: tuple[int, int],
+    skeleton: Skeleton,
+    generator: torch.Generator,
 ) -> Bool[Tensor, "window frame joint"]:
-    """Which points of windows are hidden: True where they are.
+    """Which points of windows are hidden: True where they are; `shape` is the number of windows and of their frames.
 
     Each window has the same number of joints, frames or tubelets hidden, the share nearest to `ratio`, at least one
     unless it is 0, and never all. The root, where crops have their origin, is hidden only where its whole frame is.
     """
+    windows, frames = shape
     if kind == "mixed":
         kinds = kinds_of(frames)
         chosen = torch.randint(len(kinds), (windows, 1, 1), generator=generator, device=generator.device)
-        hidden = torch.zeros(windows, frames, len(H36M), dtype=torch.bool, device=generator.device)
+        hidden = torch.zeros(windows, frames, len(skeleton), dtype=torch.bool, device=generator.device)
         for number, one in enumerate(kinds):
-            part = hide(one, ratio, tubelet_frames, windows, frames, generator)
+            part = hide(one, ratio, tubelet_frames, shape, skeleton, generator)
             hidden = torch.where(chosen == number, part, hidden)
         return hidden
     if kind == "frames":
-        return _some(windows, frames, ratio, generator)[..., None].expand(-1, -1, len(H36M))
-    others = [joint for joint in range(len(H36M)) if joint != H36M.root]
+        return _some(windows, frames, ratio, generator)[..., None].expand(-1, -1, len(skeleton))
+    others = [joint for joint in range(len(skeleton)) if joint != skeleton.root]
     patches = 1 if kind == "joints" else math.ceil(frames / tubelet_frames)
     tubelets = _some(windows, patches * len(others), ratio, generator).unflatten(1, (patches, -1))
-    hidden = torch.zeros(windows, frames, len(H36M), dtype=torch.bool, device=generator.device)
+    hidden = torch.zeros(windows, frames, len(skeleton), dtype=torch.bool, device=generator.device)
     length = frames if kind == "joints" else tubelet_frames
     hidden[..., others] = tubelets.repeat_interleave(length, 1)[:, :frames]
     return hidden

@@ -9,8 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lib.data.store import Split
-from lib.pose.geometry import bone_lengths, perspective_crop
-from lib.pose.skeleton import H36M
+from lib.pose.crops import perspective_crops
+from lib.pose.geometry import bone_lengths, root_centred
+from lib.pose.skeleton import Skeleton
 from lib.runtime.errors import UserError
 from lib.sources.base import REASONS, Dropped, PoseSequence, SourceData, SourceParams, SplitParams
 
@@ -109,7 +110,8 @@ def flat_metrics(splits: Mapping[str, Sequence[PoseSequence]], dropped: Sequence
 def keypoint_statistics(split: Split) -> dict[str, Any]:
     """What a split holds, and the scale of its 2D; nothing of its 3D."""
     box = split.keypoints.amax(1) - split.keypoints.amin(1)
-    scale = torch.cat([perspective_crop(rays).scale for rays in torch.split(split.rays, _CHUNK)])
+    chunks = zip(torch.split(split.rays, _CHUNK), torch.split(split.confidence, _CHUNK), strict=True)
+    scale = torch.cat([perspective_crops(*chunk, split.skeleton).scale for chunk in chunks])
     table = split.table
     return {
         "subjects": sorted(table["subject"].unique(), key=lambda s: (len(s), s)),
@@ -117,27 +119,28 @@ def keypoint_statistics(split: Split) -> dict[str, Any]:
         "frames": len(split.keypoints),
         "seconds": round(float((table["length"] / table["fps"]).sum()), 3),
         "fps": sorted(float(fps) for fps in table["fps"].unique()),
-        "confidence": _spread(split.confidence),
-        "box_width_px": _spread(box[:, 0]),
-        "box_height_px": _spread(box[:, 1]),
-        "crop_scale": _spread(scale),  # RMS length of the root-centred rays: what a crop is divided by
-        "ray_x": _spread(split.rays[..., 0]),
-        "ray_y": _spread(split.rays[..., 1]),
+        "confidence": _mean_and_std(split.confidence),
+        "box_width_px": _mean_and_std(box[:, 0]),
+        "box_height_px": _mean_and_std(box[:, 1]),
+        "crop_scale": _mean_and_std(scale),  # RMS length of the root-centred rays: what a crop is divided by
+        "ray_x": _mean_and_std(split.rays[..., 0]),
+        "ray_y": _mean_and_std(split.rays[..., 1]),
     }
 
 
-def position_statistics(positions: Float[Tensor, "frame joint 3"]) -> dict[str, Any]:
+def position_statistics(positions: Float[Tensor, "frame joint 3"], skeleton: Skeleton) -> dict[str, Any]:
     """3D statistics in metres, camera frame: for judging results. What trains without labels must not read them."""
-    centred_mean = (positions - positions[:, H36M.root, None]).double().mean(0)
-    lengths = bone_lengths(positions)
+    centred_mean = root_centred(positions, skeleton).double().mean(0)
+    lengths = bone_lengths(positions, skeleton)
+    names = skeleton.names
     return {
-        "mean_pose_m": {name: _rounded(joint) for name, joint in zip(H36M.names, centred_mean, strict=True)},
-        "bone_length_m": {H36M.names[child]: _spread(lengths[:, i]) for i, (child, _) in enumerate(H36M.bones)},
-        "root_depth_m": _spread(positions[:, H36M.root, 2]),
+        "mean_pose_m": {name: _rounded(joint) for name, joint in zip(names, centred_mean, strict=True)},
+        "bone_length_m": {names[child]: _mean_and_std(lengths[:, i]) for i, (child, _) in enumerate(skeleton.bones)},
+        "root_depth_m": _mean_and_std(positions[:, skeleton.root, 2]),
     }
 
 
-def _spread(values: Tensor) -> dict[str, float]:
+def _mean_and_std(values: Tensor) -> dict[str, float]:
     variance, mean = torch.var_mean(values.double(), correction=0)
     return {"mean": round(float(mean), 6), "std": round(float(variance.sqrt()), 6)}
 

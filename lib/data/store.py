@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import h5py
 import numpy as np
@@ -17,18 +18,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lib.data.tables import read_table, write_table
+from lib.pose.skeleton import Skeleton
 from lib.runtime.errors import UserError
 from lib.runtime.files import replacing
 from lib.sources.base import PoseSequence
-
-COLUMNS = ("subject", "action", "camera", "fps", "width", "height", "start", "length")
 
 
 @dataclass(frozen=True)
 class Split:
     """All frames of a split, back to back, and where each sequence lies in them."""
 
-    table: pd.DataFrame  # a row a sequence, with COLUMNS
+    skeleton: Skeleton  # of the keypoints and the positions
+    table: pd.DataFrame  # a row a sequence, with lib.data.tables.COLUMNS
     keypoints: Float[Tensor, "frame joint 2"]  # pixels
     confidence: Float[Tensor, "frame joint"]  # 0 to 1
     rays: Float[Tensor, "frame joint 2"]  # calibrated, distortion undone: (X, Y) / Z in the camera frame
@@ -52,45 +54,62 @@ def opened(path: Path, made_by: str) -> Iterator[h5py.File]:
         yield file
 
 
+def write_skeleton(file: h5py.File, skeleton: Skeleton) -> None:
+    """Name the joints that a file's arrays have, and their parents."""
+    file.attrs["joints"], file.attrs["parents"] = list(skeleton.names), list(skeleton.parents)
+
+
+def read_skeleton(file: h5py.File) -> Skeleton:
+    """What `write_skeleton` wrote."""
+    return Skeleton(tuple(map(str, file.attrs["joints"])), tuple(map(int, file.attrs["parents"])))
+
+
 def has_labels(path: Path, split: str) -> bool:
     """Whether a split has 3D positions."""
     with opened(path, "preprocess") as file:
         return f"{split}/positions" in file
 
 
-def write(path: Path, splits: Mapping[str, Sequence[PoseSequence]]) -> None:
+Labels = Literal["never", "needed", "if any"]
+
+
+def write(path: Path, splits: Mapping[str, Sequence[PoseSequence]], skeleton: Skeleton) -> None:
     """Write the store; a split's positions are stored if all of its sequences have them."""
+    joints = len(skeleton)
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        write_skeleton(file, skeleton)
         for name, sequences in splits.items():
             group = file.create_group(name)
-            _write_table(group, sequences)
-            _write_array(group, "keypoints", [s.keypoints for s in sequences], (17, 2))
+            write_table(group, _table(sequences))
+            _write_array(group, "keypoints", [s.keypoints for s in sequences], (joints, 2))
             rays, confidence = zip(*map(_calibrate, sequences), strict=True) if sequences else ((), ())
-            _write_array(group, "confidence", confidence, (17,))
-            _write_array(group, "rays", rays, (17, 2))
+            _write_array(group, "confidence", confidence, (joints,))
+            _write_array(group, "rays", rays, (joints, 2))
             positions = [s.positions for s in sequences if s.positions is not None]
             if len(positions) == len(sequences):
-                _write_array(group, "positions", positions, (17, 3))
+                _write_array(group, "positions", positions, (joints, 3))
 
 
-def read_split(path: Path, split: str, labels: bool = False) -> Split:
-    """Read a split into memory; its 3D positions only with `labels`.
+def read_split(path: Path, split: str, labels: Labels = "never") -> Split:
+    """Read a split into memory, and its 3D positions as `labels` says.
 
     Raises:
-        UserError: the store or the split is missing or empty, or labels are asked for and there are none.
+        UserError: the store or the split is missing or empty, or labels are needed and there are none.
     """
     with opened(path, "preprocess") as file:
         if split not in file or len(file[split]["length"]) == 0:
             raise UserError(f"{path} has no {split} sequences: name subjects that the source has in data.split.{split}")
         group = file[split]
-        if labels and "positions" not in group:
+        labelled = "positions" in group
+        if labels == "needed" and not labelled:
             raise UserError(f"{path} has no 3D for the {split} split: this source has keypoints only")
         return Split(
-            table=_read_table(group),
+            skeleton=read_skeleton(file),
+            table=read_table(group),
             keypoints=torch.from_numpy(group["keypoints"][:]),
             confidence=torch.from_numpy(group["confidence"][:]),
             rays=torch.from_numpy(group["rays"][:]),
-            positions=torch.from_numpy(group["positions"][:]) if labels else None,
+            positions=torch.from_numpy(group["positions"][:]) if labelled and labels != "never" else None,
         )
 
 
@@ -107,22 +126,17 @@ def _write_array(group: h5py.Group, name: str, parts: Sequence[Tensor], shape: t
     group.create_dataset(name, data=array)
 
 
-def _write_table(group: h5py.Group, sequences: Sequence[PoseSequence]) -> None:
+def _table(sequences: Sequence[PoseSequence]) -> pd.DataFrame:
+    """The rows of sequences that lie back to back."""
     lengths = np.array([len(s.keypoints) for s in sequences], np.int64)
-    text = h5py.string_dtype()
-    group.create_dataset("subject", data=[s.subject for s in sequences], dtype=text)
-    group.create_dataset("action", data=[s.action for s in sequences], dtype=text)
-    group.create_dataset("camera", data=[s.camera.name for s in sequences], dtype=text)
-    group.create_dataset("fps", data=np.array([s.fps for s in sequences], np.float64))
-    group.create_dataset("width", data=np.array([s.camera.size[0] for s in sequences], np.int64))
-    group.create_dataset("height", data=np.array([s.camera.size[1] for s in sequences], np.int64))
-    group.create_dataset("start", data=np.cumsum(lengths) - lengths)
-    group.create_dataset("length", data=lengths)
-
-
-def _read_table(group: h5py.Group) -> pd.DataFrame:
-    columns = {}
-    for name in COLUMNS:
-        dataset = group[name]
-        columns[name] = dataset.asstr()[:] if dataset.dtype.kind == "O" else dataset[:]
+    columns = {
+        "subject": np.array([s.subject for s in sequences], object),
+        "action": np.array([s.action for s in sequences], object),
+        "camera": np.array([s.camera.name for s in sequences], object),
+        "fps": np.array([s.fps for s in sequences], np.float64),
+        "width": np.array([s.camera.size[0] for s in sequences], np.int64),
+        "height": np.array([s.camera.size[1] for s in sequences], np.int64),
+        "start": np.cumsum(lengths) - lengths,
+        "length": lengths,
+    }
     return pd.DataFrame(columns)

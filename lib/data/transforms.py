@@ -7,17 +7,18 @@ scene or a rolled camera would show.
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
 from lib.data.store import Split
-from lib.data.windows import WindowBatch
-from lib.pose.geometry import crop_scale, perspective_crop, rotation_about
-from lib.pose.skeleton import H36M
+from lib.data.windows import WindowBatch, WindowParams
+from lib.pose.crops import Crops, Normalization, crop_scale, flip_some, perspective_crops
+from lib.pose.geometry import rotation_about
+from lib.pose.skeleton import Skeleton
 from lib.runtime.params import Section
 from lib.sequences import noise
 
@@ -28,7 +29,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class TransformParams(Section):
     """`data.transforms`."""
 
-    normalization: Literal["rms", "max"]  # a crop's unit: the RMS or the largest distance of its joints from the root
+    normalization: Normalization  # a crop's unit: the RMS or the largest distance of its joints from the root
     flip: Share  # probability
     rotation_deg: Annotated[float, Field(ge=0, le=180)]  # uniform within +- this
     scaling: Annotated[float, Field(ge=0, lt=1)]  # the crop's scale varies by a factor within 1 +- this
@@ -48,44 +49,41 @@ class Corruption:
     mask: float  # probability that a joint is hidden
 
 
-class CropBatch(NamedTuple):
-    """Normalised windows, as the model reads them."""
+@dataclass(frozen=True)
+class InputPipeline:
+    """How clips of a data set become what a model reads while it trains."""
 
-    keypoints: Float[Tensor, "batch *frame joint 2"]  # root-centred rays divided by `scale`
-    confidence: Float[Tensor, "batch *frame joint"]  # 0: hidden
-    scale: Float[Tensor, " batch *frame"]
-    rotation: Float[Tensor, "batch *frame 3 3"]  # camera frame -> crop frame
+    skeleton: Skeleton
+    window: WindowParams
+    transforms: TransformParams
+    corruption: Corruption
+    fps: float  # of the clips
 
-    def middle(self) -> "CropBatch":
-        """The middle frames of windows, without the frame axis."""
-        return CropBatch(*(part[:, part.shape[1] // 2] for part in self))
+    @property
+    def window_fps(self) -> float:
+        """The rate of a window's frames."""
+        return self.fps / self.window.dilation
 
+    def crops(self, batch: WindowBatch) -> Crops:
+        """Perspective crops of every frame."""
+        return perspective_crops(batch.rays, batch.confidence, self.skeleton, self.transforms.normalization)
 
-def normalize(batch: WindowBatch, normalization: str) -> CropBatch:
-    """Perspective crops of every frame, centred on the root and scaled."""
-    crop = perspective_crop(batch.rays, normalization, batch.confidence > 0)
-    return CropBatch(crop.keypoints, batch.confidence, crop.scale, crop.rotation)
+    def augmented(self, crops: Crops, generator: torch.Generator) -> Crops:
+        """Windows flipped, rotated and scaled at random."""
+        return augment(crops, self.transforms, self.skeleton, generator)
 
-
-def mirror(crops: CropBatch) -> CropBatch:
-    """The crops of the mirrored scene: x changes its sign, left and right joints their names."""
-    order = torch.tensor(H36M.mirror, device=crops.scale.device)
-    sign = crops.keypoints.new_tensor([-1.0, 1.0])
-    flip = crops.rotation.new_tensor([-1.0, 1.0, 1.0]).diag()
-    return CropBatch(
-        crops.keypoints[..., order, :] * sign, crops.confidence[..., order], crops.scale, flip @ crops.rotation @ flip
-    )
-
-
-def flipped(crops: CropBatch, chosen: Bool[Tensor, " batch"]) -> CropBatch:
-    """The same windows, the chosen ones mirrored."""
-    pairs = zip(mirror(crops), crops, strict=True)
-    return CropBatch(
-        *(torch.where(chosen.view(-1, *[1] * (plain.ndim - 1)), mirrored, plain) for mirrored, plain in pairs)
-    )
+    def corrupted(self, crops: Crops, generator: torch.Generator) -> Crops:
+        """Windows as a detector would see them."""
+        return corrupt(crops, self.corruption, self.transforms.normalization, self.skeleton, generator)
 
 
-def augment(crops: CropBatch, params: TransformParams, generator: torch.Generator) -> CropBatch:
+def input_pipeline(split: Split, params: TransformParams, window: WindowParams) -> InputPipeline:
+    """The pipeline for windows of a split, whose 2D says what `auto` is."""
+    fps = float(split.table["fps"].median())
+    return InputPipeline(split.skeleton, window, params, corruption_like(split, params, window.dilation), fps)
+
+
+def augment(crops: Crops, params: TransformParams, skeleton: Skeleton, generator: torch.Generator) -> Crops:
     """Flip, rotate and scale whole windows at random."""
     count, device = len(crops.scale), crops.scale.device
 
@@ -93,7 +91,7 @@ def augment(crops: CropBatch, params: TransformParams, generator: torch.Generato
         return torch.rand(count, generator=generator, device=device)
 
     if params.flip > 0:
-        crops = flipped(crops, uniform() < params.flip)
+        crops = flip_some(crops, uniform() < params.flip, skeleton)
     if params.rotation_deg > 0:
         angle = math.radians(params.rotation_deg) * (2 * uniform() - 1)
         roll = rotation_about("z", angle)[:, None]
@@ -104,7 +102,9 @@ def augment(crops: CropBatch, params: TransformParams, generator: torch.Generato
     return crops
 
 
-def corrupt(crops: CropBatch, corruption: Corruption, normalization: str, generator: torch.Generator) -> CropBatch:
+def corrupt(
+    crops: Crops, corruption: Corruption, normalization: Normalization, skeleton: Skeleton, generator: torch.Generator
+) -> Crops:
     """Add 2D noise, displace and hide joints, as a detector does; the result is centred and scaled by what is seen.
 
     Where the root is off, all the others are, since it stays the crop's origin; it is never hidden.
@@ -114,8 +114,8 @@ def corrupt(crops: CropBatch, corruption: Corruption, normalization: str, genera
     keypoints, confidence, scale = crops.keypoints, crops.confidence, crops.scale
     device, frames = keypoints.device, keypoints.shape[1]
     if corruption.mask > 0:
-        others = torch.ones(len(H36M), device=device)
-        others[H36M.root] = 0
+        others = torch.ones(len(skeleton), device=device)
+        others[skeleton.root] = 0
         hidden = torch.rand(confidence.shape, generator=generator, device=device) < corruption.mask * others
         confidence = confidence.masked_fill(hidden, 0.0)
     if any(corruption.noise) or corruption.outliers > 0:
@@ -127,9 +127,9 @@ def corrupt(crops: CropBatch, corruption: Corruption, normalization: str, genera
         if corruption.outliers > 0:
             wild = torch.rand(confidence.shape, generator=generator, device=device) < corruption.outliers
             off = off + (2 * torch.rand(keypoints.shape, generator=generator, device=device) - 1) * wild[..., None]
-        keypoints = keypoints + off - off[..., H36M.root, None, :]
+        keypoints = keypoints + off - off[..., skeleton.root, None, :]
     change = crop_scale(keypoints, normalization, confidence > 0)
-    return CropBatch(keypoints / change[..., None, None], confidence, scale * change, crops.rotation)
+    return Crops(keypoints / change[..., None, None], confidence, scale * change, crops.rotation)
 
 
 def corruption_like(split: Split, params: TransformParams, dilation: int) -> Corruption:
@@ -141,7 +141,7 @@ def corruption_like(split: Split, params: TransformParams, dilation: int) -> Cor
     return Corruption(
         noise=tuple(keypoint_noise(split, params.noise_seconds).tolist())
         if spread == "auto"
-        else (spread,) * len(H36M),
+        else (spread,) * len(split.skeleton),
         correlation=noise.correlation(params.noise_seconds, fps / dilation),
         outliers=_jumps(split, params.normalization) / 3 if outliers == "auto" else outliers,
         mask=params.mask,
@@ -154,10 +154,10 @@ def keypoint_noise(split: Split, seconds: float) -> Float[Tensor, " joint"]:
     return noise.spread(_seen_rays(split), lengths, seconds, fps).square().mean(-1).sqrt()
 
 
-def _jumps(split: Split, normalization: str) -> float:
+def _jumps(split: Split, normalization: Normalization) -> float:
     """The share of second differences that are too large to be motion."""
     lengths = split.table["length"].tolist()
-    scale = perspective_crop(split.rays, normalization, split.confidence > 0).scale
+    scale = perspective_crops(split.rays, split.confidence, split.skeleton, normalization).scale
     scale = torch.cat([part[1:-1] for part in scale.split(lengths)])
     change = (noise.second_differences(_seen_rays(split), lengths) / scale[:, None, None]).norm(dim=-1)
     known = change[change.isfinite()]

@@ -86,8 +86,8 @@ class Windows(Dataset[WindowBatch]):
     def __len__(self) -> int:
         return len(self.middle)
 
-    def spread(self, count: int) -> Int[Tensor, " window"]:
-        """The numbers of at most `count` windows, evenly spread over the split."""
+    def evenly_spaced(self, count: int) -> Int[Tensor, " window"]:
+        """The numbers of at most `count` windows, evenly spaced over the split."""
         return torch.linspace(0, len(self) - 1, min(len(self), count)).round().long()
 
     def frame_index(self, windows: Int[Tensor, " batch"]) -> Int[Tensor, "batch frame"]:

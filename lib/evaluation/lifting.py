@@ -1,26 +1,23 @@
-"""Metrics of a split's predicted poses, and the file of predictions.
+"""Metrics of a split's predicted poses.
 
-A lifter's poses are in units of root depth: their shape is known and their size is not. `Scale` says where metres come
-from, because MPJPE depends on it; N-MPJPE, P-MPJPE and the metrics of bones do not.
+`Scale` says where metres come from, because MPJPE depends on it; N-MPJPE, P-MPJPE and the metrics of bones do not.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import h5py
 import pandas as pd
 import torch
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from lib.data import store
+from lib.data.store import Split
 from lib.evaluation import metrics
-from lib.pose.geometry import bone_lengths
-from lib.pose.skeleton import H36M
+from lib.inference.predictions import scale_by_body_size, scale_by_root_depth
+from lib.pose.geometry import root_centred
+from lib.pose.skeleton import Skeleton
 from lib.runtime.errors import UserError
-from lib.runtime.files import replacing
 from lib.runtime.params import Section
 from lib.sources.base import action_name
 
@@ -61,41 +58,7 @@ class Evaluation:
     predicted: Float[Tensor, "frame joint 3"]  # metres, root-centred, camera frame
 
 
-@dataclass(frozen=True)
-class Predictions:
-    """The content of a file of predictions."""
-
-    table: pd.DataFrame  # a row a sequence, with store.COLUMNS
-    predicted: Float[Tensor, "frame joint 3"]  # metres, root-centred, camera frame
-
-
-def read_split(path: Path, split: str) -> store.Split:
-    """Read a split of the store, with its 3D positions if the source has them; raises UserError as the store does."""
-    return store.read_split(path, split, labels=store.has_labels(path, split))
-
-
-def root_centred(positions: Float[Tensor, "*batch joint 3"]) -> Float[Tensor, "*batch joint 3"]:
-    """Positions relative to the root."""
-    return positions - positions[..., H36M.root, None, :]
-
-
-def scale_by_root_depth(
-    predicted: Float[Tensor, "*batch joint 3"], positions: Float[Tensor, "*batch joint 3"]
-) -> Float[Tensor, "*batch joint 3"]:
-    """Poses in units of root depth -> metres, by the true distance of the root (metres, camera frame)."""
-    distance: Tensor = torch.linalg.vector_norm(positions[..., H36M.root, :], dim=-1)
-    return predicted * distance[..., None, None]
-
-
-def scale_by_body_size(predicted: Float[Tensor, "*batch joint 3"], body_size: float) -> Float[Tensor, "*batch joint 3"]:
-    """Poses in any unit -> metres, so that the bones of each add up to `body_size` metres."""
-    total = bone_lengths(predicted).sum(-1).clamp_min(1e-12)
-    return predicted * (body_size / total)[..., None, None]
-
-
-def evaluate(
-    split: store.Split, predicted: Float[Tensor, "frame joint 3"], scale: Scale, body_size: float
-) -> Evaluation:
+def evaluate(split: Split, predicted: Float[Tensor, "frame joint 3"], scale: Scale, body_size: float) -> Evaluation:
     """Compare predictions (units of root depth, root-centred, camera frame) with a split's 3D, if it has any.
 
     Means are over all frames; `*_action_mean_mm` are means over actions of the means of their frames, as VideoPose3D
@@ -110,14 +73,15 @@ def evaluate(
             f"the model's predictions are not finite in {bad} of {len(predicted)} frames: its training diverged, "
             "or the keypoints are not finite; pretrain again with a lower learning rate"
         )
-    by_body_size = scale_by_body_size(predicted, body_size)
+    skeleton = split.skeleton
+    by_body_size = scale_by_body_size(predicted, body_size, skeleton)
     flat: dict[str, int | float | str] = {"frames": len(predicted)}
-    bones = _bone_metrics(split.table, predicted)
+    bones = _bone_metrics(split, predicted)
     if split.positions is None:
         no_joints, no_actions = (pd.DataFrame(columns=pd.Index(columns)) for columns in (PER_JOINT, PER_ACTION))
         return Evaluation(flat | {"mpjpe_scale": "body_size"} | bones, no_joints, no_actions, by_body_size)
-    metres = scale_by_root_depth(predicted, split.positions) if scale == "root_depth" else by_body_size
-    target = root_centred(split.positions)
+    metres = scale_by_root_depth(predicted, split.positions, skeleton) if scale == "root_depth" else by_body_size
+    target = root_centred(split.positions, skeleton)
     errors = dict(zip(ERRORS, _errors(metres, target), strict=True))
     first = errors["mpjpe_mm"]
     per_action = _per_action(split.table, errors)
@@ -128,43 +92,20 @@ def evaluate(
     velocity = [metrics.mpjve(metres[frames] * MM, target[frames] * MM, fps) for frames, fps in _sequences(split.table)]
     if any(len(part) for part in velocity):  # a mean of single frames has no velocity
         flat["mpjve_mm_per_s"] = _mean(torch.cat(velocity))
-    return Evaluation(flat | bones, _per_joint(errors), per_action, metres)
+    return Evaluation(flat | bones, _per_joint(errors, skeleton), per_action, metres)
 
 
-def mean_pose_baseline(train: store.Split, test: store.Split) -> dict[str, float]:
+def mean_pose_baseline(train: Split, test: Split) -> dict[str, float]:
     """The errors on `test` of one constant pose: the mean of the training split's root-centred, camera-frame poses.
 
     It reads training 3D, so it is a floor that any lifter must beat, for tables; no training uses it.
     """
     if train.positions is None or test.positions is None:
         raise UserError("the mean-pose baseline needs 3D: this source has keypoints only")
-    target = root_centred(test.positions)
-    mean = root_centred(train.positions).mean(0, dtype=torch.float64).float()
+    target = root_centred(test.positions, test.skeleton)
+    mean = root_centred(train.positions, train.skeleton).mean(0, dtype=torch.float64).float()
     errors = _errors(mean.expand_as(target), target)
     return {name: _mean(error) for name, error in zip(ERRORS, errors, strict=True)}
-
-
-def write_predictions(path: Path, split: store.Split, predicted: Float[Tensor, "frame joint 3"]) -> None:
-    """Write poses (metres, root-centred, camera frame) and the table of their sequences to an HDF5 file."""
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
-        file.create_dataset("predicted", data=predicted.float().numpy())
-        for name in store.COLUMNS:
-            column = split.table[name]
-            text = column.dtype.kind == "O"
-            file.create_dataset(name, data=column.to_numpy(), dtype=h5py.string_dtype() if text else None)
-
-
-def read_predictions(path: Path) -> Predictions:
-    """Read what `write_predictions` wrote.
-
-    Raises:
-        UserError: the file is missing or damaged.
-    """
-    with store.opened(path, "evaluate") as file:
-        columns = {
-            name: file[name].asstr()[:] if file[name].dtype.kind == "O" else file[name][:] for name in store.COLUMNS
-        }
-        return Predictions(pd.DataFrame(columns), torch.from_numpy(file["predicted"][:]))
 
 
 def _errors(predicted: Tensor, target: Tensor) -> list[Float[Tensor, "frame joint"]]:
@@ -174,17 +115,18 @@ def _errors(predicted: Tensor, target: Tensor) -> list[Float[Tensor, "frame join
     return [torch.cat(parts) for parts in zip(*chunks, strict=True)]
 
 
-def _bone_metrics(table: pd.DataFrame, predicted: Tensor) -> dict[str, int | float | str]:
-    constancy = [_mean(metrics.bone_constancy_error(predicted[frames])) for frames, _ in _sequences(table)]
+def _bone_metrics(split: Split, predicted: Tensor) -> dict[str, int | float | str]:
+    skeleton, sequences = split.skeleton, _sequences(split.table)
+    constancy = [_mean(metrics.bone_constancy_error(predicted[frames], skeleton)) for frames, _ in sequences]
     return {
-        "bone_symmetry_error": _mean(metrics.bone_symmetry_error(predicted)),
+        "bone_symmetry_error": _mean(metrics.bone_symmetry_error(predicted, skeleton)),
         "bone_constancy_error": sum(constancy) / len(constancy),
     }
 
 
-def _per_joint(errors: dict[str, Tensor]) -> pd.DataFrame:
+def _per_joint(errors: dict[str, Tensor], skeleton: Skeleton) -> pd.DataFrame:
     columns = {name: error.mean(0, dtype=torch.float64).numpy() for name, error in errors.items()}
-    return pd.DataFrame({"joint": H36M.names, **columns})
+    return pd.DataFrame({"joint": skeleton.names, **columns})
 
 
 def _per_action(table: pd.DataFrame, errors: dict[str, Tensor]) -> pd.DataFrame:

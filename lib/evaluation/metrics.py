@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lib.pose.geometry import align_scale, align_similarity, bone_lengths
-from lib.pose.skeleton import H36M
+from lib.pose.skeleton import Skeleton
 
 PCK_THRESHOLD = 150.0  # mm: about half a head, Mehta et al. 2017
 AUC_THRESHOLDS = tuple(5.0 * step for step in range(31))  # mm: 0 to 150 in steps of 5, Mehta et al. 2017
@@ -82,19 +82,21 @@ def auc(errors: Float[Tensor, "*batch joint"]) -> Float[Tensor, "*batch joint"]:
     return (len(thresholds) - at_or_below).to(errors.dtype) * (100 / len(thresholds))
 
 
-def bone_symmetry_error(pose: Float[Tensor, "*batch joint 3"]) -> Float[Tensor, "*batch pair"]:
+def bone_symmetry_error(pose: Float[Tensor, "*batch joint 3"], skeleton: Skeleton) -> Float[Tensor, "*batch pair"]:
     """How far each left bone's length is from the right one's, in percent of their mean; needs no label, no scale."""
-    pairs = [(bone, mirrored) for bone, mirrored in enumerate(H36M.mirror_bones) if bone < mirrored]
-    lengths = bone_lengths(pose)
+    pairs = [(bone, mirrored) for bone, mirrored in enumerate(skeleton.mirror_bones) if bone < mirrored]
+    lengths = bone_lengths(pose, skeleton)
     one, other = (lengths[..., list(bones)] for bones in zip(*pairs, strict=True))
     return (one - other).abs() / ((one + other) / 2).clamp_min(1e-12) * 100
 
 
-def bone_constancy_error(pose: Float[Tensor, "*batch frame joint 3"]) -> Float[Tensor, "*batch bone"]:
+def bone_constancy_error(
+    pose: Float[Tensor, "*batch frame joint 3"], skeleton: Skeleton
+) -> Float[Tensor, "*batch bone"]:
     """The standard deviation over a sequence of each bone's length in percent of its mean; needs no label, no scale.
 
     Every frame is first scaled to unit total bone length, so that a scale which varies over time is no error.
     """
-    lengths = bone_lengths(pose)
+    lengths = bone_lengths(pose, skeleton)
     lengths = lengths / lengths.sum(-1, keepdim=True).clamp_min(1e-12)
     return lengths.std(dim=-2, correction=0) / lengths.mean(dim=-2).clamp_min(1e-12) * 100

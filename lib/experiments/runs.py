@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 import torch
 
-from lib.data.store import has_labels
-from lib.evaluation.lifting import EvaluationParams, evaluate, read_split
+from lib.data.store import has_labels, read_split
+from lib.evaluation.lifting import EvaluationParams, evaluate
 from lib.inference.lifter import Lifter
 from lib.models.checkpoints import Checkpoint
 from lib.runtime.device import describe_devices, resolve_device
@@ -119,7 +119,7 @@ def require_labels(poses: Path, split: str) -> None:
 def measured(checkpoint: Checkpoint, poses: Path, split: str, params: Mapping[str, Any]) -> dict[str, float]:
     """The errors of a lifter on a split, as evaluate measures them, and without what sequences know."""
     evaluation = section(EvaluationParams, "evaluation", params)
-    lifter, truth = Lifter(checkpoint, resolve_device(evaluation.device)), read_split(poses, split)
+    lifter, truth = Lifter(checkpoint, resolve_device(evaluation.device)), read_split(poses, split, "if any")
     whole, windows = (
         evaluate(truth, lifter.lift(truth, **lifting), evaluation.scale, lifter.body_size).metrics
         for lifting in (evaluation.lifting, evaluation.lifting | {"steady": False, "smooth": False})

@@ -7,15 +7,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lib.data.store import Split
-from lib.data.transforms import CropBatch, keypoint_noise, normalize
+from lib.data.transforms import keypoint_noise
 from lib.data.windows import WindowParams, Windows
 from lib.models import checkpoints
 from lib.models.lifters import LiftingModel, lift_both_ways, lift_crops
+from lib.pose.crops import Crops, perspective_crops
 from lib.pose.geometry import rotate
 from lib.runtime.device import resolve_device
 from lib.runtime.errors import UserError
 from lib.sequences import noise
-from lib.sequences.bone_lengths import steadied, symmetric, typical_lengths
+from lib.sequences.bone_lengths import refine_depths, symmetric, typical_lengths
 
 
 class Lifter:
@@ -24,7 +25,7 @@ class Lifter:
     def __init__(self, checkpoint: checkpoints.Checkpoint, device: torch.device) -> None:
         model = checkpoint.build()
         if not isinstance(model, LiftingModel):
-            raise UserError(f"the checkpoint reconstructs ({checkpoint.objective}) and does not lift: pretrain another")
+            raise UserError(f"the checkpoint is for {checkpoint.task} and does not lift: pretrain another")
         self._checkpoint = checkpoint
         self.model = model.to(device)
         self.window = WindowParams(frames=checkpoint.frames, dilation=checkpoint.dilation, stride=1)
@@ -57,24 +58,29 @@ class Lifter:
         with `smooth`, what looks like noise of the poses over time is taken away (`sequences.noise`). How far depths
         vary and how strong the noise is, is found over the whole split.
         """
-        windows, lift = Windows(split, self.window), lift_both_ways if flip else lift_crops
+        skeleton, windows = split.skeleton, Windows(split, self.window)
         # Crops are made once a frame and not once a window.
-        frames = Windows(split, WindowParams(frames=1, dilation=1, stride=1))
+        chunks = zip(split.rays.split(batch_size), split.confidence.split(batch_size), strict=True)
         crops = [
-            normalize(frames[some].to(self.device), self.normalization)
-            for some in torch.arange(len(frames)).split(batch_size)
+            perspective_crops(rays.to(self.device), confidence.to(self.device), skeleton, self.normalization)
+            for rays, confidence in chunks
         ]
-        whole = CropBatch(*(torch.cat(parts)[:, 0] for parts in zip(*crops, strict=True)))
+        whole = Crops(*(torch.cat(parts) for parts in zip(*crops, strict=True)))
         poses = []
         for numbers in torch.arange(len(windows)).split(batch_size):
             index = windows.frame_index(numbers).to(self.device)
-            pose, _ = lift(self.model, CropBatch(*(part[index] for part in whole)))
+            some = Crops(*(part[index] for part in whole))
+            pose, _ = lift_both_ways(self.model, some, skeleton) if flip else lift_crops(self.model, some)
             poses.append(pose.float())
         lifted = torch.cat(poses)
         if steady and lifted.isfinite().all():  # one frame that is not would spoil all others
             sequences = lifted.split(split.table["length"].tolist())
-            lengths = [symmetric(typical_lengths(sequence)[0]).expand(len(sequence), -1) for sequence in sequences]
-            lifted = steadied(lifted, torch.cat(lengths), keypoint_noise(split, self.noise_seconds).to(lifted))
+            lengths = [
+                symmetric(typical_lengths(sequence, skeleton)[0], skeleton).expand(len(sequence), -1)
+                for sequence in sequences
+            ]
+            ray_noise = keypoint_noise(split, self.noise_seconds).to(lifted)
+            lifted = refine_depths(lifted, torch.cat(lengths), ray_noise, skeleton)
         lifted = rotate(whole.rotation.mT, lifted)
         if smooth:
             fps = float(split.table["fps"].median())

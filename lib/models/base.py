@@ -29,9 +29,9 @@ class AttentionParams(Section):
 
 
 class Network(nn.Module):
-    """Windows of `frames` frames of points with `coords` coordinates -> `outputs` numbers a window.
+    """Windows of `frames` frames of a skeleton's points with `coords` coordinates -> `outputs` numbers a window.
 
-    A network of its own has a class `Params` inside it, and is made as `Network(params, frames, coords, outputs)`.
+    Each network has a class `Params` inside it, and is made as `Network(params, skeleton, frames, coords, outputs)`.
     """
 
     encoder: nn.Module  # (points, confidence, scale) -> latents: (batch, token, width)

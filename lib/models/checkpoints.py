@@ -13,39 +13,41 @@ from torch import Tensor
 from lib.models.lifters import LiftingModel
 from lib.models.networks import Architecture
 from lib.models.reconstructors import ReconstructionModel
-from lib.models.tasks import COORDS, OBJECTIVES, build_model
-from lib.pose.skeleton import H36M
+from lib.models.tasks import COORDS, Task, build_model
+from lib.pose.crops import Normalization
+from lib.pose.skeleton import Skeleton
 from lib.runtime.errors import UserError
 from lib.runtime.files import replacing
 
-FORMAT = 4
+FORMAT = 5
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """A trained model and what is needed to use it."""
 
-    objective: str  # `training.objective`, which says what the model is for
+    objectives: tuple[str, ...]  # what it was trained with, one after the other
+    task: Task  # what the model is for
     model: dict[str, Any]  # as `lib.models.networks.Architecture` dumps it
     frames: int  # of a window
     dilation: int
-    normalization: str
+    normalization: Normalization
     noise_seconds: float  # for how long the 2D's noise lasts
     body_size: float  # metres: total bone length of the prior's mean body
     masking: dict[str, Any]  # the `masking` section of params.yaml
-    joints: tuple[str, ...]
+    skeleton: Skeleton
     weights: dict[str, Tensor]
     training: dict[str, Any]  # the step it is from, and its validation loss
 
     @property
     def lifts(self) -> bool:
         """Whether the model lifts; if not, it reconstructs windows of `coords` coordinates."""
-        return self.objective not in COORDS
+        return self.task == "lifting"
 
     @property
     def coords(self) -> int:
         """The coordinates of the points that the model reads."""
-        return COORDS.get(self.objective, 2)
+        return COORDS[self.task]
 
     def build(self) -> LiftingModel | ReconstructionModel:
         """The model with its weights, on the CPU, in evaluation mode."""
@@ -58,12 +60,12 @@ class Checkpoint:
 
     def build_untrained(self) -> LiftingModel | ReconstructionModel:
         """The same model with new random weights."""
-        return build_model(self.objective, Architecture.load(self.model), self.frames).eval()
+        return build_model(self.task, Architecture.load(self.model), self.skeleton, self.frames).eval()
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:
     """Write a checkpoint, whole or not at all."""
-    content = {"format": FORMAT, **asdict(checkpoint), "joints": list(checkpoint.joints)}
+    content = {"format": FORMAT, **asdict(checkpoint)}
     with replacing(path) as temporary:
         torch.save(content, temporary)
 
@@ -72,7 +74,7 @@ def load(path: Path, made_by: str = "pretrain") -> Checkpoint:
     """Read a checkpoint that a stage makes.
 
     Raises:
-        UserError: the file is missing, is no checkpoint of this project, or was made for another skeleton.
+        UserError: the file is missing, or is no checkpoint of this version of the project.
     """
     if not path.exists():
         raise UserError(f"{path} is missing: run `dvc repro {made_by}` first")
@@ -83,13 +85,12 @@ def load(path: Path, made_by: str = "pretrain") -> Checkpoint:
     if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
         raise UserError(f"{path} was not written by this version of the project: run `dvc repro {made_by}` again")
     try:
-        checkpoint = Checkpoint(**{**content, "joints": tuple(content["joints"])})
+        skeleton = Skeleton(*(tuple(content["skeleton"][part]) for part in ("names", "parents")))
+        checkpoint = Checkpoint(**{**content, "skeleton": skeleton})
     except (KeyError, TypeError):
         raise UserError(f"{path} is incomplete: run `dvc repro {made_by}` again") from None
-    if checkpoint.joints != H36M.names:
-        raise UserError(f"{path} was trained on another skeleton: {', '.join(checkpoint.joints)}")
-    if checkpoint.objective not in OBJECTIVES:
-        raise UserError(f"{path} has the unknown objective {checkpoint.objective!r}: run `dvc repro {made_by}` again")
+    if checkpoint.task not in COORDS:
+        raise UserError(f"{path} is for the unknown task {checkpoint.task!r}: run `dvc repro {made_by}` again")
     try:
         Architecture.load(checkpoint.model)
     except (KeyError, TypeError, ValueError):

@@ -1,7 +1,7 @@
 """The networks there are, by name: a class each, with the class of its params inside it.
 
-A network reads windows of points and their confidence and gives numbers; what they mean is the task's affair (see
-`lib.models.lifters`).
+A network reads windows of points and their confidence and gives numbers; the task that it
+is trained for says what they mean (see `lib.models.lifters` and `lib.models.reconstructors`).
 """
 
 from collections.abc import Mapping
@@ -13,6 +13,7 @@ from pydantic import AfterValidator
 from lib.models.base import Network
 from lib.models.transformer import Transformer
 from lib.models.vit import Vit
+from lib.pose.skeleton import Skeleton
 from lib.runtime.params import Section, section
 
 Size = Literal["small", "base", "large"]
@@ -61,7 +62,7 @@ class Architecture:
         """Plain values, for checkpoints and logs."""
         return {"name": self.name, "params": self.params.model_dump()}
 
-    def build(self, frames: int, coords: int, outputs: int) -> Network:
-        """A new network for windows of `frames` frames of points with `coords` coordinates."""
-        network: Network = NETWORKS[self.name](self.params, frames, coords, outputs)
+    def build(self, skeleton: Skeleton, frames: int, coords: int, outputs: int) -> Network:
+        """A new network for windows of `frames` frames of a skeleton's points with `coords` coordinates."""
+        network: Network = NETWORKS[self.name](self.params, skeleton, frames, coords, outputs)
         return network

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lib.models.completion import Completion
 from lib.models.networks import Architecture
-from lib.pose.skeleton import H36M
+from lib.pose.skeleton import Skeleton
 
 # (points, confidence, scale) -> points: a ReconstructionModel, or what a strategy wraps it in.
 Reconstructor = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -21,11 +21,11 @@ STILL = 0.005  # what a joint moves at least, in units of the window's scale
 class ReconstructionModel(nn.Module):
     """Windows of points with `coords` coordinates -> the same windows, whole: 2D-2D or 3D-3D."""
 
-    def __init__(self, architecture: Architecture, frames: int, coords: int) -> None:
+    def __init__(self, architecture: Architecture, skeleton: Skeleton, frames: int, coords: int) -> None:
         super().__init__()
-        self.frames, self.coords = frames, coords
+        self.skeleton, self.frames, self.coords = skeleton, frames, coords
         self.completion = Completion(frames)
-        self.network = architecture.build(frames, coords, outputs=frames * len(H36M) * coords)
+        self.network = architecture.build(skeleton, frames, coords, outputs=frames * len(skeleton) * coords)
 
     def forward(
         self,
@@ -45,4 +45,4 @@ class ReconstructionModel(nn.Module):
         path = probable.detach()
         moves = (path - path.mean(1, keepdim=True)).square().mean((1, 3), keepdim=True).sqrt()
         unit = torch.where(known[..., None], moves + STILL, 1.0)
-        return probable + unit * off.view(-1, self.frames, len(H36M), self.coords)
+        return probable + unit * off.view(-1, self.frames, len(self.skeleton), self.coords)

@@ -1,15 +1,20 @@
-"""What a network is trained for, by objective: lifting, or reconstruction of 2D or 3D windows."""
+"""What a model is for: lifting, or reconstruction of 2D or 3D windows."""
+
+from typing import Literal
 
 from lib.models.lifters import LiftingModel
 from lib.models.networks import Architecture
 from lib.models.reconstructors import ReconstructionModel
+from lib.pose.skeleton import Skeleton
 
-OBJECTIVES = ("lift", "mask_2d", "mask_3d", "supervised")
-COORDS = {"mask_2d": 2, "mask_3d": 3}  # what an objective reconstructs; the others lift
+Task = Literal["lifting", "reconstruction_2d", "reconstruction_3d"]
+COORDS: dict[Task, int] = {"lifting": 2, "reconstruction_2d": 2, "reconstruction_3d": 3}  # of the points it reads
 
 
-def build_model(objective: str, architecture: Architecture, frames: int) -> LiftingModel | ReconstructionModel:
-    """A new model for an objective (`training.objective`) and windows of `frames` frames."""
-    if objective in COORDS:
-        return ReconstructionModel(architecture, frames, COORDS[objective])
-    return LiftingModel(architecture, frames)
+def build_model(
+    task: Task, architecture: Architecture, skeleton: Skeleton, frames: int
+) -> LiftingModel | ReconstructionModel:
+    """A new model for a task and windows of `frames` frames."""
+    if task == "lifting":
+        return LiftingModel(architecture, skeleton, frames)
+    return ReconstructionModel(architecture, skeleton, frames, COORDS[task])

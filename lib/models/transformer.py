@@ -8,7 +8,7 @@ from lib.models.base import AttentionParams, Network
 from lib.models.blocks import BodyBlock
 from lib.models.heads import BodyHead
 from lib.models.tokens import feature_count, window_features
-from lib.pose.skeleton import H36M
+from lib.pose.skeleton import Skeleton
 
 
 class Transformer(Network):
@@ -17,22 +17,22 @@ class Transformer(Network):
     class Params(AttentionParams):
         """`model.transformer.SIZE`: tokens are a joint's, feed-forward layers the whole body's."""
 
-    def __init__(self, params: Params, frames: int, coords: int, outputs: int) -> None:
+    def __init__(self, params: Params, skeleton: Skeleton, frames: int, coords: int, outputs: int) -> None:
         super().__init__()
-        self.encoder = _Encoder(params, frames, coords)
+        self.encoder = _Encoder(params, skeleton, frames, coords)
         self.decoder = nn.Sequential(
-            *_blocks(params, params.decoder_depth), BodyHead(len(H36M) * params.width, outputs)
+            *_blocks(params, skeleton, params.decoder_depth), BodyHead(len(skeleton) * params.width, outputs)
         )
 
 
 class _Encoder(nn.Module):
     """Points and their confidence -> a latent for every joint."""
 
-    def __init__(self, params: Transformer.Params, frames: int, coords: int) -> None:
+    def __init__(self, params: Transformer.Params, skeleton: Skeleton, frames: int, coords: int) -> None:
         super().__init__()
         self.embed = nn.Linear(feature_count(frames, coords), params.width)
-        self.joint_embedding = nn.Parameter(0.02 * torch.randn(len(H36M), params.width))
-        self.blocks = nn.Sequential(*_blocks(params, params.encoder_depth))
+        self.joint_embedding = nn.Parameter(0.02 * torch.randn(len(skeleton), params.width))
+        self.blocks = nn.Sequential(*_blocks(params, skeleton, params.encoder_depth))
 
     def forward(
         self,
@@ -45,5 +45,5 @@ class _Encoder(nn.Module):
         return encoded
 
 
-def _blocks(params: Transformer.Params, depth: int) -> list[BodyBlock]:
-    return [BodyBlock(H36M, params.width, params.heads, params.hidden, params.dropout) for _ in range(depth)]
+def _blocks(params: Transformer.Params, skeleton: Skeleton, depth: int) -> list[BodyBlock]:
+    return [BodyBlock(skeleton, params.width, params.heads, params.hidden, params.dropout) for _ in range(depth)]

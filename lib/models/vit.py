@@ -16,7 +16,7 @@ from lib.models.attention import Attention
 from lib.models.base import AttentionParams, Network, Positive
 from lib.models.heads import BodyHead
 from lib.models.tokens import feature_count, window_features
-from lib.pose.skeleton import H36M
+from lib.pose.skeleton import Skeleton
 
 
 class Vit(Network):
@@ -30,25 +30,25 @@ class Vit(Network):
         positions: Literal["learned", "sinusoidal"]  # of tubelets in time; joints always learn theirs
         pool: Literal["class", "mean"]  # what speaks for the whole window beside its joints
 
-    def __init__(self, params: Params, frames: int, coords: int, outputs: int) -> None:
+    def __init__(self, params: Params, skeleton: Skeleton, frames: int, coords: int, outputs: int) -> None:
         super().__init__()
-        self.encoder = _Encoder(params, frames, coords)
+        self.encoder = _Encoder(params, skeleton, frames, coords)
         self.decoder = nn.Sequential(
             *(Block(params, 0.0) for _ in range(params.decoder_depth)),
-            BodyHead((len(H36M) + 1) * params.width, outputs),
+            BodyHead((len(skeleton) + 1) * params.width, outputs),
         )
 
 
 class _Encoder(nn.Module):
     """Points and their confidence -> a latent for every joint, the mean of its tubelets', and one for the window."""
 
-    def __init__(self, params: Vit.Params, frames: int, coords: int) -> None:
+    def __init__(self, params: Vit.Params, skeleton: Skeleton, frames: int, coords: int) -> None:
         super().__init__()
         self.patch, self.pool = min(params.patch_frames, frames), params.pool
         patches = math.ceil(frames / self.patch)
         self.missing = patches * self.patch - frames  # frames that fill the last tubelet, hidden
         self.embed = nn.Linear(feature_count(self.patch, coords), params.width)
-        self.joint_embedding = nn.Parameter(0.02 * torch.randn(len(H36M), params.width))
+        self.joint_embedding = nn.Parameter(0.02 * torch.randn(len(skeleton), params.width))
         if params.positions == "learned":
             self.time = nn.Parameter(0.02 * torch.randn(patches, 1, params.width))
         else:

@@ -1,26 +1,43 @@
 """What the training loop asks of an objective, and what objectives share.
 
 Objectives are handed clips of rays (`lib.data.windows.WindowBatch`), with positions only where they claim labels, and
-yield steps: functions of a model that return named terms.
+yield steps: functions of a model that return named terms. They hand out data and draw nothing.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Int, Shaped
-from matplotlib.figure import Figure
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from lib.data.transforms import CropBatch, normalize
+from lib.data.masked_windows import Reconstruction
+from lib.data.masking import MaskingParams
+from lib.data.store import Split
+from lib.data.transforms import InputPipeline
 from lib.data.windows import WindowBatch, WindowParams
 from lib.models.lifters import LifterModel, lift_crops
-from lib.plotting.lifted import lifted_rows
+from lib.objectives.losses import LossParams
+from lib.pose.crops import Crops
 from lib.pose.geometry import bone_lengths
+from lib.pose.skeleton import Skeleton
+from lib.prior.sampler import PosePrior
 
 REFRESH = 40  # steps that work with the same clips
 Terms = dict[str, Tensor]
 Step = Callable[[Any], Terms]  # the unweighted terms of one step of a model
+
+
+class LiftedExamples(NamedTuple):
+    """Single frames and the poses that a model lifts them to, on the CPU."""
+
+    skeleton: Skeleton
+    keypoints: Float[Tensor, "shown joint 2"]  # in units of the crop
+    poses: Float[Tensor, "shown joint 3"]  # root-centred, crop frame, metres
+
+
+Examples = LiftedExamples | Reconstruction
 
 
 @runtime_checkable
@@ -38,21 +55,45 @@ class Objective(Protocol):
         """Training steps without end on batches of clips of real 2D, for an epoch (from 1 on)."""
         ...
 
-    def adapt(self, teacher: Any, clips: Iterator[WindowBatch], epoch: int) -> None:
+    def before_epoch(self, teacher: Any, clips: Iterator[WindowBatch], epoch: int) -> None:
         """What there is to do before an epoch of training."""
         ...
 
-    def afresh(self) -> "Objective":
-        """The same objective without what it remembers of the sequences that it saw."""
+    def for_validation(self) -> "Objective":
+        """What held-out clips are measured with: the same every time, whatever training has seen."""
         ...
 
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:
         """What is minimised."""
         ...
 
-    def picture(self, model: Any, clips: WindowBatch) -> Figure:
+    def examples(self, model: Any, clips: WindowBatch) -> Examples:
         """What a model makes of the windows in the middle of a few clips."""
         ...
+
+
+class Batches(NamedTuple):
+    """How many windows a step has."""
+
+    real: int
+    drawn: int
+    prior_epochs: int  # first epochs, whose windows are all drawn
+
+
+@dataclass(frozen=True)
+class Ingredients:
+    """What objectives are made of; each takes what it needs."""
+
+    train: Split  # the training subjects; with positions only for objectives that claim labels
+    inputs: InputPipeline
+    prior: PosePrior
+    losses: LossParams
+    masking: MaskingParams | None  # of objectives that mask
+    batches: Batches
+    epochs: int
+    constant_bones: bool  # of the teacher's poses
+    seed: int
+    device: torch.device
 
 
 def random_windows(
@@ -70,13 +111,12 @@ def random_windows(
 
 
 @torch.inference_mode()
-def lifted_picture(
-    model: LifterModel, clips: WindowBatch, normalization: str, window: WindowParams, body_size: float
-) -> Figure:
+def lifted_examples(model: LifterModel, clips: WindowBatch, inputs: InputPipeline, body_size: float) -> LiftedExamples:
     """The windows in the middle of clips, and the poses that they are lifted to, of one body size (metres)."""
-    crops = normalize(clips, normalization)
-    frames = crops.scale.shape[1] // 2 + window.offsets
-    seen = CropBatch(*(part[:, frames] for part in crops))
+    crops = inputs.crops(clips)
+    frames = crops.scale.shape[1] // 2 + inputs.window.offsets
+    seen = Crops(*(part[:, frames] for part in crops))
     pose, _ = lift_crops(model, seen)
-    size = body_size / bone_lengths(pose).sum(-1)
-    return lifted_rows(seen.middle().keypoints, (pose * size[:, None, None]).float())
+    size = body_size / bone_lengths(pose, inputs.skeleton).sum(-1)
+    poses = (pose * size[:, None, None]).float()
+    return LiftedExamples(inputs.skeleton, seen.middle().keypoints.cpu(), poses.cpu())

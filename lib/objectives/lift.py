@@ -12,39 +12,48 @@ from typing import NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Float
-from matplotlib.figure import Figure
 from torch import Tensor
 
-from lib.data.transforms import Corruption, CropBatch, TransformParams, augment, corrupt, normalize
-from lib.data.windows import WindowBatch, WindowParams
+from lib.data.transforms import InputPipeline
+from lib.data.windows import WindowBatch
 from lib.models.lifters import Lifted, LifterModel, corrected, lift_both_ways
 from lib.objectives import losses
-from lib.objectives.base import REFRESH, Step, Terms, lifted_picture, random_windows
+from lib.objectives.base import (
+    REFRESH,
+    Batches,
+    Ingredients,
+    LiftedExamples,
+    Step,
+    Terms,
+    lifted_examples,
+    random_windows,
+)
 from lib.objectives.losses import LossParams
-from lib.objectives.plausibility import Plausibility
-from lib.pose.geometry import bone_lengths, crop_scale, project, rotate, rotation_about, unproject_crop
+from lib.objectives.plausibility import Plausibility, fit_plausibility
+from lib.pose.crops import Crops, Normalization, crop_scale, unproject_crop
+from lib.pose.geometry import bone_lengths, project, rotate, rotation_about
 from lib.prior.sampler import PosePrior, PriorSample
-from lib.sequences.bone_lengths import Bodies, steadied
+from lib.sequences.bone_lengths import BoneLengthMemory, refine_depths
 
 REAL_TERMS = ("reconstruction", "symmetry", "constancy", "proportions", "smoothness")
 DRAWS = 8  # steps that one draw of the prior serves
 RUN = 4  # successive windows, over which bones are constant and motion smooth
 CHUNK = 2048  # windows that a teacher lifts at once
-PartsT = TypeVar("PartsT", Lifted, CropBatch, PriorSample)
+PartsT = TypeVar("PartsT", Lifted, Crops, PriorSample)
 
 
-class Batches(NamedTuple):
-    """How many windows a step has."""
+class LiftParams(NamedTuple):
+    """How much of what a step minimises."""
 
-    real: int
-    drawn: int
-    prior_epochs: int  # first epochs, whose windows are all drawn
+    losses: LossParams
+    batches: Batches
+    constant_bones: bool = True  # of the teacher's poses, over all that it saw of a sequence
 
 
-class Observed(NamedTuple):
-    """Clips of real 2D and what a teacher makes of them."""
+class PseudoLabels(NamedTuple):
+    """Clips of real 2D and the poses that a teacher lifts them to."""
 
-    crops: CropBatch  # (clip, frame, ...)
+    crops: Crops  # (clip, frame, ...)
     level: Float[Tensor, "clip frame joint 3"]  # root-centred, of the prior's body size, as a level camera sees them
 
 
@@ -60,20 +69,23 @@ class Lift:
 
     def __init__(
         self,
+        inputs: InputPipeline,
         prior: PosePrior,
-        weights: LossParams,
-        transforms: TransformParams,
-        corruption: Corruption,
-        window: WindowParams,
-        batches: Batches,
-        fps: float,
+        params: LiftParams,
         plausibility: Plausibility | None = None,
-        bodies: Bodies | None = None,
     ) -> None:
-        self.prior, self.transforms, self.corruption = prior, transforms, corruption
-        self.weights: dict[str, float] = weights.model_dump()
-        self.window, self.batches, self.fps, self.plausibility = window, batches, fps, plausibility
-        self.bodies = bodies  # with which the teacher's bones keep their lengths
+        self.inputs, self.prior, self.batches, self.plausibility = inputs, prior, params.batches, plausibility
+        self.weights: dict[str, float] = params.losses.model_dump()
+        self.bone_lengths = BoneLengthMemory(inputs.skeleton) if params.constant_bones else None
+
+    @classmethod
+    def make(cls, given: Ingredients) -> "Lift":
+        """The objective for a split's 2D."""
+        params = LiftParams(given.losses, given.batches, given.constant_bones)
+        density = None
+        if given.losses.plausibility > 0:
+            density = fit_plausibility(given.train, given.inputs.transforms.normalization, given.seed, given.device)
+        return cls(given.inputs, given.prior, params, density)
 
     @property
     def windows(self) -> int:
@@ -93,87 +105,85 @@ class Lift:
                 yield partial(self.prior_terms, sample=sample, generator=generator)
         for step, sample in enumerate(self.draws(drawn, generator)):
             if step % REFRESH == 0:
-                observed = self.observe(teacher, next(clips))
-            yield partial(self.terms, observed=observed, sample=sample, generator=generator)
+                pseudo = self.make_pseudo_labels(teacher, next(clips))
+            yield partial(self.terms, pseudo=pseudo, sample=sample, generator=generator)
 
     def draws(self, windows: int, generator: torch.Generator) -> Iterator[PriorSample]:
         """Samples of the prior without end, `windows` at a time; drawn in blocks, since small draws cost as much."""
         while True:
-            fps = self.fps / self.window.dilation
-            block = self.prior.sample_motion(DRAWS * windows, self.window.frames, fps, generator)
+            frames, fps = self.inputs.window.frames, self.inputs.window_fps
+            block = self.prior.sample_motion(DRAWS * windows, frames, fps, generator)
             yield from (_take(block, slice(at, at + windows)) for at in range(0, DRAWS * windows, windows))
 
-    def afresh(self) -> "Lift":
-        """The same objective, which has seen no bodies yet."""
+    def for_validation(self) -> "Lift":
+        """The same objective, which has seen no sequence yet."""
         fresh = copy.copy(self)
-        fresh.bodies = None if self.bodies is None else Bodies()
+        fresh.bone_lengths = None if self.bone_lengths is None else BoneLengthMemory(self.inputs.skeleton)
         return fresh
 
     @torch.no_grad()
-    def adapt(self, teacher: LifterModel, clips: Iterator[WindowBatch], epoch: int) -> None:
+    def before_epoch(self, teacher: LifterModel, clips: Iterator[WindowBatch], epoch: int) -> None:
         """Move the prior's body towards that of the people in the 2D, as the teacher sees them."""
         if epoch > self.batches.prior_epochs and self.prior.params.bone_learning > 0:
-            self.prior.learn_lengths(self.observe(teacher, next(clips)).level)
+            self.prior.learn_lengths(self.make_pseudo_labels(teacher, next(clips)).level)
 
     @torch.no_grad()
-    def observe(self, teacher: LifterModel, clips: WindowBatch) -> Observed:
+    def make_pseudo_labels(self, teacher: LifterModel, clips: WindowBatch) -> PseudoLabels:
         """Lift every frame of clips, each in a window of its own, averaged with the mirrored view."""
-        crops = normalize(clips, self.transforms.normalization)
+        crops, skeleton = self.inputs.crops(clips), self.inputs.skeleton
         count, length = crops.scale.shape
-        index = (torch.arange(length)[:, None] + self.window.offsets).clamp(0, length - 1)
+        index = (torch.arange(length)[:, None] + self.inputs.window.offsets).clamp(0, length - 1)
         clip = torch.arange(count)[:, None, None].expand(-1, *index.shape)
         poses, elevations = [], []
         for some, frames in zip(
             clip.flatten(0, 1).split(CHUNK), index.expand(count, -1, -1).flatten(0, 1).split(CHUNK), strict=True
         ):
-            windows = CropBatch(*(part[some, frames] for part in crops))
-            pose, elevation = lift_both_ways(teacher, windows)
+            windows = Crops(*(part[some, frames] for part in crops))
+            pose, elevation = lift_both_ways(teacher, windows, skeleton)
             poses.append(pose)
             elevations.append(elevation)
         pose = torch.cat(poses).unflatten(0, (count, length))
-        if self.bodies is not None:
-            bones = self.bodies.see(clips.sequence, pose)[:, None].expand(-1, length, -1)
-            noise = pose.new_tensor(self.corruption.noise)
-            pose = steadied(pose.flatten(0, 1), bones.flatten(0, 1), noise).view_as(pose)
-        pose = pose * (self.prior.bones.sum() / bone_lengths(pose).sum(-1).clamp_min(1e-6))[..., None, None]
+        if self.bone_lengths is not None:
+            bones = self.bone_lengths.update(clips.sequence, pose)[:, None].expand(-1, length, -1)
+            noise = pose.new_tensor(self.inputs.corruption.noise)
+            pose = refine_depths(pose.flatten(0, 1), bones.flatten(0, 1), noise, skeleton).view_as(pose)
+        pose = pose * (self.prior.bones.sum() / bone_lengths(pose, skeleton).sum(-1).clamp_min(1e-6))[..., None, None]
         # All frames of a clip as the camera sees them that looks at the person in the middle of it, and is level.
         elevation = torch.cat(elevations).unflatten(0, (count, length)).median(1).values
         upright = rotation_about("x", -elevation) @ crops.rotation[:, length // 2]
-        return Observed(crops, rotate(upright[:, None] @ crops.rotation.mT, pose))
+        return PseudoLabels(crops, rotate(upright[:, None] @ crops.rotation.mT, pose))
 
     def prior_terms(self, model: LifterModel, sample: PriorSample, generator: torch.Generator) -> Terms:
         """The unweighted terms of a step that sees the prior alone."""
-        given = corrupt(
-            see(sample, self.transforms.normalization), self.corruption, self.transforms.normalization, generator
-        )
+        given = self.inputs.corrupted(self._view(sample), generator)
         lifted = model(given.keypoints, given.confidence, given.scale)
         return self._weighed(self._drawn_terms(lifted, given, sample, len(sample.pose))[0])
 
     def terms(
         self,
         model: LifterModel,
-        observed: Observed,
+        pseudo: PseudoLabels,
         sample: PriorSample,
         generator: torch.Generator,
     ) -> Terms:
-        """The unweighted terms of one training step on windows of what was observed and a sample of the prior.
+        """The unweighted terms of one training step on windows with pseudo-labels and a sample of the prior.
 
         Terms whose weight is 0 are left out, with the work they would cost.
         """
-        windows, drawn_windows, normalization = self.batches.real, len(sample.pose), self.transforms.normalization
+        windows, drawn_windows = self.batches.real, len(sample.pose)
         if self.weights["distillation"] > 0:
-            sample = _join(sample, self._novel_view(observed, windows, generator))
-        seen = see(sample, normalization)
+            sample = _join(sample, self._novel_view(pseudo, windows, generator))
+        seen = self._view(sample)
         if self._needs_real:
-            real = self._real_windows(observed, windows, generator)
+            real = self._real_windows(pseudo, windows, generator)
             seen = _join(seen, real)
-        given = corrupt(seen, self.corruption, normalization, generator)
+        given = self.inputs.corrupted(seen, generator)
         lifted = model(given.keypoints, given.confidence, given.scale)
         of_sample, of_real = slice(None, len(sample.pose)), slice(len(sample.pose), None)
         terms, pose = self._drawn_terms(_take(lifted, of_sample), _take(given, of_sample), sample, drawn_windows)
         if self.plausibility is not None and min(self.weights["plausibility"], self.weights["distillation"]) > 0:
             level = rotate(rotation_about("x", -sample.elevation[:, 0]), pose)[drawn_windows:]
-            other = see(self.prior.look(level[:, None], generator), normalization)
+            other = self._view(self.prior.random_view(level[:, None], generator))
             terms["plausibility"] = self.plausibility(other.keypoints).mean()
         if self._needs_real:
             terms |= self._real_terms(_take(lifted, of_real), real.middle(), _take(given, of_real).middle())
@@ -183,9 +193,12 @@ class Lift:
         """The weighted sum."""
         return torch.stack([self.weights[name] * value for name, value in terms.items()]).sum()
 
-    def picture(self, model: LifterModel, clips: WindowBatch) -> Figure:
+    def examples(self, model: LifterModel, clips: WindowBatch) -> LiftedExamples:
         """Poses of the prior's body size."""
-        return lifted_picture(model, clips, self.transforms.normalization, self.window, self.prior.body_size)
+        return lifted_examples(model, clips, self.inputs, self.prior.body_size)
+
+    def _view(self, sample: PriorSample) -> Crops:
+        return render_view(sample, self.inputs.transforms.normalization)
 
     def _weighed(self, terms: Terms) -> Terms:
         return {name: value for name, value in terms.items() if self.weights[name] > 0}
@@ -194,23 +207,23 @@ class Lift:
     def _needs_real(self) -> bool:
         return any(self.weights[name] > 0 for name in REAL_TERMS)
 
-    def _novel_view(self, observed: Observed, windows: int, generator: torch.Generator) -> PriorSample:
+    def _novel_view(self, pseudo: PseudoLabels, windows: int, generator: torch.Generator) -> PriorSample:
         """Motion as the teacher sees it, before a camera on another side of it."""
-        clip, index = random_windows(observed.crops.scale, self.window, windows, 1, generator)
-        level = observed.level[clip, index[:, 0]]
-        lean = math.radians(self.transforms.rotation_deg) * (
+        clip, index = random_windows(pseudo.crops.scale, self.inputs.window, windows, 1, generator)
+        level = pseudo.level[clip, index[:, 0]]
+        lean = math.radians(self.inputs.transforms.rotation_deg) * (
             2 * torch.rand(windows, generator=generator, device=clip.device) - 1
         )
-        return self.prior.look(rotate(rotation_about("z", lean)[:, None], level), generator)
+        return self.prior.random_view(rotate(rotation_about("z", lean)[:, None], level), generator)
 
-    def _real_windows(self, observed: Observed, windows: int, generator: torch.Generator) -> CropBatch:
-        clip, index = random_windows(observed.crops.scale, self.window, max(1, windows // RUN), RUN, generator)
-        runs = CropBatch(*(part[clip[..., None], index].flatten(1, 2) for part in observed.crops))
-        runs = augment(runs, self.transforms, generator)  # all windows of a run alike: its motion stays whole
-        return CropBatch(*(part.unflatten(1, (RUN, -1)).flatten(0, 1) for part in runs))
+    def _real_windows(self, pseudo: PseudoLabels, windows: int, generator: torch.Generator) -> Crops:
+        clip, index = random_windows(pseudo.crops.scale, self.inputs.window, max(1, windows // RUN), RUN, generator)
+        runs = Crops(*(part[clip[..., None], index].flatten(1, 2) for part in pseudo.crops))
+        runs = self.inputs.augmented(runs, generator)  # all windows of a run alike: its motion stays whole
+        return Crops(*(part.unflatten(1, (RUN, -1)).flatten(0, 1) for part in runs))
 
     def _drawn_terms(
-        self, lifted: Lifted, given: CropBatch, sample: PriorSample, drawn_windows: int
+        self, lifted: Lifted, given: Crops, sample: PriorSample, drawn_windows: int
     ) -> tuple[Terms, Tensor]:
         now, middle = given.middle(), sample.pose.shape[1] // 2
         pose = (
@@ -225,22 +238,23 @@ class Lift:
             terms["distillation"] = losses.pose_distance(pose[drawn_windows:], target[drawn_windows:])
         return terms, pose
 
-    def _real_terms(self, lifted: Lifted, real: CropBatch, given: CropBatch) -> Terms:
+    def _real_terms(self, lifted: Lifted, real: Crops, given: Crops) -> Terms:
         keypoints = corrected(given, lifted)
         pose = unproject_crop(keypoints, given.scale, lifted.depth)
         seen_unit = (given.scale / real.scale)[..., None, None]
-        lengths = losses.relative_bone_lengths(pose)
+        skeleton = self.inputs.skeleton
+        lengths = losses.relative_bone_lengths(pose, skeleton)
         over_time = rotate(real.rotation.mT, pose).unflatten(0, (-1, RUN))
         return {
             "reconstruction": losses.reconstruction(keypoints * seen_unit, real.keypoints, real.confidence),
-            "symmetry": losses.symmetry(lengths),
+            "symmetry": losses.symmetry(lengths, skeleton),
             "constancy": losses.constancy(lengths.unflatten(0, (-1, RUN))),
             "proportions": losses.proportions(lengths, self.prior.bones, self.prior.params.bone_spread),
-            "smoothness": losses.smoothness(over_time),
+            "smoothness": losses.smoothness(over_time, skeleton),
         }
 
 
-def see(sample: PriorSample, normalization: str) -> CropBatch:
+def render_view(sample: PriorSample, normalization: Normalization) -> Crops:
     """The crops in which a camera sees the prior's poses, every joint with confidence 1.
 
     Samples have the root on the optical axis: there is nothing left to turn.
@@ -249,7 +263,7 @@ def see(sample: PriorSample, normalization: str) -> CropBatch:
     rays = project(sample.pose + from_root)
     scale = crop_scale(rays, normalization)
     identity = torch.eye(3, device=rays.device).expand(*scale.shape, 3, 3)
-    return CropBatch(rays / scale[..., None, None], torch.ones_like(rays[..., 0]), scale, identity)
+    return Crops(rays / scale[..., None, None], torch.ones_like(rays[..., 0]), scale, identity)
 
 
 def _take(parts: PartsT, windows: slice) -> PartsT:

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from lib.pose.geometry import bone_lengths
-from lib.pose.skeleton import H36M
+from lib.pose.skeleton import Skeleton
 from lib.runtime.params import Section
 
 Weight = Annotated[float, Field(ge=0)]
@@ -58,15 +58,15 @@ def reconstruction(
     return (confidence * distance).sum() / confidence.sum().clamp_min(1e-6)
 
 
-def relative_bone_lengths(pose: Float[Tensor, "*batch joint 3"]) -> Float[Tensor, "*batch bone"]:
+def relative_bone_lengths(pose: Float[Tensor, "*batch joint 3"], skeleton: Skeleton) -> Float[Tensor, "*batch bone"]:
     """Bone lengths divided by their mean over the body: free of the pose's scale."""
-    lengths = bone_lengths(pose)
+    lengths = bone_lengths(pose, skeleton)
     return lengths / lengths.mean(-1, keepdim=True).clamp_min(1e-6)
 
 
-def symmetry(lengths: Float[Tensor, "*batch bone"]) -> Float[Tensor, ""]:
+def symmetry(lengths: Float[Tensor, "*batch bone"], skeleton: Skeleton) -> Float[Tensor, ""]:
     """Mean difference of relative bone lengths, left against right."""
-    order = torch.tensor(H36M.mirror_bones, device=lengths.device)
+    order = torch.tensor(skeleton.mirror_bones, device=lengths.device)
     paired = order != torch.arange(len(order), device=lengths.device)
     return (lengths - lengths[..., order])[..., paired].abs().mean()
 
@@ -77,14 +77,14 @@ def constancy(lengths: Float[Tensor, "batch frame bone"]) -> Float[Tensor, ""]:
 
 
 def proportions(
-    lengths: Float[Tensor, "*batch bone"], expected: Float[Tensor, " bone"], spread: float
+    lengths: Float[Tensor, "*batch bone"], expected: Float[Tensor, " bone"], std: float
 ) -> Float[Tensor, ""]:
-    """Mean squared log ratio to the prior's relative bone lengths, in units of its spread."""
+    """Mean squared log ratio to the prior's relative bone lengths, in units of its standard deviation."""
     expected = expected / expected.mean()
-    return (lengths.clamp_min(1e-3) / expected).log().div(max(spread, 1e-3)).square().clamp_max(25).mean()
+    return (lengths.clamp_min(1e-3) / expected).log().div(max(std, 1e-3)).square().clamp_max(25).mean()
 
 
-def smoothness(pose: Float[Tensor, "batch frame joint 3"]) -> Float[Tensor, ""]:
+def smoothness(pose: Float[Tensor, "batch frame joint 3"], skeleton: Skeleton) -> Float[Tensor, ""]:
     """Mean second difference over time, relative to the mean bone length; 0 for windows under three frames.
 
     The poses must be in one frame of reference: the camera's, not each frame's own crop.
@@ -92,4 +92,4 @@ def smoothness(pose: Float[Tensor, "batch frame joint 3"]) -> Float[Tensor, ""]:
     if pose.shape[1] < 3:
         return pose.new_zeros(())
     acceleration: Tensor = torch.linalg.vector_norm(pose[:, 2:] - 2 * pose[:, 1:-1] + pose[:, :-2], dim=-1)
-    return acceleration.mean() / bone_lengths(pose).mean().detach().clamp_min(1e-6)
+    return acceleration.mean() / bone_lengths(pose, skeleton).mean().detach().clamp_min(1e-6)

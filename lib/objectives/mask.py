@@ -10,34 +10,30 @@ from functools import partial
 
 import torch
 from jaxtyping import Float
-from matplotlib.figure import Figure
 from torch import Tensor
 
-from lib.data.masked_windows import masked, root_centred_points
-from lib.data.masking import MaskingParams, hide
-from lib.data.transforms import TransformParams
-from lib.data.windows import WindowBatch, WindowParams
+from lib.data.masked_windows import Reconstruction, masked, root_centred_points
+from lib.data.masking import MaskingParams, check_masking, hide
+from lib.data.transforms import InputPipeline
+from lib.data.windows import WindowBatch
 from lib.models.reconstructors import Reconstructor
-from lib.objectives.base import REFRESH, Step, Terms, random_windows
-from lib.plotting.reconstruction import Reconstruction, reconstruction_rows
+from lib.objectives.base import REFRESH, Ingredients, Step, Terms, random_windows
 from lib.pose.geometry import rotation_about
-from lib.pose.skeleton import H36M
 
 
 class Masked:
     """Reconstruction of hidden points; with a ratio of 0, of noisy ones."""
 
-    def __init__(
-        self,
-        coords: int,
-        masking: MaskingParams,
-        transforms: TransformParams,
-        window: WindowParams,
-        windows: int,
-        epochs: int,
-    ) -> None:
-        self.coords, self.masking, self.transforms = coords, masking, transforms
-        self.window, self.windows, self.epochs = window, windows, epochs
+    def __init__(self, coords: int, inputs: InputPipeline, masking: MaskingParams, windows: int, epochs: int) -> None:
+        self.coords, self.inputs, self.masking, self.windows, self.epochs = coords, inputs, masking, windows, epochs
+
+    @classmethod
+    def make(cls, coords: int, given: Ingredients) -> "Masked":
+        """The objective for points with so many coordinates."""
+        assert given.masking is not None
+        check_masking(given.masking, given.inputs.window.frames)
+        windows = given.batches.real + given.batches.drawn
+        return cls(coords, given.inputs, given.masking, windows, given.epochs)
 
     def steps(
         self, teacher: object, clips: Iterator[WindowBatch], epoch: int, generator: torch.Generator
@@ -45,14 +41,14 @@ class Masked:
         """Steps on windows of the clips; the teacher makes no difference."""
         ratio = self.masking.ratio_at((epoch - 1) / max(self.epochs - 1, 1))
         for some in clips:
-            points = root_centred_points(some, self.coords)
+            points = root_centred_points(some, self.coords, self.inputs.skeleton)
             for _ in range(REFRESH):
                 yield partial(self.terms, points=points, ratio=ratio, generator=generator)
 
-    def adapt(self, teacher: object, clips: Iterator[WindowBatch], epoch: int) -> None:
+    def before_epoch(self, teacher: object, clips: Iterator[WindowBatch], epoch: int) -> None:
         """Nothing."""
 
-    def afresh(self) -> "Masked":
+    def for_validation(self) -> "Masked":
         """Itself: it remembers nothing."""
         return self
 
@@ -64,17 +60,17 @@ class Masked:
         generator: torch.Generator,
     ) -> Terms:
         """Mean distance of hidden points from the truth, in units of the window's scale; unknown ones do not count."""
-        clip, index = random_windows(points[..., 0, 0], self.window, self.windows, 1, generator)
+        clip, index = random_windows(points[..., 0, 0], self.inputs.window, self.windows, 1, generator)
         whole = self._augmented(points[clip, index[:, 0]], generator)
         known = whole.isfinite().all(-1)
         hidden = self._hidden(whole, ratio, generator)
         windows = masked(whole, hidden | ~known)
         noise = self.masking.noise * torch.randn(whole.shape, generator=generator, device=whole.device)
-        noise[..., H36M.root, :] = 0
+        noise[..., self.inputs.skeleton.root, :] = 0
         given = windows.points + noise * windows.confidence[..., None]
         predicted = model(given, windows.confidence, windows.scale)
         counted = (hidden if ratio > 0 else torch.ones_like(hidden)) & known
-        counted[..., H36M.root] = False
+        counted[..., self.inputs.skeleton.root] = False
         distance = torch.linalg.vector_norm(predicted - windows.whole.nan_to_num(0.0), dim=-1)
         return {"reconstruction": (distance * counted).sum() / counted.sum().clamp_min(1)}
 
@@ -83,18 +79,18 @@ class Masked:
         return terms["reconstruction"]
 
     @torch.inference_mode()
-    def picture(self, model: Reconstructor, clips: WindowBatch) -> Figure:
+    def examples(self, model: Reconstructor, clips: WindowBatch) -> Reconstruction:
         """Masked input, output and truth of a few windows."""
-        middle = clips.rays.shape[1] // 2 + self.window.offsets.to(clips.rays.device)
-        whole = root_centred_points(clips, self.coords)[:, middle]
+        middle = clips.rays.shape[1] // 2 + self.inputs.window.offsets.to(clips.rays.device)
+        whole = root_centred_points(clips, self.coords, self.inputs.skeleton)[:, middle]
         generator = torch.Generator(whole.device).manual_seed(0)
         windows = masked(whole, self._hidden(whole, self.masking.ratio[1], generator))
         output = model(windows.points, windows.confidence, windows.scale)
-        return reconstruction_rows(Reconstruction.of(windows, output.float()))
+        return Reconstruction.of(windows, output, self.inputs.skeleton)
 
     def _hidden(self, whole: Tensor, ratio: float, generator: torch.Generator) -> Tensor:
-        masking = self.masking
-        return hide(masking.kind, ratio, masking.tubelet_frames, len(whole), whole.shape[1], generator)
+        masking, (windows, frames) = self.masking, whole.shape[:2]
+        return hide(masking.kind, ratio, masking.tubelet_frames, (windows, frames), self.inputs.skeleton, generator)
 
     def _augmented(self, windows: Float[Tensor, "window frame joint coord"], generator: torch.Generator) -> Tensor:
         """Flipped, rolled about the optical axis and, where they are 3D, turned about the vertical, at random."""
@@ -104,9 +100,9 @@ class Masked:
             return torch.rand(count, generator=generator, device=device)
 
         sign = windows.new_tensor([-1.0, 1.0, 1.0])[: self.coords]
-        mirrored = windows[..., torch.tensor(H36M.mirror, device=device), :] * sign
-        windows = torch.where((uniform() < self.transforms.flip)[:, None, None, None], mirrored, windows)
-        turn = rotation_about("z", math.radians(self.transforms.rotation_deg) * (2 * uniform() - 1))
+        mirrored = windows[..., torch.tensor(self.inputs.skeleton.mirror, device=device), :] * sign
+        windows = torch.where((uniform() < self.inputs.transforms.flip)[:, None, None, None], mirrored, windows)
+        turn = rotation_about("z", math.radians(self.inputs.transforms.rotation_deg) * (2 * uniform() - 1))
         if self.coords == 3:
             turn = turn @ rotation_about("y", math.tau * uniform())
         return windows @ turn[:, None, : self.coords, : self.coords].mT

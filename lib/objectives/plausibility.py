@@ -10,8 +10,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lib.data.store import Split
+from lib.pose.crops import Normalization, perspective_crops
+
 COMPONENTS = 28  # nearly all of the variance: the rest is noise, which tells bodies apart and not poses
 COUPLINGS = 6
+STEPS, BATCH = 1000, 512  # of learning the density of a split
 HIDDEN = 128
 JITTER = 0.02  # noise on the crops while the density is learned, in units of the crop
 WORST = 5.0  # nats a component: what is less likely than that counts as this
@@ -39,8 +43,8 @@ class Plausibility(nn.Module):
         """Learn the density of crops' keypoints, both ways round; returns the loss of every step, and freezes."""
         flat = keypoints.flatten(1)
         self.mean.copy_(flat.mean(0))
-        _, spread, axes = torch.linalg.svd(flat - self.mean, full_matrices=False)
-        deviation = (spread[:COMPONENTS] / math.sqrt(len(flat))).clamp_min(JITTER)
+        _, singular, axes = torch.linalg.svd(flat - self.mean, full_matrices=False)
+        deviation = (singular[:COMPONENTS] / math.sqrt(len(flat))).clamp_min(JITTER)
         self.basis.copy_((axes[:COMPONENTS] / deviation[:, None]).mT)
         optimizer = torch.optim.Adam(self.parameters(), lr=2e-3)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -66,6 +70,15 @@ class Plausibility(nn.Module):
         gaussian = -0.5 * (latent.square().sum(-1) + COMPONENTS * math.log(math.tau))
         likelihood: Tensor = (gaussian + volume) / COMPONENTS
         return likelihood
+
+
+def fit_plausibility(split: Split, normalization: Normalization, seed: int, device: torch.device) -> Plausibility:
+    """The density of a split's 2D."""
+    torch.manual_seed(seed)  # of the first weights, which take no generator
+    density = Plausibility(len(split.skeleton)).to(device)
+    crops = perspective_crops(split.rays, split.confidence, split.skeleton, normalization)
+    density.fit(crops.keypoints.to(device), STEPS, BATCH, torch.Generator(device).manual_seed(seed))
+    return density
 
 
 class _Coupling(nn.Module):

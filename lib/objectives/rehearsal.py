@@ -4,12 +4,11 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from lib.data.windows import WindowBatch
 from lib.models.lifters import LifterModel
-from lib.objectives.base import Step, Terms
+from lib.objectives.base import LiftedExamples, Objective, Step, Terms
 from lib.objectives.lift import Lift
 from lib.objectives.supervised import Supervised
 
@@ -35,24 +34,23 @@ class Rehearsed:
         for step, other in zip(labelled, self.lift.steps(teacher, self.clips, epoch, generator), strict=True):
             yield partial(_both, step, other)
 
-    def adapt(self, teacher: LifterModel, clips: Iterator[WindowBatch], epoch: int) -> None:
+    def before_epoch(self, teacher: LifterModel, clips: Iterator[WindowBatch], epoch: int) -> None:
         """Move the prior's body towards the people in all 2D: at first all the way, for a checkpoint has no prior."""
         for _ in range(SETTLING if epoch == 1 else 1):
-            self.lift.adapt(teacher, self.clips, epoch)
+            self.lift.before_epoch(teacher, self.clips, epoch)
 
-    def afresh(self) -> Supervised:
-        """What is validated: lifting, against labels."""
-        return self.labelled
+    def for_validation(self) -> Objective:
+        """Lifting against labels, without rehearsal."""
+        return self.labelled.for_validation()
 
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:
-        """The weighted sum; terms of validation are those of labels alone."""
-        total = self.labelled.total(terms)
+        """The weighted sum."""
         rehearsed = {name: value for name, value in terms.items() if name in self.lift.weights}
-        return total + self.weight * self.lift.total(rehearsed) if rehearsed else total
+        return self.labelled.total(terms) + self.weight * self.lift.total(rehearsed)
 
-    def picture(self, model: LifterModel, clips: WindowBatch) -> Figure:
+    def examples(self, model: LifterModel, clips: WindowBatch) -> LiftedExamples:
         """Poses of one body size."""
-        return self.labelled.picture(model, clips)
+        return self.labelled.examples(model, clips)
 
 
 def _both(step: Step, other: Step, model: LifterModel) -> Terms:

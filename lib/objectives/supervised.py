@@ -6,38 +6,34 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
-from matplotlib.figure import Figure
 from torch import Tensor
 
-from lib.data.transforms import Corruption, CropBatch, TransformParams, augment, corrupt, flipped, normalize
-from lib.data.windows import WindowBatch, WindowParams
+from lib.data.transforms import InputPipeline, augment
+from lib.data.windows import WindowBatch
 from lib.models.lifters import LifterModel, lift_crops
 from lib.objectives import losses
-from lib.objectives.base import REFRESH, Step, Terms, lifted_picture, random_windows
-from lib.pose.geometry import rotate
-from lib.pose.skeleton import H36M
+from lib.objectives.base import REFRESH, Ingredients, LiftedExamples, Step, Terms, lifted_examples, random_windows
+from lib.pose.crops import Crops, flip_some
+from lib.pose.geometry import root_centred, rotate
 
 
 class Labelled(NamedTuple):
     """Clips of real 2D and their true poses."""
 
-    crops: CropBatch  # (clip, frame, ...)
+    crops: Crops  # (clip, frame, ...)
     positions: Float[Tensor, "clip frame joint 3"]  # metres, in the crop frame of each frame
 
 
 class Supervised:
-    """Lifting with labels; `body_size` (metres, total bone length) is that of its pictures alone."""
+    """Lifting with labels; `body_size` (metres, total bone length) is that of its examples alone."""
 
-    def __init__(
-        self,
-        body_size: float,
-        transforms: TransformParams,
-        corruption: Corruption,
-        window: WindowParams,
-        windows: int,
-    ) -> None:
-        self.body_size, self.transforms, self.corruption = body_size, transforms, corruption
-        self.window, self.windows = window, windows
+    def __init__(self, inputs: InputPipeline, windows: int, body_size: float) -> None:
+        self.inputs, self.windows, self.body_size = inputs, windows, body_size
+
+    @classmethod
+    def make(cls, given: Ingredients) -> "Supervised":
+        """The objective for a split with positions."""
+        return cls(given.inputs, given.batches.real + given.batches.drawn, given.prior.body_size)
 
     def steps(
         self, teacher: LifterModel, clips: Iterator[WindowBatch], epoch: int, generator: torch.Generator
@@ -48,10 +44,10 @@ class Supervised:
             for _ in range(REFRESH):
                 yield partial(self.terms, labelled=labelled, generator=generator)
 
-    def adapt(self, teacher: LifterModel, clips: Iterator[WindowBatch], epoch: int) -> None:
+    def before_epoch(self, teacher: LifterModel, clips: Iterator[WindowBatch], epoch: int) -> None:
         """Nothing: labels say it all."""
 
-    def afresh(self) -> "Supervised":
+    def for_validation(self) -> "Supervised":
         """Itself: it remembers nothing."""
         return self
 
@@ -59,20 +55,20 @@ class Supervised:
         """Crops of clips and their true poses."""
         if clips.positions is None:
             raise ValueError("supervised training needs positions")
-        crops = normalize(clips, self.transforms.normalization)
+        crops = self.inputs.crops(clips)
         return Labelled(crops, rotate(crops.rotation, clips.positions))
 
     def terms(self, model: LifterModel, labelled: Labelled, generator: torch.Generator) -> Terms:
         """Mean distance from the truth in metres, at the true distance of the root."""
         clip, index = (
-            part[:, 0] for part in random_windows(labelled.crops.scale, self.window, self.windows, 1, generator)
+            part[:, 0] for part in random_windows(labelled.crops.scale, self.inputs.window, self.windows, 1, generator)
         )
-        seen = CropBatch(*(part[clip[:, None], index] for part in labelled.crops))
+        seen = Crops(*(part[clip[:, None], index] for part in labelled.crops))
         absolute = labelled.positions[clip, index[:, index.shape[1] // 2]]
-        distance = absolute[:, H36M.root, 2]
-        target = absolute - absolute[:, H36M.root, None]
-        turned, target = _augmented(seen, target, self.transforms, generator)
-        given = corrupt(turned, self.corruption, self.transforms.normalization, generator)
+        distance = absolute[:, self.inputs.skeleton.root, 2]
+        target = root_centred(absolute, self.inputs.skeleton)
+        turned, target = _augmented(seen, target, self.inputs, generator)
+        given = self.inputs.corrupted(turned, generator)
         pose, _ = lift_crops(model, given)
         return {"supervised": losses.pose_distance(pose * distance[:, None, None], target)}
 
@@ -80,18 +76,19 @@ class Supervised:
         """The one term."""
         return terms["supervised"]
 
-    def picture(self, model: LifterModel, clips: WindowBatch) -> Figure:
+    def examples(self, model: LifterModel, clips: WindowBatch) -> LiftedExamples:
         """Poses of one body size."""
-        return lifted_picture(model, clips, self.transforms.normalization, self.window, self.body_size)
+        return lifted_examples(model, clips, self.inputs, self.body_size)
 
 
 def _augmented(
-    seen: CropBatch, target: Float[Tensor, "batch joint 3"], transforms: TransformParams, generator: torch.Generator
-) -> tuple[CropBatch, Float[Tensor, "batch joint 3"]]:
+    seen: Crops, target: Float[Tensor, "batch joint 3"], inputs: InputPipeline, generator: torch.Generator
+) -> tuple[Crops, Float[Tensor, "batch joint 3"]]:
     """Windows flipped and rotated at random, and the poses of their middle frames with them."""
+    transforms, skeleton = inputs.transforms, inputs.skeleton
     chosen = torch.rand(len(target), generator=generator, device=target.device) < transforms.flip
-    back = target[:, torch.tensor(H36M.mirror)] * target.new_tensor([-1.0, 1.0, 1.0])
-    seen, target = flipped(seen, chosen), torch.where(chosen[:, None, None], back, target)
-    turned = augment(seen, transforms.model_copy(update={"flip": 0.0, "scaling": 0.0}), generator)
+    back = target[:, torch.tensor(skeleton.mirror)] * target.new_tensor([-1.0, 1.0, 1.0])
+    seen, target = flip_some(seen, chosen, skeleton), torch.where(chosen[:, None, None], back, target)
+    turned = augment(seen, transforms.model_copy(update={"flip": 0.0, "scaling": 0.0}), skeleton, generator)
     roll = turned.middle().rotation @ seen.middle().rotation.mT
     return turned, rotate(roll, target)

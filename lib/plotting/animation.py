@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from lib.plotting.figures import STYLE, pose_figure
-from lib.plotting.skeletons import AZIMUTH, ELEVATION, Colors, cuboid, draw_2d, draw_3d, move_2d, move_3d, square
+from lib.plotting.skeletons import AZIMUTH, ELEVATION, SkeletonStyle, cuboid, draw_2d, draw_3d, move_2d, move_3d, square
 
 DPI = 72  # a GIF of this size stays below 600 kB with 48 frames
 SWING = 25.0  # degrees to either side: depth shows when the view moves
@@ -37,28 +37,28 @@ def motion_images(
     predicted: Float[Tensor, "frame joint 3"],
     target: Float[Tensor, "frame joint 3"] | None,
     title: str,
-    colors: Colors,
+    style: SkeletonStyle,
 ) -> list[Image.Image]:
     """An RGB image a frame; keypoints in pixels, poses in metres, root-centred, camera frame.
 
     The view swings slowly about the vertical, once to either side and back, so that the GIF has no seam.
     """
     poses = {"predicted 3D": predicted} | ({} if target is None else {"true 3D": target})
-    figure, (panels,) = pose_figure([title], tuple(poses), colors)
-    lines_2d = draw_2d(panels.picture, keypoints[0], colors, square(keypoints))
+    figure, (panels,) = pose_figure([title], tuple(poses), style)
+    lines_2d = draw_2d(panels.picture, keypoints[0], style, square(keypoints))
     box = cuboid(*poses.values())
     views = []
     for axes, pose in zip(panels.spaces, poses.values(), strict=True):
-        views.append((axes, draw_3d(axes, pose[0], colors, box), pose))
+        views.append((axes, draw_3d(axes, pose[0], style, box), pose))
         for axis in (axes.xaxis, axes.yaxis, axes.zaxis):  # texts that turn with the view are hard to read, and large
             axis.set_ticklabels([])
             axis.set_label_text("")
         axes.text2D(0.5, 0.0, "grid: 0.5 m", transform=axes.transAxes, ha="center")
     images = []
     for frame in range(len(keypoints)):
-        move_2d(lines_2d, keypoints[frame])
+        move_2d(lines_2d, keypoints[frame], style.skeleton)
         for axes, lines, pose in views:
-            move_3d(lines, pose[frame])
+            move_3d(lines, pose[frame], style.skeleton)
             axes.view_init(ELEVATION, AZIMUTH + SWING * math.sin(2 * math.pi * frame / len(keypoints)))
         images.append(_render(figure))
     return images

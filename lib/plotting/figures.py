@@ -23,8 +23,7 @@ from mpl_toolkits.mplot3d import Axes3D  # type: ignore[import-untyped]
 from torch import Tensor
 
 from lib.evaluation import metrics
-from lib.plotting.skeletons import FRONT, Colors, cuboid, draw_2d, draw_3d
-from lib.pose.skeleton import H36M
+from lib.plotting.skeletons import FRONT, SkeletonStyle, cuboid, draw_2d, draw_3d
 
 STYLE = {
     "font.size": 10.0,
@@ -70,7 +69,7 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def pose_figure(titles: Sequence[str], names: Sequence[str], colors: Colors) -> tuple[Figure, list[Panels]]:
+def pose_figure(titles: Sequence[str], names: Sequence[str], style: SkeletonStyle) -> tuple[Figure, list[Panels]]:
     """A figure with a row of panels a title: the 2D keypoints and a 3D panel for each of `names`.
 
     The places are fixed in inches: layouts that fit themselves would move the panels of an animation.
@@ -95,32 +94,32 @@ def pose_figure(titles: Sequence[str], names: Sequence[str], colors: Colors) -> 
             axes.patch.set_visible(False)  # or it would cover the labels of the panel beside it
             spaces.append(axes)
         rows.append(Panels(picture, spaces))
-    sides = (("person's left", colors.left), ("person's right", colors.right))
+    sides = (("person's left", style.left), ("person's right", style.right))
     handles = [Line2D([], [], color=color, linewidth=2.5, label=label) for label, color in sides]
     figure.legend(handles=handles, loc="lower center", ncols=2)
     return figure, rows
 
 
 @matplotlib.rc_context(STYLE)
-def pose_rows(examples: Sequence[Example], colors: Colors) -> Figure:
+def pose_rows(examples: Sequence[Example], style: SkeletonStyle) -> Figure:
     """A row an example: the 2D keypoints, the predicted 3D pose and, where there is one, the true one.
 
     A title gives the frame's P-MPJPE. Predicted and true pose have the same box.
     """
     labelled = all(example.target is not None for example in examples)
     names = ("predicted 3D", "true 3D") if labelled else ("predicted 3D",)
-    figure, rows = pose_figure([_title(example) for example in examples], names, colors)
+    figure, rows = pose_figure([_title(example) for example in examples], names, style)
     for panels, example in zip(rows, examples, strict=True):
-        draw_2d(panels.picture, example.keypoints, colors)
+        draw_2d(panels.picture, example.keypoints, style)
         poses = [pose for pose in (example.predicted, example.target) if pose is not None]
         box = cuboid(*poses)
         for axes, pose in zip(panels.spaces, poses, strict=True):
-            draw_3d(axes, pose, colors, box)
+            draw_3d(axes, pose, style, box)
     return figure
 
 
 @matplotlib.rc_context(STYLE)
-def error_by_joint(per_joint: pd.DataFrame, colors: Colors) -> Figure:
+def error_by_joint(per_joint: pd.DataFrame, style: SkeletonStyle) -> Figure:
     """P-MPJPE of every joint as bars, with MPJPE as rings, and as colours on a body that faces us.
 
     `per_joint` has the columns joint, mpjpe_mm and p_mpjpe_mm. The root has no ring: centring makes its MPJPE zero.
@@ -133,8 +132,8 @@ def error_by_joint(per_joint: pd.DataFrame, colors: Colors) -> Figure:
     bars, body = figure.subplots(1, 2, width_ratios=(1.5, 1))
     _error_bars(bars, table, [mapped(norm(value)) for value in values])
     for label, name in zip(bars.get_yticklabels(), table.index, strict=True):
-        label.set_color(colors.of(H36M.index(name)))
-    _body(body, {str(name): mapped(norm(value)) for name, value in values.items()}, colors)
+        label.set_color(style.color(style.skeleton.index(str(name))))
+    _body(body, {str(name): mapped(norm(value)) for name, value in values.items()}, style)
     bars.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     scalar = matplotlib.cm.ScalarMappable(norm, mapped)
     figure.colorbar(scalar, ax=body, label="P-MPJPE (mm)", shrink=0.7)
@@ -217,11 +216,11 @@ def _error_bars(axes: Axes, table: pd.DataFrame, colors: Sequence[ColorType]) ->
     axes.set_xlim(left=0)
 
 
-def _body(axes: Axes, joint_colors: dict[str, ColorType], colors: Colors) -> None:
+def _body(axes: Axes, joint_colors: dict[str, ColorType], style: SkeletonStyle) -> None:
     """A person with coloured joints."""
-    for child, parent in H36M.bones:
-        (x0, y0), (x1, y1) = FRONT[H36M.names[child]], FRONT[H36M.names[parent]]
-        axes.plot([x0, x1], [y0, y1], color=colors.of(child), linewidth=2.5, zorder=1)
+    for child, parent in style.skeleton.bones:
+        (x0, y0), (x1, y1) = FRONT[style.skeleton.names[child]], FRONT[style.skeleton.names[parent]]
+        axes.plot([x0, x1], [y0, y1], color=style.color(child), linewidth=2.5, zorder=1)
     points = np.array([FRONT[name] for name in joint_colors])
     axes.scatter(points[:, 0], points[:, 1], 170, list(joint_colors.values()), edgecolors="#222222", zorder=2)
     axes.text(0, -0.12, "the body faces you", ha="center")

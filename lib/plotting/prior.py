@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from lib.plotting.figures import STYLE, new_figure
-from lib.plotting.skeletons import Colors
-from lib.pose.skeleton import H36M
-from lib.prior.sampler import MOTIONS, POSTURES, PosePrior, PriorParams
+from lib.plotting.skeletons import SkeletonStyle
+from lib.prior.motions import MOTIONS
+from lib.prior.postures import POSTURES
+from lib.prior.sampler import PosePrior, PriorParams
 from lib.runtime.params import Section
 
 SectionT = TypeVar("SectionT", bound=Section)
@@ -22,22 +23,22 @@ SECONDS = 1.8  # of motion in a row
 REACH = 1.0  # metres from the root to the edge of a panel
 
 
-def prior_figures(params: PriorParams, colors: Colors) -> dict[str, Figure]:
+def prior_figures(params: PriorParams, style: SkeletonStyle) -> dict[str, Figure]:
     """The pictures, by name; always of the same draws."""
-    return {"prior_poses": prior_poses(params, colors), "prior_motion": prior_motion(params, colors)}
+    return {"prior_poses": prior_poses(params, style), "prior_motion": prior_motion(params, style)}
 
 
-def prior_poses(params: PriorParams, colors: Colors) -> Figure:
+def prior_poses(params: PriorParams, style: SkeletonStyle) -> Figure:
     """A row of people for each posture, as their cameras see them."""
     generator = torch.Generator().manual_seed(0)
     rows = {}
     for name in POSTURES:
         prior = PosePrior(params.model_copy(update={"postures": _only(params.postures, name)}))
         rows[name] = prior.sample(ACROSS, generator).pose
-    return _rows(rows, colors, "People that the prior draws, by posture")
+    return _rows(rows, style, "People that the prior draws, by posture")
 
 
-def prior_motion(params: PriorParams, colors: Colors) -> Figure:
+def prior_motion(params: PriorParams, style: SkeletonStyle) -> Figure:
     """A row of moments for each kind of motion, one person and one camera a row."""
     generator = torch.Generator().manual_seed(0)
     rows = {}
@@ -45,7 +46,7 @@ def prior_motion(params: PriorParams, colors: Colors) -> Figure:
         changes = {"motions": _only(params.motions, name), "tumbling": 0.0}
         prior = PosePrior(params.model_copy(update=changes))
         rows[name] = prior.sample_motion(1, ACROSS, (ACROSS - 1) / SECONDS, generator).pose[0]
-    return _rows(rows, colors, f"Motion that the prior draws: {SECONDS} seconds from left to right")
+    return _rows(rows, style, f"Motion that the prior draws: {SECONDS} seconds from left to right")
 
 
 def _only(weights: SectionT, name: str) -> SectionT:
@@ -54,15 +55,15 @@ def _only(weights: SectionT, name: str) -> SectionT:
 
 
 @matplotlib.rc_context(STYLE)
-def _rows(rows: Mapping[str, Float[Tensor, "person joint 3"]], colors: Colors, title: str) -> Figure:
+def _rows(rows: Mapping[str, Float[Tensor, "person joint 3"]], style: SkeletonStyle, title: str) -> Figure:
     width, height = PANEL
     figure = new_figure(width * ACROSS + 0.8, height * len(rows) + 0.5)
     panels = figure.subplots(len(rows), ACROSS, squeeze=False)
     for line, (name, poses) in zip(panels, rows.items(), strict=True):
         for axes, pose in zip(line, poses, strict=True):
-            for child, parent in H36M.bones:
+            for child, parent in style.skeleton.bones:
                 x, y, _ = pose[[child, parent]].unbind(-1)
-                axes.plot(x, -y, color=colors.of(child), linewidth=2.0, solid_capstyle="round")
+                axes.plot(x, -y, color=style.color(child), linewidth=2.0, solid_capstyle="round")
             axes.set(xlim=(-REACH * width / height, REACH * width / height), ylim=(-REACH, REACH), aspect="equal")
             axes.set_axis_off()
         line[0].text(-0.05, 0.5, name, transform=line[0].transAxes, rotation=90, va="center", ha="right", fontsize=12)

@@ -1,18 +1,16 @@
 """Pictures of masked modelling: what the model was given, what it made of it, and the truth."""
 
-from typing import NamedTuple
-
 import matplotlib
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from lib.data.masked_windows import MaskedWindows
+from lib.data.masked_windows import Reconstruction
 from lib.plotting.figures import STYLE, new_figure
-from lib.plotting.skeletons import Colors, cuboid, draw_2d, draw_3d, square
+from lib.plotting.skeletons import SkeletonStyle, cuboid, draw_2d, draw_3d, square
 
 SHOWN = 6  # windows, or frames of one
 HUNDRED = 100.0  # drawn as pixels or centimetres, for which axes are made
@@ -25,29 +23,15 @@ GUESSES = {
 }
 
 
-class Reconstruction(NamedTuple):
-    """Windows in units of their scale, on the CPU."""
-
-    whole: Float[Tensor, "window frame joint coord"]
-    hidden: Bool[Tensor, "window frame joint"]
-    output: Float[Tensor, "window frame joint coord"]
-
-    @classmethod
-    def of(cls, windows: MaskedWindows, output: Float[Tensor, "window frame joint coord"]) -> "Reconstruction":
-        """What a model made of masked windows."""
-        return cls(windows.whole.nan_to_num(0.0).cpu(), (windows.confidence == 0).cpu(), output.cpu())
-
-
-def reconstruction_rows(windows: Reconstruction, colors: Colors | None = None) -> Figure:
+def reconstruction_rows(windows: Reconstruction, style: SkeletonStyle) -> Figure:
     """Three rows: given, output and truth, of the frame of each window in which most is hidden.
 
     A frame that is hidden as a whole is an empty picture.
     """
-    colors = colors or Colors()
     count = min(SHOWN, len(windows.whole))
     chosen = torch.linspace(0, len(windows.whole) - 1, count).long()
     frame = windows.hidden[chosen].sum(-1).argmax(-1)
-    whole, hidden, output = (part[chosen, frame] for part in windows)
+    whole, hidden, output = (part[chosen, frame] for part in (windows.whole, windows.hidden, windows.output))
     given = torch.where(hidden[..., None], torch.nan, whole)
     figure = new_figure(2.2 * count, 6.6)
     solid = whole.shape[-1] == 3
@@ -57,10 +41,10 @@ def reconstruction_rows(windows: Reconstruction, colors: Colors | None = None) -
             shown = torch.cat([whole[column], output[column]])
             if solid:
                 axes = figure.add_subplot(*place, projection="3d")
-                draw_3d(axes, pose, colors, cuboid(shown))
+                draw_3d(axes, pose, style, cuboid(shown))
             else:
                 axes = figure.add_subplot(*place)
-                draw_2d(axes, HUNDRED * pose, colors, square(HUNDRED * shown))
+                draw_2d(axes, HUNDRED * pose, style, square(HUNDRED * shown))
             axes.set_axis_off()
             if row == 0:
                 axes.set_title(f"given, {_kind(windows.hidden[chosen[column]])} hidden", fontsize=10)

@@ -11,11 +11,14 @@ from torch import Tensor
 
 from lib.data.store import Split
 from lib.evaluation import metrics
-from lib.evaluation.lifting import CHUNK, MM, Predictions, root_centred
+from lib.evaluation.lifting import CHUNK, MM
+from lib.inference.predictions import Predictions
 from lib.plotting.animation import frame_indices, motion_images
 from lib.plotting.figures import Example
 from lib.plotting.selection import sequence_names, typical_frames
-from lib.plotting.skeletons import Colors
+from lib.plotting.skeletons import SkeletonStyle
+from lib.pose.geometry import root_centred
+from lib.pose.skeleton import Skeleton
 from lib.runtime.errors import UserError
 
 
@@ -23,7 +26,8 @@ from lib.runtime.errors import UserError
 class Results:
     """Keypoints (pixels) and poses (metres, root-centred, camera frame) of all frames of a split."""
 
-    table: pd.DataFrame  # a row a sequence, with store.COLUMNS
+    skeleton: Skeleton
+    table: pd.DataFrame  # a row a sequence, with lib.data.tables.COLUMNS
     keypoints: Float[Tensor, "frame joint 2"]
     predicted: Float[Tensor, "frame joint 3"]
     target: Float[Tensor, "frame joint 3"] | None
@@ -37,8 +41,8 @@ class Results:
         """
         if not predictions.table.equals(split.table):
             raise UserError("the predictions belong to other sequences than the store: run `dvc repro evaluate` first")
-        target = None if split.positions is None else root_centred(split.positions)
-        return cls(split.table, split.keypoints, predictions.predicted, target)
+        target = None if split.positions is None else root_centred(split.positions, split.skeleton)
+        return cls(split.skeleton, split.table, split.keypoints, predictions.predicted, target)
 
     def example(self, frame: int, label: str = "") -> Example:
         """A frame of the split, labelled with its sequence and its place in it."""
@@ -59,7 +63,7 @@ class Results:
         """The middle frame of each of these sequences."""
         return [self.example(int(start + length // 2)) for start, length in _ranges(sequences)]
 
-    def motion(self, sequence: "pd.Series[Any]", frames: int, fps: float, colors: Colors) -> list[Image.Image]:
+    def motion(self, sequence: "pd.Series[Any]", frames: int, fps: float, style: SkeletonStyle) -> list[Image.Image]:
         """The images of a sequence in motion, at its real speed."""
         shown = int(sequence["start"]) + frame_indices(sequence["length"], sequence["fps"], frames, fps)
         target = None if self.target is None else self.target[shown]
@@ -67,7 +71,7 @@ class Results:
         if target is not None:
             error = metrics.p_mpjpe(self.predicted[shown] * MM, target * MM).mean()
             title += f"\nmean P-MPJPE: {float(error):.0f} mm"
-        return motion_images(self.keypoints[shown], self.predicted[shown], target, title, colors)
+        return motion_images(self.keypoints[shown], self.predicted[shown], target, title, style)
 
 
 def _ranges(sequences: pd.DataFrame) -> list[tuple[int, int]]:

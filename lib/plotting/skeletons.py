@@ -16,13 +16,13 @@ from matplotlib.lines import Line2D
 from mpl_toolkits.mplot3d import Axes3D  # type: ignore[import-untyped]
 from torch import Tensor
 
-from lib.pose.skeleton import H36M
+from lib.pose.skeleton import Skeleton
 
 ELEVATION, AZIMUTH = 12.0, -65.0  # degrees; azimuth -90 looks along the camera's own axis
 MARGIN = 0.06  # around a person, as a part of its size
 MIN_HALF = 0.5  # metres: the floor and the height shown are at least twice this, so that ticks have room
 
-# A person who faces us, arms a little away from the body: where errors are drawn as colours. No measure of anything.
+# Human3.6M's joints of a person who faces us: where errors are drawn as colours. No measure of anything.
 FRONT = {
     "head": (0.0, 1.80),
     "neck": (0.0, 1.62),
@@ -38,16 +38,17 @@ FRONT = {
 }
 
 
-class Colors(NamedTuple):
-    """The colours of a skeleton's sides; blue and vermilion are told apart with any colour vision (Okabe and Ito)."""
+class SkeletonStyle(NamedTuple):
+    """A skeleton and the colours of its sides; blue and vermilion suit any colour vision (Okabe and Ito)."""
 
+    skeleton: Skeleton
     left: str = "#0072B2"
     right: str = "#D55E00"
     middle: str = "#4D4D4D"
 
-    def of(self, joint: int) -> str:
+    def color(self, joint: int) -> str:
         """The colour of a joint and of the bone to its parent."""
-        return self.left if joint in H36M.left else self.right if joint in H36M.right else self.middle
+        return self.left if joint in self.skeleton.left else self.right if joint in self.skeleton.right else self.middle
 
 
 class Box(NamedTuple):
@@ -85,11 +86,13 @@ def _extent(points: Float[Tensor, "*batch coord"]) -> tuple[Float[Tensor, " coor
     return (low + high) / 2, (high - low) * (0.5 + MARGIN)
 
 
-def draw_2d(axes: Axes, keypoints: Float[Tensor, "joint 2"], colors: Colors, box: Box | None = None) -> list[Line2D]:
+def draw_2d(
+    axes: Axes, keypoints: Float[Tensor, "joint 2"], style: SkeletonStyle, box: Box | None = None
+) -> list[Line2D]:
     """Draw keypoints (pixels) as a camera shows them: v down, equal axes, cut to `box`; returns a line a bone."""
     (u, v), (half, _) = box or square(keypoints)
-    lines = [axes.plot([], [], color=colors.of(child), **_BONE)[0] for child, _ in H36M.bones]
-    move_2d(lines, keypoints)
+    lines = [axes.plot([], [], color=style.color(child), **_BONE)[0] for child, _ in style.skeleton.bones]
+    move_2d(lines, keypoints, style.skeleton)
     axes.set_xlim(u - half, u + half)
     axes.set_ylim(v + half, v - half)
     axes.set_aspect("equal")
@@ -97,18 +100,18 @@ def draw_2d(axes: Axes, keypoints: Float[Tensor, "joint 2"], colors: Colors, box
     return lines
 
 
-def move_2d(lines: Sequence[Line2D], keypoints: Float[Tensor, "joint 2"]) -> None:
+def move_2d(lines: Sequence[Line2D], keypoints: Float[Tensor, "joint 2"], skeleton: Skeleton) -> None:
     """Move the lines of `draw_2d` to other keypoints."""
     points = keypoints.numpy()
-    for line, bone in zip(lines, H36M.bones, strict=True):
+    for line, bone in zip(lines, skeleton.bones, strict=True):
         line.set_data(points[list(bone), 0], points[list(bone), 1])
 
 
-def draw_3d(axes: Axes3D, pose: Float[Tensor, "joint 3"], colors: Colors, box: Box | None = None) -> list[Line2D]:
+def draw_3d(axes: Axes3D, pose: Float[Tensor, "joint 3"], style: SkeletonStyle, box: Box | None = None) -> list[Line2D]:
     """Draw a pose (metres, camera frame) with equal axes; returns a line a bone."""
     box = box or cuboid(pose)
-    lines = [axes.plot([], [], [], color=colors.of(child), **_BONE)[0] for child, _ in H36M.bones]
-    move_3d(lines, pose)
+    lines = [axes.plot([], [], [], color=style.color(child), **_BONE)[0] for child, _ in style.skeleton.bones]
+    move_3d(lines, pose, style.skeleton)
     center = to_plot(torch.tensor(box.center)).tolist()
     half = to_plot(torch.tensor(box.half)).abs().tolist()
     axes.set_box_aspect(half, zoom=_zoom(*half))  # equal axes: a metre has one length along all three
@@ -127,10 +130,10 @@ def draw_3d(axes: Axes3D, pose: Float[Tensor, "joint 3"], colors: Colors, box: B
     return lines
 
 
-def move_3d(lines: Sequence[Line2D], pose: Float[Tensor, "joint 3"]) -> None:
+def move_3d(lines: Sequence[Line2D], pose: Float[Tensor, "joint 3"], skeleton: Skeleton) -> None:
     """Move the lines of `draw_3d` to another pose."""
     points = to_plot(pose).numpy()
-    for line, bone in zip(lines, H36M.bones, strict=True):
+    for line, bone in zip(lines, skeleton.bones, strict=True):
         line.set_data_3d(*points[list(bone)].T)  # type: ignore[attr-defined]  # Line3D has no stubs
 
 

@@ -1,24 +1,14 @@
-"""Rotations, the perspective crop, unprojection and alignment: pure functions on batches, in torch.
+"""Rotations, projection, bone lengths and alignment: pure functions on batches, in torch.
 
 Camera frame: x right, y down, z forward, as in OpenCV. A ray is the point (x, y, 1) that a calibrated camera sees a
 joint along; lifting finds how far along. Everything keeps the dtype and the device of its input.
 """
 
-from typing import NamedTuple
-
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
-from lib.pose.skeleton import H36M
-
-
-class Crop(NamedTuple):
-    """A view whose optical axis is the root's ray (see `perspective_crop`)."""
-
-    keypoints: Float[Tensor, "*batch joint 2"]  # root-centred rays, divided by `scale`
-    scale: Float[Tensor, "*batch"]  # RMS or largest length of the root-centred rays
-    rotation: Float[Tensor, "*batch 3 3"]  # camera frame -> crop frame
+from lib.pose.skeleton import Skeleton
 
 
 def rotation_about(axis: str, angle: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch 3 3"]:
@@ -64,53 +54,16 @@ def project(points: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 2"]:
     return points[..., :2] / points[..., 2:]
 
 
-def perspective_crop(
-    rays: Float[Tensor, "*batch joint 2"], normalization: str = "rms", seen: Bool[Tensor, "*batch joint"] | None = None
-) -> Crop:
-    """Turn the camera so that the root's ray is its optical axis, then centre and scale.
-
-    The turn is a pan followed by a tilt, so a level camera sees the vertical in the crop's plane x = 0. Nothing is
-    approximated: the crop is the picture that a camera of the same centre, looking at the root, would take. Joints that
-    are not `seen` have no part in the scale; the root must be.
-    """
-    x, y = rays[..., H36M.root, :].unbind(-1)
-    pan = rotation_about("y", -torch.atan2(x, torch.ones_like(x)))
-    tilt = rotation_about("x", torch.atan2(y, (x * x + 1).sqrt()))
-    rotation = tilt @ pan
-    turned = project(rotate(rotation, homogeneous(rays)))
-    scale = crop_scale(turned, normalization, seen)
-    return Crop(turned / scale[..., None, None], scale, rotation)
-
-
-def crop_scale(
-    centred: Float[Tensor, "*batch joint 2"], normalization: str, seen: Bool[Tensor, "*batch joint"] | None = None
-) -> Float[Tensor, "*batch"]:
-    """The RMS ('rms') or the largest ('max') length of the root-centred rays that are seen: a crop's unit."""
-    squares = centred.square().sum(-1)
-    if seen is not None:
-        squares = torch.where(seen, squares, 0.0)
-    count = squares.shape[-1] if seen is None else seen.sum(-1).clamp_min(1)
-    return {"rms": squares.sum(-1) / count, "max": squares.amax(-1)}[normalization].sqrt().clamp_min(1e-6)
-
-
-def unproject_crop(
-    keypoints: Float[Tensor, "*batch joint 2"], scale: Float[Tensor, "*batch"], depth: Float[Tensor, "*batch joint"]
-) -> Float[Tensor, "*batch joint 3"]:
-    """The pose that a crop and relative depths stand for: root-centred, in the crop frame, in units of root depth.
-
-    With X_i the joint, Z_0 the root's depth and d_i = Z_i / Z_0 - 1, which the model gives as `depth` = d_i / scale:
-    (X_i - X_0) / Z_0 = (x_i (1 + d_i), d_i). Exact under perspective; only Z_0 stays unknown.
-    """
-    relative = depth * scale[..., None]
-    rays = keypoints * scale[..., None, None]
-    return torch.cat([rays * (1 + relative)[..., None], relative[..., None]], dim=-1)
-
-
-def bone_lengths(pose: Float[Tensor, "*batch joint 3"]) -> Float[Tensor, "*batch bone"]:
-    """The length of every bone of H36M's skeleton, in the unit of the pose."""
-    child, parent = zip(*H36M.bones, strict=True)
+def bone_lengths(pose: Float[Tensor, "*batch joint 3"], skeleton: Skeleton) -> Float[Tensor, "*batch bone"]:
+    """The length of every bone of the skeleton, in the unit of the pose."""
+    child, parent = zip(*skeleton.bones, strict=True)
     lengths: Tensor = torch.linalg.vector_norm(pose[..., child, :] - pose[..., parent, :], dim=-1)
     return lengths
+
+
+def root_centred(positions: Float[Tensor, "*batch joint 3"], skeleton: Skeleton) -> Float[Tensor, "*batch joint 3"]:
+    """Positions relative to the root."""
+    return positions - positions[..., skeleton.root, None, :]
 
 
 def align_scale(

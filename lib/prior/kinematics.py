@@ -1,15 +1,8 @@
-"""The body that the prior draws: segment lengths, joint limits, and forward kinematics from joint angles.
+"""Forward kinematics: joint angles within their limits, and a body -> a pose.
 
 Body frame: x to the person's left, y up, z forward; angles in degrees in the tables, radians in code; lengths in
-metres.
-
-Sources: joint limits from the American Academy of Orthopaedic Surgeons' Joint Motion (1965), as tabled in Norkin and
-White, Measurement of Joint Motion; segment lengths from Drillis and Contini (1966), as tabled in Winter, Biomechanics
-and Motor Control of Human Movement, for a stature of 1.72 m. Human3.6M's joints are not the tables' landmarks: hip
-centres lie closer than the bi-trochanteric breadth (Harrington et al., J. Biomechanics 2007) and shoulder centres
-closer than the acromia; its spine joint halves the trunk, and its neck joint lies near the nose. Because that
-translation is a guess, lengths and rest directions vary widely from person to person, and training moves the mean
-lengths.
+metres. Joint limits are those of the American Academy of Orthopaedic Surgeons' Joint Motion (1965), as tabled in Norkin
+and White, Measurement of Joint Motion.
 """
 
 import math
@@ -20,37 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lib.pose.geometry import rotation_about
-from lib.pose.skeleton import H36M
-
-SEGMENTS = {  # metres
-    "hip": 0.110,
-    "thigh": 0.430,
-    "shank": 0.430,
-    "lower_spine": 0.240,
-    "upper_spine": 0.240,
-    "neck": 0.120,
-    "head": 0.120,
-    "shoulder": 0.165,
-    "upper_arm": 0.300,
-    "forearm": 0.250,
-}
-# The segment that ends in each joint.
-_SEGMENT_OF = {
-    "hip": "hip",
-    "knee": "thigh",
-    "ankle": "shank",
-    "spine": "lower_spine",
-    "thorax": "upper_spine",
-    "neck": "neck",
-    "head": "head",
-    "shoulder": "shoulder",
-    "elbow": "upper_arm",
-    "wrist": "forearm",
-}
-BONE_SEGMENTS = tuple(
-    list(SEGMENTS).index(_SEGMENT_OF[H36M.names[child].removeprefix("left_").removeprefix("right_")])
-    for child, _ in H36M.bones
-)
+from lib.prior.bodies import SEGMENTS, SKELETON, TILTS, Body
 
 # Joint limits (low, high): flexion, abduction, inward rotation; for spine and neck the latter two are to the left.
 LIMITS = {
@@ -62,8 +25,6 @@ LIMITS = {
 KNEE = (0, 150)
 ELBOW = (0, 150)
 
-# Rest directions in degrees: of the trunk's segments forward from up, of hips and shoulders up from sideways.
-TILTS = {"lower_spine": 0.0, "upper_spine": 0.0, "neck": 36.9, "head": -16.3, "hip": 0.0, "shoulder": -6.9}
 DOWN = torch.tensor([0.0, -1.0, 0.0])
 
 
@@ -112,15 +73,8 @@ class Angles(NamedTuple):
         )
 
 
-class Body(NamedTuple):
-    """A person: how long each segment is, and how far its rest direction is off the table's."""
-
-    lengths: Float[Tensor, "*batch segment"]  # metres, in the order of SEGMENTS
-    tilts: Float[Tensor, "*batch tilt"]  # radians, in the order of TILTS
-
-
 def forward_kinematics(angles: Angles, body: Body) -> Float[Tensor, "*batch joint 3"]:
-    """Root-centred poses of H36M's skeleton in the body frame, turned by the pelvis's pitch, roll and heading."""
+    """Root-centred poses of the prior's skeleton in the body frame, turned by the pelvis's pitch, roll and heading."""
     length = dict(zip(SEGMENTS, body.lengths.unbind(-1), strict=True))
     tilt = dict(zip(TILTS, body.tilts.unbind(-1), strict=True))
     pelvis = rotation_about("y", angles.pelvis[..., 2]) @ rotation_about("x", angles.pelvis[..., 0])
@@ -158,7 +112,7 @@ def forward_kinematics(angles: Angles, body: Body) -> Float[Tensor, "*batch join
         joints[f"{side}_elbow"] = joints[f"{side}_shoulder"] + _step(arm, DOWN, length["upper_arm"])
         forearm = arm @ rotation_about("x", -elbow)
         joints[f"{side}_wrist"] = joints[f"{side}_elbow"] + _step(forearm, DOWN, length["forearm"])
-    return torch.stack([joints[name] for name in H36M.names], dim=-2)
+    return torch.stack([joints[name] for name in SKELETON.names], dim=-2)
 
 
 def _bend(angles: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:

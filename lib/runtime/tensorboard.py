@@ -1,32 +1,54 @@
 """TensorBoard's logs: a folder of event files a run, with scalars, the params and a picture now and then."""
 
+import importlib
 import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
 from torch.utils.tensorboard import SummaryWriter
 
 
 class Board:
-    """One run's logs, in a folder named after the time it began."""
+    """One run's logs, in a folder named after the time it began; nothing is made before there is something to log.
 
-    def __init__(self, logs: Path, name: str, params: Mapping[str, Any]) -> None:
+    `draw` is `MODULE:FUNCTION`, which makes a Figure of what an objective hands out; without it there are no pictures.
+    It is named and not imported, because logs are no output of a stage: a change of how pictures look must not train
+    anything again.
+    """
+
+    def __init__(self, logs: Path, name: str, draw: str | None = None) -> None:
         self.folder = logs / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-        self._writer = SummaryWriter(str(self.folder))
-        self._writer.add_text("params", f"```json\n{json.dumps(params, indent=2)}\n```")
+        self._draw = draw
+        self._writer: SummaryWriter | None = None
+
+    @property
+    def draws(self) -> bool:
+        """Whether there are pictures."""
+        return self._draw is not None
+
+    def params(self, params: Mapping[str, Any]) -> None:
+        """Log what determines the run."""
+        self._open().add_text("params", f"```json\n{json.dumps(params, indent=2)}\n```")
 
     def scalars(self, row: Mapping[str, float], step: int) -> None:
         """Log a row of numbers."""
         for name, value in row.items():
-            self._writer.add_scalar(name, value, step)
+            self._open().add_scalar(name, value, step)
 
-    def figure(self, figure: Figure, step: int) -> None:
+    def picture(self, examples: object, step: int) -> None:
         """Log a picture of what the model makes of a few windows."""
-        self._writer.add_figure("windows", figure, step)
+        if self._draw is not None:
+            module, function = self._draw.split(":")
+            figure = getattr(importlib.import_module(module), function)(examples)
+            self._open().add_figure("windows", figure, step)
 
     def close(self) -> None:
         """Write out what is buffered."""
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()
+
+    def _open(self) -> SummaryWriter:
+        self._writer = self._writer or SummaryWriter(str(self.folder))
+        return self._writer

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lib.pose.geometry import bone_lengths
-from lib.pose.skeleton import H36M
+from lib.pose.skeleton import Skeleton
 
 LEAST_SPREAD = 0.01  # of a bone's length over a sequence, since joints are not quite where bones meet
 DENOISED = 0.5  # of the keypoints' noise is left in what a model lifts
@@ -21,18 +21,18 @@ FURTHEST = 5.0  # standard deviations that a bone's depth may move, since equati
 STEPS = 3  # of Gauss and Newton
 LEAST_ACROSS = 0.02  # weight of a bone that points along the line of sight, where 1 is one that lies across
 REMEMBERED = 0.95  # of what was seen of a body, each time that some is seen anew
-_CHILD, _PARENT = (list(part) for part in zip(*H36M.bones, strict=True))
 
 
 def typical_lengths(
-    pose: Float[Tensor, "*batch frame joint 3"],
+    pose: Float[Tensor, "*batch frame joint 3"], skeleton: Skeleton
 ) -> tuple[Float[Tensor, "*batch bone"], Float[Tensor, "*batch bone"]]:
     """Bone lengths over frames, relative to their sum, and how much they are to be trusted: the frames' weights.
 
     Poses are root-centred, in the crop frame. Lengths are medians, in which frames count by how far a bone lies across
     the line of sight: there, what is seen and not the depth determines its length.
     """
-    bone = pose[..., _CHILD, :] - pose[..., _PARENT, :]
+    child, parent = _ends(skeleton)
+    bone = pose[..., child, :] - pose[..., parent, :]
     length: Tensor = torch.linalg.vector_norm(bone, dim=-1).clamp_min(1e-6)
     weight = (1 - (bone[..., 2] / length).square()).clamp_min(LEAST_ACROSS).square()
     relative, order = (length / length.sum(-1, keepdim=True)).sort(dim=-2)
@@ -41,26 +41,27 @@ def typical_lengths(
     return relative.gather(-2, middle).squeeze(-2), below[..., -1, :]
 
 
-def symmetric(lengths: Float[Tensor, "*batch bone"]) -> Float[Tensor, "*batch bone"]:
+def symmetric(lengths: Float[Tensor, "*batch bone"], skeleton: Skeleton) -> Float[Tensor, "*batch bone"]:
     """Lengths with left like right, relative to their sum."""
-    both = lengths + lengths[..., torch.tensor(H36M.mirror_bones, device=lengths.device)]
+    both = lengths + lengths[..., torch.tensor(skeleton.mirror_bones, device=lengths.device)]
     return both / both.sum(-1, keepdim=True)
 
 
-class Bodies:
+class BoneLengthMemory:
     """The relative bone lengths of the person in each sequence, from whatever was seen of it so far."""
 
-    def __init__(self) -> None:
-        self._sum = self._weight = torch.zeros(0, len(H36M.bones))
+    def __init__(self, skeleton: Skeleton) -> None:
+        self.skeleton = skeleton
+        self._sum = self._weight = torch.zeros(0, len(skeleton.bones))
 
-    def see(
+    def update(
         self, sequence: Int[Tensor, " clip"], pose: Float[Tensor, "clip frame joint 3"]
     ) -> Float[Tensor, "clip bone"]:
         """Add clips to what was seen of their sequences, and return the lengths known by then.
 
         Poses are as for `typical_lengths`. The clips of a sequence count by their weights; old ones fade.
         """
-        lengths, weight = typical_lengths(pose)
+        lengths, weight = typical_lengths(pose, self.skeleton)
         missing = int(sequence.max()) + 1 - len(self._sum)
         if missing > 0:
             more = lengths.new_zeros(missing, lengths.shape[-1])
@@ -68,13 +69,14 @@ class Bodies:
         kept = torch.ones_like(self._sum[:, :1]).index_fill_(0, sequence, REMEMBERED)
         self._sum = (kept * self._sum).index_add(0, sequence, lengths * weight)
         self._weight = (kept * self._weight).index_add(0, sequence, weight)
-        return symmetric(self._sum[sequence] / self._weight[sequence])
+        return symmetric(self._sum[sequence] / self._weight[sequence], self.skeleton)
 
 
-def steadied(
+def refine_depths(
     pose: Float[Tensor, "frame joint 3"],
     lengths: Float[Tensor, "frame bone"],
     noise: Float[Tensor, " joint"],
+    skeleton: Skeleton,
 ) -> Float[Tensor, "frame joint 3"]:
     """Move joints along their lines of sight so that bones come near the given relative lengths.
 
@@ -86,42 +88,43 @@ def steadied(
     from how much predicted lengths vary. Lengths and depths couple each joint to its parent alone, so the equations of
     a step are solved from the leaves to the root.
     """
-    size = bone_lengths(pose).sum(-1).clamp_min(1e-6)
+    child, parent = _ends(skeleton)
+    size = bone_lengths(pose, skeleton).sum(-1).clamp_min(1e-6)
     depth = (pose[..., 2] + 1) / size[:, None]  # from here on, bones add up to 1
     rays = torch.cat([pose[..., :2] / (pose[..., 2:] + 1).clamp_min(0.05), torch.ones_like(pose[..., :1])], -1)
     noise = DENOISED * noise
-    across = (depth[:, _CHILD] * noise[_CHILD]).square() + (depth[:, _PARENT] * noise[_PARENT]).square()
-    variance = _depth_variance(rays * depth[..., None], lengths, across)
+    across = (depth[:, child] * noise[child]).square() + (depth[:, parent] * noise[parent]).square()
+    variance = _depth_variance(rays * depth[..., None], lengths, across, skeleton)
     trust_depth, furthest = variance.reciprocal(), FURTHEST * variance.sqrt()
-    predicted = depth[:, _CHILD] - depth[:, _PARENT]
-    root, trust_root = depth[:, H36M.root], (ROOT_SPREAD * depth[:, H36M.root]).square().reciprocal()
-    parents = torch.tensor(_PARENT, device=pose.device)
+    predicted = depth[:, child] - depth[:, parent]
+    root, trust_root = depth[:, skeleton.root], (ROOT_SPREAD * depth[:, skeleton.root]).square().reciprocal()
+    parents = torch.tensor(parent, device=pose.device)
     for _ in range(STEPS):
-        bone, length, sight = _bones(rays * depth[..., None])
+        bone, length, sight = _bones(rays * depth[..., None], skeleton)
         trust_length = _length_variance(lengths, sight, across).reciprocal()
-        by_child, by_parent = ((bone * rays[:, ends]).sum(-1) / length for ends in (_CHILD, _PARENT))
-        pull = trust_depth * (depth[:, _CHILD] - depth[:, _PARENT] - predicted)
+        by_child, by_parent = ((bone * rays[:, ends]).sum(-1) / length for ends in (child, parent))
+        pull = trust_depth * (depth[:, child] - depth[:, parent] - predicted)
         tension = trust_length * (length - lengths)
         diagonal, force = torch.zeros_like(depth), torch.zeros_like(depth)
-        diagonal[:, H36M.root], force[:, H36M.root] = trust_root, trust_root * (root - depth[:, H36M.root])
-        diagonal[:, _CHILD] += trust_length * by_child.square() + trust_depth
-        force[:, _CHILD] -= tension * by_child + pull
+        diagonal[:, skeleton.root], force[:, skeleton.root] = trust_root, trust_root * (root - depth[:, skeleton.root])
+        diagonal[:, child] += trust_length * by_child.square() + trust_depth
+        force[:, child] -= tension * by_child + pull
         diagonal.index_add_(1, parents, trust_length * by_parent.square() + trust_depth)
         force.index_add_(1, parents, tension * by_parent + pull)
-        depth = depth + _solve_tree(diagonal, -(trust_length * by_child * by_parent) - trust_depth, force)
-        depth = _within(depth, predicted - furthest, predicted + furthest)
+        depth = depth + _solve_tree(diagonal, -(trust_length * by_child * by_parent) - trust_depth, force, skeleton)
+        depth = _within(depth, predicted - furthest, predicted + furthest, skeleton)
     joints = rays * depth[..., None]
-    return (joints - joints[:, H36M.root, None]) / depth[:, H36M.root, None, None]
+    return (joints - joints[:, skeleton.root, None]) / depth[:, skeleton.root, None, None]
 
 
-def _depth_variance(joints: Tensor, lengths: Tensor, across: Tensor) -> Float[Tensor, " bone"]:
+def _depth_variance(joints: Tensor, lengths: Tensor, across: Tensor, skeleton: Skeleton) -> Float[Tensor, " bone"]:
     """The variance of bones' predicted depths, from that of their lengths where they point along the line of sight."""
-    _, length, sight = _bones(joints)
+    _, length, sight = _bones(joints, skeleton)
     squares = (length - lengths).square()
     squares = torch.minimum(squares, OUTLIER**2 * squares.median(0).values / 0.45)  # the median of chi-squared is 0.45
     excess = sight.square() * (squares - _length_variance(lengths, sight, across))
     variance = (excess.sum(0) / sight.pow(4).sum(0).clamp_min(1e-6)).clamp_min(LEAST_DEPTH**2)
-    return (variance + variance[torch.tensor(H36M.mirror_bones, device=variance.device)]) / 2
+    return (variance + variance[torch.tensor(skeleton.mirror_bones, device=variance.device)]) / 2
 
 
 def _length_variance(lengths: Tensor, sight: Tensor, across: Tensor) -> Float[Tensor, "frame bone"]:
@@ -129,32 +132,40 @@ def _length_variance(lengths: Tensor, sight: Tensor, across: Tensor) -> Float[Te
     return (LEAST_SPREAD * lengths).square() + (1 - sight.square()) * across
 
 
-def _within(depth: Tensor, low: Tensor, high: Tensor) -> Float[Tensor, "frame joint"]:
+def _within(depth: Tensor, low: Tensor, high: Tensor, skeleton: Skeleton) -> Float[Tensor, "frame joint"]:
     """Depths whose differences along bones, from the root on, are brought between two limits."""
-    off = torch.minimum(torch.maximum(depth[:, _CHILD] - depth[:, _PARENT], low), high)
-    placed = {H36M.root: depth[:, H36M.root]}
-    for bone, (child, parent) in enumerate(H36M.bones):
+    children, parents = _ends(skeleton)
+    off = torch.minimum(torch.maximum(depth[:, children] - depth[:, parents], low), high)
+    placed = {skeleton.root: depth[:, skeleton.root]}
+    for bone, (child, parent) in enumerate(skeleton.bones):
         placed[child] = placed[parent] + off[:, bone]
-    return torch.stack([placed[joint] for joint in range(len(H36M))], -1)
+    return torch.stack([placed[joint] for joint in range(len(skeleton))], -1)
 
 
-def _bones(joints: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _bones(joints: Tensor, skeleton: Skeleton) -> tuple[Tensor, Tensor, Tensor]:
     """Bones from parent to child, their lengths, and the cosine of the angle to the child's line of sight."""
-    bone = joints[:, _CHILD] - joints[:, _PARENT]
+    child, parent = _ends(skeleton)
+    bone = joints[:, child] - joints[:, parent]
     length = torch.linalg.vector_norm(bone, dim=-1).clamp_min(1e-6)
-    sight = torch.nn.functional.normalize(joints[:, _CHILD], dim=-1)
+    sight = torch.nn.functional.normalize(joints[:, child], dim=-1)
     return bone, length, ((bone * sight).sum(-1) / length).clamp(-1, 1)
 
 
-def _solve_tree(diagonal: Tensor, coupling: Tensor, force: Tensor) -> Tensor:
+def _ends(skeleton: Skeleton) -> tuple[list[int], list[int]]:
+    """The child and the parent joint of every bone."""
+    child, parent = zip(*skeleton.bones, strict=True)
+    return list(child), list(parent)
+
+
+def _solve_tree(diagonal: Tensor, coupling: Tensor, force: Tensor, skeleton: Skeleton) -> Tensor:
     """Solve symmetric equations that couple joints to their parents alone, by elimination from the leaves on."""
     rows, rest = list(diagonal.unbind(-1)), list(force.unbind(-1))
-    bones = list(enumerate(H36M.bones))
+    bones = list(enumerate(skeleton.bones))
     for bone, (child, parent) in reversed(bones):
         factor = coupling[:, bone] / rows[child]
         rows[parent] = rows[parent] - factor * coupling[:, bone]
         rest[parent] = rest[parent] - factor * rest[child]
-    solved = {H36M.root: rest[H36M.root] / rows[H36M.root]}
+    solved = {skeleton.root: rest[skeleton.root] / rows[skeleton.root]}
     for bone, (child, parent) in bones:
         solved[child] = (rest[child] - coupling[:, bone] * solved[parent]) / rows[child]
-    return torch.stack([solved[joint] for joint in range(len(H36M))], -1)
+    return torch.stack([solved[joint] for joint in range(len(skeleton))], -1)

@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from lib.pose.cameras import Camera
+from lib.pose.skeleton import H36M, Skeleton
 from lib.runtime.params import Section
 
 
@@ -33,7 +34,7 @@ class SourceParams(Section):
 
 @dataclass(frozen=True)
 class PoseSequence:
-    """The keypoints of one person in one video, in H36M's 17 joints.
+    """The keypoints of one person in one video, in the joints of its source's skeleton.
 
     `positions` are in metres in the camera frame; None where a source has no 3D.
     """
@@ -68,6 +69,7 @@ class SourceData(NamedTuple):
     dropped: list[Dropped]
     subjects: tuple[str, ...]  # those the source has, whether the split names them or not
     cut_frames: int = 0  # 2D frames after the end of their sequence's 3D
+    skeleton: Skeleton = H36M  # of all of its sequences
 
 
 def action_name(action: str) -> str:

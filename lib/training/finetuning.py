@@ -13,13 +13,14 @@ from torch.utils.data import DataLoader
 
 from lib.data.labels import labelled
 from lib.data.store import Split, read_split
-from lib.data.transforms import TransformParams, corruption_like
+from lib.data.transforms import TransformParams, input_pipeline
 from lib.data.windows import LoaderParams, WindowBatch, WindowParams, Windows, training_loader
 from lib.models.base import Network
 from lib.models.checkpoints import Checkpoint
 from lib.models.lifters import LiftingModel
 from lib.models.networks import Architecture
-from lib.objectives.base import Objective
+from lib.objectives.base import Ingredients, Objective
+from lib.objectives.lift import Lift
 from lib.objectives.losses import LossParams
 from lib.objectives.rehearsal import Rehearsed
 from lib.objectives.supervised import Supervised
@@ -29,9 +30,9 @@ from lib.runtime.device import Hardware
 from lib.runtime.errors import UserError
 from lib.runtime.params import Section, section
 from lib.runtime.tensorboard import Board
-from lib.training.loop import Count, TrainingParams, fit, held_out_clips
+from lib.training.loop import Count, Lesson, Session, TrainingParams, fit, held_out_clips
 from lib.training.optimization import Rates
-from lib.training.pretraining import SeedParams, lift_objective
+from lib.training.pretraining import SeedParams
 from lib.training.transfer import ENCODER, Part, Transferred, transfer
 
 CURVES = ("step", "lr", "train/supervised", "validation/supervised")  # metres; rehearsal has more
@@ -110,7 +111,7 @@ class Finetuned(NamedTuple):
     metrics: dict[str, object]
 
 
-def finetune(params: Finetuning, pretrained: Checkpoint, poses: Path, logs: Path) -> Finetuned:
+def finetune(params: Finetuning, pretrained: Checkpoint, poses: Path, board: Board) -> Finetuned:
     """Train the network of a checkpoint to lift, from its weights, with some labels of the training subjects.
 
     The model is the averaged one at the end: validation labels make a curve and choose nothing.
@@ -120,12 +121,12 @@ def finetune(params: Finetuning, pretrained: Checkpoint, poses: Path, logs: Path
     """
     own, training, console = params.finetune, params.training, Console()
     hardware = Hardware.prepare(training.device, training.precision, training.threads)
-    train, validation = (read_split(poses, split, labels=True) for split in ("train", "validation"))
+    train, validation = (read_split(poses, split, "needed") for split in ("train", "validation"))
     some = labelled(train, own.subjects, own.label_fraction, params.seed)
     window = WindowParams(frames=pretrained.frames, dilation=pretrained.dilation, stride=1)
 
     torch.manual_seed(params.seed)  # of weights that are new
-    model = LiftingModel(Architecture.load(pretrained.model), window.frames)
+    model = LiftingModel(Architecture.load(pretrained.model), train.skeleton, window.frames)
     taken = Transferred((), tuple(model.state_dict()), ())
     if not own.from_scratch:
         taken = transfer(pretrained.weights, model, own.load, own.strict)
@@ -137,7 +138,7 @@ def finetune(params: Finetuning, pretrained: Checkpoint, poses: Path, logs: Path
         {
             "device": hardware.description,
             "labels": f"{len(some.rays):,} of {len(train.rays):,} frames, {len(some.table)} sequences",
-            "weights": "all new" if own.from_scratch else f"{pretrained.objective}: {taken.describe()}",
+            "weights": "all new" if own.from_scratch else f"{', '.join(pretrained.objectives)}: {taken.describe()}",
             "beside labels": "lift on all 2D" if isinstance(objective, Rehearsed) else "nothing",
             "trained": f"{_trained(model):,} of {sum(p.numel() for p in model.parameters()):,} parameters",
             "training": f"{training.epochs} epochs of {training.steps_per_epoch} steps",
@@ -147,13 +148,15 @@ def finetune(params: Finetuning, pretrained: Checkpoint, poses: Path, logs: Path
         console.announce(hardware.fallback)
     clips, held_out = _clips(params, some, window), held_out_clips(validation, window)
     rates = layer_rates(model.network, 1.0 if own.from_scratch else own.layer_decay)
-    board = Board(logs, "finetune", {"finetune": own.model_dump(), "training": training.model_dump()})
-    progress = fit(hardware.fabric, model, objective, clips, held_out, training, console, board, params.seed, rates)
+    board.params({"finetune": own.model_dump(), "training": training.model_dump()})
+    session = Session(hardware.fabric, console, board, params.seed)
+    progress = fit(model, Lesson(objective, clips, held_out), training, session, rates)
     board.close()
     return Finetuned(
         checkpoint=replace(
             pretrained,
-            objective="supervised",
+            objectives=(*pretrained.objectives, "supervised"),
+            task="lifting",
             weights={name: value.cpu() for name, value in progress.last.items()},
             training={"step": progress.step, "validation_loss": progress.last_loss},
         ),
@@ -180,14 +183,25 @@ def _objective(
 ) -> Objective:
     """Labels alone, or labels beside what a lifter was pre-trained with."""
     transforms = params.transforms.model_copy(update={"normalization": pretrained.normalization})
-    corruption = corruption_like(train, transforms, window.dilation)
-    supervised = Supervised(pretrained.body_size, transforms, corruption, window, params.training.batch_size)
-    own = params.finetune
-    if own.rehearsal == 0 or own.from_scratch or pretrained.objective != "lift":
+    inputs = input_pipeline(train, transforms, window)
+    own, training = params.finetune, params.training
+    supervised = Supervised(inputs, training.batch_size, pretrained.body_size)
+    if own.rehearsal == 0 or own.from_scratch or "lift" not in pretrained.objectives:
         return supervised
     prior, unlabelled = PosePrior(params.prior).to(device), replace(train, positions=None)
-    lift = lift_objective(
-        unlabelled, prior, params.losses, transforms, corruption, window, params.training, params.seed, device
+    lift = Lift.make(
+        Ingredients(
+            train=unlabelled,
+            inputs=inputs,
+            prior=prior,
+            losses=params.losses,
+            masking=None,
+            batches=training.batches,
+            epochs=training.epochs,
+            constant_bones=training.steady_teacher,
+            seed=params.seed,
+            device=device,
+        )
     )
     return Rehearsed(supervised, lift, (some.to(device) for some in _clips(params, unlabelled, window)), own.rehearsal)
 

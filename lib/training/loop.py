@@ -6,17 +6,18 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import torch
 from lightning_fabric import Fabric
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lib.data.store import Split
 from lib.data.windows import WindowBatch, WindowParams, Windows
-from lib.objectives.base import REFRESH, Objective
+from lib.objectives.base import REFRESH, Batches, Objective
+from lib.objectives.catalog import OBJECTIVES
 from lib.runtime.console import Console
 from lib.runtime.console import Progress as Bar
 from lib.runtime.errors import UserError
@@ -33,10 +34,16 @@ VALIDATION_WINDOWS = 1024
 LOG_EVERY = 10  # steps between readings of the losses, each of which waits for the device
 
 
+def _known(objective: str) -> str:
+    if objective not in OBJECTIVES:
+        raise ValueError(f"must be one of {', '.join(OBJECTIVES)}")
+    return objective
+
+
 class TrainingParams(Section):
     """`training`."""
 
-    objective: Literal["lift", "mask_2d", "mask_3d", "supervised"]  # lib.models.tasks.OBJECTIVES
+    objective: Annotated[str, AfterValidator(_known)]  # one of lib.objectives.catalog.OBJECTIVES
     device: str  # auto, cpu, cuda, cuda:1, mps
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
     threads: Literal["auto"] | Count
@@ -57,9 +64,9 @@ class TrainingParams(Section):
     debug: bool  # a run of seconds, to see that everything works
 
     @property
-    def windows(self) -> int:
+    def batches(self) -> Batches:
         """The windows of a step."""
-        return self.batch_size + self.prior_batch_size
+        return Batches(self.batch_size, self.prior_batch_size, self.prior_epochs)
 
     def clips(self, window: WindowParams) -> int:
         """How many clips the loader gives at a time, from which REFRESH steps take their windows."""
@@ -120,26 +127,36 @@ class Progress:
 def held_out_clips(split: Split, window: WindowParams) -> WindowBatch:
     """The clips that training validates on, evenly spread over a split."""
     clips = Windows(split, window.clip)
-    return clips[clips.spread(VALIDATION_WINDOWS // window.middles)]
+    return clips[clips.evenly_spaced(VALIDATION_WINDOWS // window.middles)]
+
+
+class Lesson(NamedTuple):
+    """What is learned, and from which clips."""
+
+    objective: Objective
+    clips: Iterable[WindowBatch]  # of the training subjects, without end
+    validation: WindowBatch
+
+
+class Session(NamedTuple):
+    """Where training runs, and who is told."""
+
+    fabric: Fabric
+    console: Console
+    board: Board
+    seed: int
 
 
 def fit(
-    fabric: Fabric,
-    model: torch.nn.Module,
-    objective: Objective,
-    clips: Iterable[WindowBatch],
-    validation: WindowBatch,
-    params: TrainingParams,
-    console: Console,
-    board: Board,
-    seed: int,
-    rates: Rates | None = None,
+    model: torch.nn.Module, lesson: Lesson, params: TrainingParams, session: Session, rates: Rates | None = None
 ) -> Progress:
     """Train a model and return its averaged weights, best and last, with the curves.
 
     The best weights are those with the lowest validation loss, which reads no label unless the objective does; training
     stops when that has not fallen for `patience` validations. `rates` are factors of single parameters' learning rates.
     """
+    fabric, console, board, seed = session
+    objective = lesson.objective
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(params.ema_decay)).to(fabric.device)
     averaged.eval()
     fused = fabric.device.type == "cpu"
@@ -148,8 +165,8 @@ def fit(
     student, optimizer = fabric.setup(model, optimizer)
     generator = torch.Generator(fabric.device).manual_seed(seed)
     run = _Run(fabric, student, averaged, objective, optimizer, schedule, generator, params)
-    validation = validation.to(fabric.device)
-    progress, stream, started = Progress(), (some.to(fabric.device) for some in clips), time.monotonic()
+    validation = lesson.validation.to(fabric.device)
+    progress, stream, started = Progress(), (some.to(fabric.device) for some in lesson.clips), time.monotonic()
 
     with console.progress(params.epochs, params.steps_per_epoch) as bar:
         for epoch in range(1, params.epochs + 1):
@@ -161,9 +178,9 @@ def fit(
             progress.rows.append(row)
             bar.epoch(epoch, {"loss": row["train/total"], "validation": row.get("validation/total", math.nan)})
             board.scalars(row, progress.step)
-            if epoch == params.epochs or epoch % max(1, params.epochs // PICTURES) == 0:
-                spread = torch.linspace(0, len(validation.rays) - 1, SHOWN).long()
-                board.figure(objective.picture(averaged.module, validation.take(spread)), progress.step)
+            if board.draws and (epoch == params.epochs or epoch % max(1, params.epochs // PICTURES) == 0):
+                shown = torch.linspace(0, len(validation.rays) - 1, SHOWN).long()
+                board.picture(objective.examples(averaged.module, validation.take(shown)), progress.step)
             if progress.is_stale(params):
                 console.announce(f"stopped early: the validation loss has not fallen since step {progress.best_step}")
                 break
@@ -191,7 +208,7 @@ def _train_epoch(
 ) -> dict[str, float]:
     """One epoch of steps; returns its row of the curves."""
     params, objective, began = run.params, run.objective, time.monotonic()
-    objective.adapt(run.averaged.module, stream, epoch)
+    objective.before_epoch(run.averaged.module, stream, epoch)
     steps = objective.steps(run.averaged.module, stream, epoch, run.generator)
     recent: list[dict[str, Tensor]] = []
     run.student.train()
@@ -228,9 +245,10 @@ def validate(
     No label is read, unless the objective does. What is corrupted and drawn is the same every time, and so is the loss
     of the same model: the objective remembers nothing from one validation to the next.
     """
+    objective = objective.for_validation()
     generator = torch.Generator(clips.rays.device).manual_seed(0)
     measured = []
-    steps = objective.afresh().steps(model, iter([clips]), params.epochs + 1, generator)
+    steps = objective.steps(model, iter([clips]), params.epochs + 1, generator)
     for terms_of in islice(steps, VALIDATION_STEPS):
         terms = terms_of(model)
         measured.append({**terms, "total": objective.total(terms)})

@@ -9,31 +9,25 @@ from typing import Annotated, Any, ClassVar, NamedTuple
 import torch
 from pydantic import Field
 
-from lib.data.masking import MaskingParams, check_masking
-from lib.data.store import Split, read_split
-from lib.data.transforms import Corruption, TransformParams, corruption_like
+from lib.data.masking import MaskingParams
+from lib.data.store import read_split
+from lib.data.transforms import InputPipeline, TransformParams, input_pipeline
 from lib.data.windows import LoaderParams, WindowParams, Windows, training_loader
 from lib.models.checkpoints import Checkpoint
 from lib.models.networks import Architecture
-from lib.models.tasks import COORDS, build_model
-from lib.objectives.base import Objective
-from lib.objectives.lift import DRAWS, Batches, Lift
+from lib.models.tasks import build_model
+from lib.objectives.base import Ingredients
+from lib.objectives.catalog import OBJECTIVES
+from lib.objectives.lift import DRAWS
 from lib.objectives.losses import LossParams
-from lib.objectives.mask import Masked
-from lib.objectives.plausibility import Plausibility
-from lib.objectives.supervised import Supervised
-from lib.pose.geometry import perspective_crop
-from lib.pose.skeleton import H36M
+from lib.pose.skeleton import Skeleton
 from lib.prior.sampler import PosePrior, PriorParams, PriorSample
 from lib.runtime.console import Console
 from lib.runtime.device import Hardware
 from lib.runtime.params import Section, section
 from lib.runtime.tensorboard import Board
-from lib.sequences.bone_lengths import Bodies
-from lib.training.loop import Progress, TrainingParams, fit, held_out_clips
+from lib.training.loop import Lesson, Progress, Session, TrainingParams, fit, held_out_clips
 
-LABELLED = ("mask_3d", "supervised")  # objectives that read 3D and say so
-PLAUSIBILITY_STEPS = 1000
 LOADER_BATCHES = 50  # gathered once before training, to measure the loader alone
 PRIOR_DRAWS = 4  # drawn once before training, to measure the prior alone
 
@@ -92,49 +86,66 @@ class Pretrained(NamedTuple):
     metrics: dict[str, object]
 
 
-def pretrain(params: PretrainParams, poses: Path, logs: Path) -> Pretrained:
-    """Train on the store's training subjects: on their 2D alone, unless the objective is the supervised reference."""
+def pretrain(params: PretrainParams, poses: Path, board: Board) -> Pretrained:
+    """Train on the store's training subjects: on their 2D alone, unless the objective claims labels."""
     training, console = params.training, Console()
+    kind = OBJECTIVES[training.objective]
     hardware = Hardware.prepare(training.device, training.precision, training.threads)
-    device = hardware.fabric.device
-    labels = training.objective in LABELLED  # every other objective has to do without
-    train, validation = (read_split(poses, split, labels) for split in ("train", "validation"))
-    windows, frames = Windows(train, params.window.clip), params.window.frames
+    train, validation = (
+        read_split(poses, split, "needed" if kind.labels else "never") for split in ("train", "validation")
+    )
+    frames = params.window.frames
     generator = torch.Generator().manual_seed(params.seed)
     clips = training.clips(params.window)
-    loader = training_loader(windows, clips, params.loader, generator)
+    loader = training_loader(Windows(train, params.window.clip), clips, params.loader, generator)
 
     torch.manual_seed(params.seed)  # of the model's first weights, the one thing that takes no generator
-    model = build_model(training.objective, params.model, frames)
+    model = build_model(kind.task, params.model, train.skeleton, frames)
     prior = PosePrior(params.prior)
-    corruption = corruption_like(train, params.transforms, params.window.dilation)
-    objective = _objective(params, train, prior, corruption, device)
-    noise = sum(corruption.noise) / len(corruption.noise)
+    inputs = input_pipeline(train, params.transforms, params.window)
+    objective = kind.make(
+        Ingredients(
+            train=train,
+            inputs=inputs,
+            prior=prior,
+            losses=params.losses,
+            masking=params.masking,
+            batches=training.batches,
+            epochs=training.epochs,
+            constant_bones=training.steady_teacher,
+            seed=params.seed,
+            device=hardware.fabric.device,
+        )
+    )
+    noise = sum(inputs.corruption.noise) / len(inputs.corruption.noise)
+    outliers = inputs.corruption.outliers
     console.header(
         "pre-training",
         {
             "device": hardware.description,
             "model": f"{params.model.name}, {sum(p.numel() for p in model.parameters()):,} parameters",
             "data": f"{len(train.rays):,} frames in windows of {frames}, {len(train.table)} sequences",
-            "2D noise": f"{1000 * noise:.2f} / 1000 of the focal length, {100 * corruption.outliers:.2f} % outliers",
+            "2D noise": f"{1000 * noise:.2f} / 1000 of the focal length, {100 * outliers:.2f} % outliers",
             "training": f"{training.epochs} epochs of {training.steps_per_epoch} steps",
         },
     )
     if hardware.fallback:
         console.announce(hardware.fallback)
     loader_rate = _rate(iter(loader), LOADER_BATCHES)
-    prior_rate = _rate(_draws(prior.to(device), params.window, training.windows), PRIOR_DRAWS)
-    board = Board(logs, "pretrain", params.dump())
-    held_out = held_out_clips(validation, params.window)
-    progress = fit(hardware.fabric, model, objective, loader, held_out, training, console, board, params.seed)
+    prior.to(hardware.fabric.device)
+    windows = training.batches.real + training.batches.drawn
+    prior_rate = _rate(_draws(prior, inputs, windows), PRIOR_DRAWS)
+    board.params(params.dump())
+    lesson = Lesson(objective, loader, held_out_clips(validation, params.window))
+    progress = fit(model, lesson, training, Session(hardware.fabric, console, board, params.seed))
     board.close()
     return Pretrained(
-        best=_checkpoint(params, prior, progress, best=True),
-        last=_checkpoint(params, prior, progress, best=False),
+        best=_checkpoint(params, train.skeleton, prior.body_size, progress, best=True),
+        last=_checkpoint(params, train.skeleton, prior.body_size, progress, best=False),
         curves=progress.rows,
         metrics={
             "noise": noise,
-            "outliers": corruption.outliers,
+            "outliers": outliers,
             "parameters": sum(p.numel() for p in model.parameters()),
             "steps": progress.step,
             "best_step": progress.best_step,
@@ -142,60 +153,26 @@ def pretrain(params: PretrainParams, poses: Path, logs: Path) -> Pretrained:
             "seconds": round(progress.seconds, 1),
             "poses_per_second": round(progress.poses / progress.training_seconds),
             "loader_poses_per_second": round(loader_rate * clips * params.window.middles),
-            "prior_poses_per_second": round(prior_rate * DRAWS * training.windows),
+            "prior_poses_per_second": round(prior_rate * DRAWS * windows),
         },
     )
 
 
-def _objective(
-    params: PretrainParams, train: Split, prior: PosePrior, corruption: Corruption, device: torch.device
-) -> Objective:
-    training, transforms, window = params.training, params.transforms, params.window
-    if training.objective == "supervised":
-        return Supervised(prior.body_size, transforms, corruption, window, training.windows)
-    if training.objective != "lift":
-        check_masking(params.masking, window.frames)
-        coords = COORDS[training.objective]
-        return Masked(coords, params.masking, transforms, window, training.windows, training.epochs)
-    return lift_objective(train, prior, params.losses, transforms, corruption, window, training, params.seed, device)
-
-
-def lift_objective(
-    train: Split,
-    prior: PosePrior,
-    losses: LossParams,
-    transforms: TransformParams,
-    corruption: Corruption,
-    window: WindowParams,
-    training: TrainingParams,
-    seed: int,
-    device: torch.device,
-) -> Lift:
-    """The objective of lifting without labels on a split's 2D; the density that plausibility needs is fitted here."""
-    plausibility = None
-    if losses.plausibility > 0:
-        torch.manual_seed(seed)
-        plausibility = Plausibility(len(H36M)).to(device)
-        crops = perspective_crop(train.rays, transforms.normalization, train.confidence > 0).keypoints.to(device)
-        plausibility.fit(crops, PLAUSIBILITY_STEPS, 512, torch.Generator(device).manual_seed(seed))
-    batches = Batches(training.batch_size, training.prior_batch_size, training.prior_epochs)
-    fps = float(train.table["fps"].median())
-    bodies = Bodies() if training.steady_teacher else None
-    return Lift(prior, losses, transforms, corruption, window, batches, fps, plausibility, bodies)
-
-
-def _checkpoint(params: PretrainParams, prior: PosePrior, progress: Progress, best: bool) -> Checkpoint:
+def _checkpoint(
+    params: PretrainParams, skeleton: Skeleton, body_size: float, progress: Progress, best: bool
+) -> Checkpoint:
     weights = progress.best if best else progress.last
     return Checkpoint(
-        objective=params.training.objective,
+        objectives=(params.training.objective,),
+        task=OBJECTIVES[params.training.objective].task,
         model=params.model.dump(),
         frames=params.window.frames,
         dilation=params.window.dilation,
         normalization=params.transforms.normalization,
         noise_seconds=params.transforms.noise_seconds,
-        body_size=prior.body_size,
+        body_size=body_size,
         masking=params.masking.model_dump(mode="json"),
-        joints=H36M.names,
+        skeleton=skeleton,
         weights={name: value.cpu() for name, value in weights.items()},
         training={
             "step": progress.best_step if best else progress.step,
@@ -204,11 +181,11 @@ def _checkpoint(params: PretrainParams, prior: PosePrior, progress: Progress, be
     )
 
 
-def _draws(prior: PosePrior, window: WindowParams, windows: int) -> Iterator[PriorSample]:
+def _draws(prior: PosePrior, inputs: InputPipeline, windows: int) -> Iterator[PriorSample]:
     """Blocks of the prior's windows, as the objective draws them."""
     generator = torch.Generator(prior.lengths.device).manual_seed(0)
     while True:
-        yield prior.sample_motion(DRAWS * windows, window.frames, 50 / window.dilation, generator)
+        yield prior.sample_motion(DRAWS * windows, inputs.window.frames, inputs.window_fps, generator)
 
 
 def _rate(stream: Iterator[object], batches: int) -> float:
