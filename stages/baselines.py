@@ -9,6 +9,7 @@ import torch
 
 from lib.data.store import read_split
 from lib.evaluation.lifting import EvaluationParams, evaluate, mean_pose_baseline
+from lib.experiments.variants import PER_WINDOW
 from lib.inference.lifter import Lifter
 from lib.models import checkpoints
 from lib.runtime.console import Console
@@ -27,7 +28,7 @@ def run(params: dict[str, Any], paths: Paths) -> None:
     rows = {"mean pose": mean_pose_baseline(read_split(paths.poses, "train", "if any"), test)}
     lifter = Lifter(checkpoints.load(paths.finetuned, "finetune"), resolve_device(evaluation.device))
     torch.manual_seed(0)
-    windows = evaluation.lifting | {"steady": False, "smooth": False}
+    windows = evaluation.lifting | PER_WINDOW
     lifted = {
         "untrained": lifter.untrained().lift(test, **windows),
         "trained, each window by itself": lifter.lift(test, **windows),

@@ -27,13 +27,15 @@ def run(params: dict[str, Any], paths: Paths) -> None:
     if path != paths.pretrained and not path.exists():
         raise UserError(f"params.yaml: finetune.checkpoint = {own.checkpoint!r}: there is no such file")
     pretrained = load(path)
-    result = Finetuned(pretrained, pd.DataFrame(columns=pd.Index(CURVES)), {"enabled": False})
+    result = Finetuned(pretrained, pd.DataFrame(columns=pd.Index(CURVES)), {"enabled": False}, {})
     if own.enabled:
         result = finetune(Finetuning.read(params), pretrained, paths.poses, Board(paths.logs, "finetune", DRAW))
     save(result.checkpoint, paths.finetuned)
     with replacing(paths.plot("finetuning.csv")) as temporary:
         result.curves.to_csv(temporary, index=False)
     write_json(paths.metrics("finetune"), result.metrics)
+    if own.enabled:
+        write_json(paths.speed("finetune"), result.speed)
 
 
 if __name__ == "__main__":

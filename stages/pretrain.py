@@ -1,6 +1,7 @@
 """Train a lifter on the 2D of the training subjects and on the anatomical prior: no 3D label is opened.
 
-Reads the store of preprocess; writes the checkpoints, metrics/pretrain.json and plots/training.csv.
+Reads the store of preprocess; writes the checkpoints, metrics/pretrain.json and plots/training.csv, and beside them
+TensorBoard's logs and data/logs/pretrain_speed.json.
 """
 
 from typing import Any
@@ -25,6 +26,7 @@ def run(params: dict[str, Any], paths: Paths) -> None:
     with replacing(paths.plot("training.csv")) as temporary:
         pd.DataFrame(result.curves).to_csv(temporary, index=False)
     write_json(paths.metrics("pretrain"), result.metrics)
+    write_json(paths.speed("pretrain"), result.speed)
 
 
 if __name__ == "__main__":

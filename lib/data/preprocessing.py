@@ -2,18 +2,21 @@
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lib.data import store
 from lib.data.store import Split
 from lib.pose.crops import perspective_crops
 from lib.pose.geometry import bone_lengths, root_centred
 from lib.pose.skeleton import Skeleton
 from lib.runtime.errors import UserError
 from lib.sources.base import REASONS, Dropped, PoseSequence, SourceData, SourceParams, SplitParams
+from lib.sources.catalog import read_source
 
 _CHUNK = 1 << 16  # frames at a time, which bounds the memory of intermediate results
 
@@ -27,6 +30,41 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+class Preprocessed(NamedTuple):
+    """What the preprocess stage writes beside the store."""
+
+    stats: dict[str, Any]
+    metrics: dict[str, int]  # flat
+
+
+@one_thread()
+def preprocess(data: SourceParams, raw: Path, poses: Path) -> Preprocessed:
+    """Read the raw files of a source, sort its sequences into splits, and write the store.
+
+    Raises:
+        UserError: the split, the source or its files are not as they should be.
+    """
+    check_split(data.split)
+    source = read_source(raw, data)
+    splits, dropped = split_sequences(source, data)
+    store.write(poses, splits, source.skeleton)
+    keypoints, positions = {}, {}
+    for name in (name for name, sequences in splits.items() if sequences):
+        split = store.read_split(poses, name, "if any")
+        keypoints[name] = keypoint_statistics(split)
+        if split.positions is not None:
+            positions[name] = position_statistics(split.positions, split.skeleton)
+    stats = {
+        "source": data.source,
+        "keypoints": data.keypoints,
+        "splits": keypoints,
+        "dropped": count_dropped(dropped),
+        "cut_frames": source.cut_frames,
+        "evaluation_only": positions,
+    }
+    return Preprocessed(stats, flat_metrics(splits, dropped, source.cut_frames))
 
 
 def check_split(split: SplitParams) -> None:

@@ -1,34 +1,26 @@
-"""Tables of runs: variants of params, what is measured of each, and a CSV file that remembers it."""
+"""Tables of runs: a CSV file with a row a run, which is known again by what decides its figures."""
 
-import copy
+import ast
 import hashlib
 import json
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 
-from lib.data.store import has_labels, read_split
-from lib.evaluation.lifting import EvaluationParams, evaluate
-from lib.inference.lifter import Lifter
-from lib.models.checkpoints import Checkpoint
-from lib.runtime.device import describe_devices, resolve_device
 from lib.runtime.errors import UserError
 from lib.runtime.files import replacing
-from lib.runtime.params import section
-from lib.runtime.paths import Paths
 
-Changes = Mapping[str, object]  # dotted keys of params.yaml -> values
-FIGURES = ("mpjpe_mm", "n_mpjpe_mm", "p_mpjpe_mm", "mpjpe_body_size_mm")
-WINDOWS = ("n_mpjpe_mm", "p_mpjpe_mm")  # of windows as they are lifted, without what sequences know
-CODE = ("lib", "stages")
+# What decides the figures of a run: not how it looks, nor how tables of runs are made.
+SECTIONS = ("seed", "data", "prior", "losses", "masking", "training", "finetune", "evaluation")
+NO_MATTER = {"training": ("device", "threads"), "evaluation": ("device", "batch_size")}
+ROOMS = ("pose", "sequences", "sources", "data", "prior", "models", "objectives", "training", "inference", "evaluation")
+LIB = Path(__file__).parents[1]
 
 
 class Runs:
-    """A CSV file with a row a run, which is known again by its params, the code and the raw files."""
+    """A table of runs in a file; `once` adds a row, unless the file has the run."""
 
     def __init__(self, path: Path, raw: Path, split: str) -> None:
         self.path, self.split, self.rows = path, split, _read(path)
@@ -40,7 +32,7 @@ class Runs:
         """The run with these names and params, from the file or measured now and written down."""
         data = params["data"]
         run = {"source": data["source"], "keypoints": data["keypoints"], "split": self.split, "seed": params["seed"]}
-        row = {**named, **run, "params": short_hash(params), **self.made_with}
+        row = {**named, **run, "params": short_hash(deciding(params)), **self.made_with}
         known = [old for old in self.rows if all(str(old.get(key)) == str(value) for key, value in row.items())]
         if not known:
             known = [{**row, **measure()}]
@@ -50,22 +42,13 @@ class Runs:
         return known[-1]
 
 
-def changed(params: Mapping[str, Any], changes: Changes) -> dict[str, Any]:
-    """A copy of params with other values.
-
-    Raises:
-        UserError: params have no such key.
-    """
-    variant = copy.deepcopy(dict(params))
-    for key, value in changes.items():
-        *sections, last = key.split(".")
-        place = variant
-        for name in sections:
-            place = place[name]
-        if last not in place:
-            raise UserError(f"params.yaml: {key} is missing")
-        place[last] = value
-    return variant
+def deciding(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The params that decide the figures of a run, with the numbers of the chosen network alone."""
+    kept: dict[str, Any] = {name: params[name] for name in SECTIONS}
+    for name, keys in NO_MATTER.items():
+        kept[name] = {key: value for key, value in params[name].items() if key not in keys}
+    model = params["model"]
+    return {**kept, "model": [model["name"], model[model["name"]][model["size"]]]}
 
 
 def short_hash(content: object) -> str:
@@ -73,10 +56,10 @@ def short_hash(content: object) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def code_hash(root: Path = Path(__file__).parents[2]) -> str:
-    """What stands for the project's code, so that figures of other code are measured again."""
-    files = sorted(path for folder in CODE for path in (root / folder).rglob("*") if path.suffix in (".py", ".json"))
-    return short_hash([(str(path.relative_to(root)), hashlib.sha256(path.read_bytes()).hexdigest()) for path in files])
+def code_hash(lib: Path = LIB) -> str:
+    """What stands for the code that decides figures: comments, docstrings and the layout of lines do not count."""
+    files = sorted(path for room in ROOMS for path in (lib / room).rglob("*") if path.suffix in (".py", ".json"))
+    return short_hash([(str(path.relative_to(lib)), _meaning(path)) for path in files])
 
 
 def data_hash(raw: Path) -> str:
@@ -85,66 +68,20 @@ def data_hash(raw: Path) -> str:
     return short_hash([(str(path.relative_to(raw)), path.stat().st_size, path.stat().st_mtime) for path in files])
 
 
-def keypoints_of(paths: Paths, source: str, params: Mapping[str, Any]) -> list[str]:
-    """The kinds of 2D that a source has, as far as it is known; else the one that params.yaml names."""
-    if source == "sample":
-        return ["gt", "noisy"]
-    if source != "h36m":
-        return [str(params["data"]["keypoints"])]
-    found = sorted(path.stem.removeprefix("data_2d_h36m_") for path in paths.raw(source).glob("data_2d_h36m_*.npz"))
-    if not found:
-        raise UserError(f"{paths.raw(source)} has no data_2d_h36m_*.npz: its README says where they come from")
-    return found
-
-
-def scratch(paths: Paths, name: str, source: str) -> Paths:
-    """A folder of its own for runs beside the pipeline's, with the same raw files."""
-    own = Paths(paths.root / "data" / "scratch" / name)
-    own.raw(source).parent.mkdir(parents=True, exist_ok=True)
-    if not own.raw(source).is_symlink():
-        own.raw(source).symlink_to(paths.raw(source).resolve())
-    return own
-
-
-def require_labels(poses: Path, split: str) -> None:
-    """Refuse, before anything is trained, what could not be measured.
-
-    Raises:
-        UserError: the split has no 3D.
-    """
-    if not has_labels(poses, split):
-        raise UserError(f"{poses} has no 3D for the {split} split, so errors cannot be measured: this source has none")
-
-
-def measured(checkpoint: Checkpoint, poses: Path, split: str, params: Mapping[str, Any]) -> dict[str, float]:
-    """The errors of a lifter on a split, as evaluate measures them, and without what sequences know."""
-    evaluation = section(EvaluationParams, "evaluation", params)
-    lifter, truth = Lifter(checkpoint, resolve_device(evaluation.device)), read_split(poses, split, "if any")
-    whole, windows = (
-        evaluate(truth, lifter.lift(truth, **lifting), evaluation.scale, lifter.body_size).metrics
-        for lifting in (evaluation.lifting, evaluation.lifting | {"steady": False, "smooth": False})
-    )
-    return {
-        "frames": float(whole["frames"]),
-        **{name: round(float(whole[name]), 2) for name in FIGURES},
-        **{f"windows_{name}": round(float(windows[name]), 2) for name in WINDOWS},
-    }
-
-
-def protocol(params: Mapping[str, Any]) -> dict[str, object]:
-    """Who trains and tests, on what hardware, and when: the same columns for every table."""
-    trained_on = resolve_device(params["training"]["device"])
-    hardware = next(info.hardware for info in describe_devices() if info.device == trained_on)
-    return {
-        "subjects": " ".join(f"{part}: {'+'.join(names)}" for part, names in params["data"]["split"].items()),
-        "hardware": f"{hardware}, {torch.get_num_threads()} threads",
-        "date": time.strftime("%Y-%m-%d"),
-    }
-
-
-def spread(values: "pd.Series[float]") -> str:
+def mean_and_std(values: "pd.Series[float]") -> str:
     """A mean, and over several runs the standard deviation."""
     return f"{values.mean():.1f}" + (f" +- {values.std():.1f}" if len(values) > 1 else "")
+
+
+def _meaning(path: Path) -> str:
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".py":
+        return text
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:]
+    return ast.dump(tree)
 
 
 def _read(path: Path) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ COLORS = ("#0072B2", "#D55E00", "#4D4D4D", "#009E73")
 ERRORS = {"p_mpjpe_mm": "P-MPJPE (mm)", "n_mpjpe_mm": "N-MPJPE (mm)"}
 
 
-def label_efficiency(runs: pd.DataFrame) -> Figure:
+def label_efficiency_figure(runs: pd.DataFrame) -> Figure:
     """A line a start over the share of labels, with the spread of its seeds; what needs no label is a dashed level.
 
     Columns are start, label_fraction (0 to 1), p_mpjpe_mm and n_mpjpe_mm; a row a run.

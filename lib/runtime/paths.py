@@ -18,6 +18,10 @@ class Paths:
         """The flat JSON metrics of a stage."""
         return self.root / "metrics" / f"{stage}.json"
 
+    def speed(self, stage: str) -> Path:
+        """How long a stage took, and how fast it was, the last time; not an output of DVC."""
+        return self.logs / f"{stage}_speed.json"
+
     def plot(self, name: str) -> Path:
         """A CSV file that DVC draws."""
         return self.root / "plots" / name

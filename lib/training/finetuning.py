@@ -109,6 +109,7 @@ class Finetuned(NamedTuple):
     checkpoint: Checkpoint
     curves: pd.DataFrame  # CURVES first
     metrics: dict[str, object]
+    speed: dict[str, float]  # differs from run to run, so it is no metric
 
 
 def finetune(params: Finetuning, pretrained: Checkpoint, poses: Path, board: Board) -> Finetuned:
@@ -173,8 +174,8 @@ def finetune(params: Finetuning, pretrained: Checkpoint, poses: Path, board: Boa
             "steps": progress.step,
             "training_loss": progress.rows[-1]["train/total"],
             "validation_loss": progress.last_loss,
-            "seconds": round(progress.seconds, 1),
         },
+        speed={"seconds": round(progress.seconds, 1)},
     )
 
 

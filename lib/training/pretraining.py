@@ -84,6 +84,7 @@ class Pretrained(NamedTuple):
     last: Checkpoint
     curves: list[dict[str, float]]
     metrics: dict[str, object]
+    speed: dict[str, float]  # differs from run to run, so it is no metric
 
 
 def pretrain(params: PretrainParams, poses: Path, board: Board) -> Pretrained:
@@ -150,6 +151,8 @@ def pretrain(params: PretrainParams, poses: Path, board: Board) -> Pretrained:
             "steps": progress.step,
             "best_step": progress.best_step,
             "validation_loss": progress.best_loss,
+        },
+        speed={
             "seconds": round(progress.seconds, 1),
             "poses_per_second": round(progress.poses / progress.training_seconds),
             "loader_poses_per_second": round(loader_rate * clips * params.window.middles),

@@ -1,6 +1,5 @@
 """The benchmark command: changes of params, resuming, and one real row on tiny data."""
 
-import argparse
 import copy
 from pathlib import Path
 from typing import Any
@@ -8,10 +7,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from lib.experiments.runs import changed, require_labels
+from lib.experiments.benchmark import TABLES, Benchmark, benchmark, summary
+from lib.experiments.variants import changed, require_labels
+from lib.runtime.console import Console
 from lib.runtime.errors import UserError
 from lib.runtime.paths import Paths
-from stages import benchmark
 from tests.settings import PARAMS
 from tests.synthetic import write_store
 
@@ -24,22 +24,13 @@ def params() -> dict[str, Any]:
     return params
 
 
-def arguments(**changes: Any) -> argparse.Namespace:
-    defaults = {
-        "table": "accuracy",
-        "source": "h36m",
-        "keypoints": None,
-        "split": "test",
-        "seeds": 1,
-        "epochs": None,
-        "rows": None,
-    }
-    return argparse.Namespace(**{**defaults, **changes})
+def run(params: dict[str, Any], paths: Paths, **changes: Any) -> pd.DataFrame:
+    return benchmark(Benchmark("accuracy", "h36m", **changes), params, paths, Console())
 
 
-@pytest.mark.parametrize("table", benchmark.TABLES)
+@pytest.mark.parametrize("table", TABLES)
 def test_every_variant_changes_params_that_exist(table: str, params: dict[str, Any]) -> None:
-    for changes in benchmark.TABLES[table].values():
+    for changes in TABLES[table].values():
         changed(params, changes)
     with pytest.raises(UserError, match=r"params\.yaml: losses\.magic is missing"):
         changed(params, {"losses.magic": 1})
@@ -49,7 +40,7 @@ def test_rows_are_measured_once_and_kept(
     tmp_path: Path, h36m_raw: Path, params: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     paths = Paths(tmp_path)
-    benchmark.run(arguments(), params, paths)
+    run(params, paths)
     path = paths.metrics("benchmark").with_suffix(".csv")
     runs = pd.read_csv(path)
     assert runs[["row", "keypoints", "split", "seed"]].to_numpy().tolist() == [
@@ -60,18 +51,19 @@ def test_rows_are_measured_once_and_kept(
     assert runs["p_mpjpe_mm"][0] > 0
     written = path.read_bytes()
     capsys.readouterr()
-    benchmark.run(arguments(), params, paths)
-    output = capsys.readouterr().out
+    again = run(params, paths)
     assert path.read_bytes() == written
-    assert "benchmark:" not in output  # nothing was trained again
-    assert f"{runs['p_mpjpe_mm'][0]:.1f}" in output
+    assert "benchmark:" not in capsys.readouterr().out  # nothing was trained again
+    _, lines = summary(again)
+    assert lines[0][:4] == ("without labels", "gt", "test", "1")
+    assert f"{runs['p_mpjpe_mm'][0]:.1f}" in lines[0]
 
 
 def test_rows_without_labels_have_none_whatever_params_train(
     tmp_path: Path, h36m_raw: Path, params: dict[str, Any]
 ) -> None:
     params["training"]["objective"] = "supervised"
-    benchmark.run(arguments(), params, Paths(tmp_path))
+    run(params, Paths(tmp_path))
     runs = pd.read_csv(Paths(tmp_path).metrics("benchmark").with_suffix(".csv"))
     assert runs["params"].nunique() == runs["p_mpjpe_mm"].nunique() == 2
 
@@ -84,9 +76,9 @@ def test_a_source_without_3d_is_refused_before_training(tmp_path: Path) -> None:
 
 def test_an_unknown_row_is_one_line(tmp_path: Path, h36m_raw: Path, params: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=r"the table accuracy has no row 'magic'; it has without labels, the same"):
-        benchmark.run(arguments(rows=["without labels", "magic"]), params, Paths(tmp_path))
+        run(params, Paths(tmp_path), rows=["without labels", "magic"])
 
 
 def test_missing_files_are_one_line(tmp_path: Path, params: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=r"data/raw/h36m has no data_2d_h36m_\*\.npz"):
-        benchmark.run(arguments(), params, Paths(tmp_path))
+        run(params, Paths(tmp_path))

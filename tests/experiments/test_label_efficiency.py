@@ -1,6 +1,5 @@
 """The label-efficiency command on tiny data: its rows, its picture, and that it goes on where it stopped."""
 
-import argparse
 import copy
 from pathlib import Path
 from typing import Any
@@ -9,8 +8,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from lib.experiments import label_efficiency as module
+from lib.experiments import variants
+from lib.experiments.label_efficiency import LabelEfficiency, label_efficiency, summary
+from lib.plotting.efficiency import label_efficiency_figure
+from lib.runtime.console import Console
 from lib.runtime.paths import Paths
-from stages import label_efficiency, pretrain
+from lib.training.pretraining import Pretrained
 from tests.settings import PARAMS
 
 
@@ -22,11 +26,6 @@ def params() -> dict[str, Any]:
     return params
 
 
-def arguments(**changes: Any) -> argparse.Namespace:
-    defaults = {"source": "h36m", "keypoints": "gt", "split": "test", "fractions": [0.1, 1.0], "seeds": 1}
-    return argparse.Namespace(**{**defaults, **changes})
-
-
 def test_every_start_and_share_is_measured_once(
     tmp_path: Path,
     h36m_raw: Path,
@@ -36,13 +35,14 @@ def test_every_start_and_share_is_measured_once(
 ) -> None:
     paths, pretrained = Paths(tmp_path), []
 
-    def count(params: dict[str, Any], paths: Paths) -> None:
+    def count(params: dict[str, Any], paths: Paths) -> Pretrained:
         pretrained.append(params["training"]["objective"])
-        real(params, paths)
+        return real(params, paths)
 
-    real = pretrain.run
-    monkeypatch.setattr(pretrain, "run", count)
-    label_efficiency.run(arguments(), params, paths)
+    real = variants.train
+    monkeypatch.setattr(module, "train", count)
+    chosen = LabelEfficiency("h36m", fractions=(0.1, 1.0))
+    table = label_efficiency(chosen, params, paths, Console())
     path = paths.metrics("label_efficiency").with_suffix(".csv")
     runs = pd.read_csv(path)
     assert runs[["start", "label_fraction", "labelled_frames"]].to_numpy().tolist() == [
@@ -56,11 +56,13 @@ def test_every_start_and_share_is_measured_once(
     ]
     assert runs["p_mpjpe_mm"].nunique() == len(runs)
     assert sorted(pretrained) == ["lift", "mask_2d"]  # once each, whatever the share
-    with Image.open(paths.plot("label_efficiency.png")) as image:
+    label_efficiency_figure(table).savefig(tmp_path / "label_efficiency.png", dpi=100)
+    with Image.open(tmp_path / "label_efficiency.png") as image:
         assert image.width >= 800
     written = path.read_bytes()
-    table = capsys.readouterr().out
-    assert "10 %" in table and f"{runs['p_mpjpe_mm'][1]:.1f} / {runs['n_mpjpe_mm'][1]:.1f}" in table
-    label_efficiency.run(arguments(), params, paths)
+    _, lines = summary(table)
+    assert lines[1][:2] == ("10 %", f"{runs['p_mpjpe_mm'][1]:.1f} / {runs['n_mpjpe_mm'][1]:.1f}")
+    capsys.readouterr()
+    label_efficiency(chosen, params, paths, Console())
     assert path.read_bytes() == written and sorted(pretrained) == ["lift", "mask_2d"]
     assert "label efficiency:" not in capsys.readouterr().out
