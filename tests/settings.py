@@ -43,7 +43,6 @@ TRANSFORMS = TransformParams(
     normalization="rms",
     flip=0.5,
     rotation_deg=5.0,
-    scaling=0.05,
     noise=0.001,
     noise_seconds=0.08,
     outliers=0.0,
@@ -52,7 +51,7 @@ TRANSFORMS = TransformParams(
 CORRUPTION = Corruption(noise=(0.001,) * 17, correlation=0.5, outliers=0.0, mask=0.02)
 CLEAN = Corruption(noise=(0.0,) * 17, correlation=0.0, outliers=0.0, mask=0.0)
 NO_TRANSFORMS = TransformParams(
-    normalization="rms", flip=0.0, rotation_deg=0.0, scaling=0.0, noise=0.0, noise_seconds=0.08, outliers=0.0, mask=0.0
+    normalization="rms", flip=0.0, rotation_deg=0.0, noise=0.0, noise_seconds=0.08, outliers=0.0, mask=0.0
 )
 MASKING = MaskingParams(kind="mixed", ratio=(0.2, 0.4), tubelet_frames=2, noise=0.0)
 ALL_LOSSES = LossParams(**dict.fromkeys(LossParams.model_fields, 0.1))
@@ -91,16 +90,16 @@ TRAINING = TrainingParams(
 )
 
 
-def window(frames: int, dilation: int = 1) -> WindowParams:
-    """Windows around every frame."""
-    return WindowParams(frames=frames, dilation=dilation, stride=1)
+def window(frames: int, step: int = 1) -> WindowParams:
+    """Windows of every frame at 50 Hz, or of every `step`-th."""
+    return WindowParams(frames=frames, interval_seconds=step / 50)
 
 
 def pipeline(
-    frames: int = 1, dilation: int = 1, transforms: TransformParams = TRANSFORMS, corruption: Corruption = CORRUPTION
+    frames: int = 1, step: int = 1, transforms: TransformParams = TRANSFORMS, corruption: Corruption = CORRUPTION
 ) -> InputPipeline:
     """How windows at 50 Hz are read."""
-    return InputPipeline(H36M, window(frames, dilation), transforms, corruption, 50.0)
+    return InputPipeline(H36M, window(frames, step), transforms, corruption)
 
 
 def tiny_model(frames: int, name: str = "transformer") -> LiftingModel:
@@ -116,7 +115,7 @@ def head_of(model: LiftingModel) -> torch.nn.Linear:
     return head.head
 
 
-def tiny_checkpoint(frames: int, dilation: int = 1, task: Task = "lifting") -> Checkpoint:
+def tiny_checkpoint(frames: int, step: int = 1, task: Task = "lifting") -> Checkpoint:
     """An untrained model with seeded weights."""
     torch.manual_seed(0)
     return Checkpoint(
@@ -124,7 +123,7 @@ def tiny_checkpoint(frames: int, dilation: int = 1, task: Task = "lifting") -> C
         task=task,
         model=TINY_MODEL,
         frames=frames,
-        dilation=dilation,
+        interval_seconds=step / 50,
         normalization="rms",
         noise_seconds=0.08,
         body_size=3.5,
@@ -140,7 +139,7 @@ def synthetic_split(*lengths: int) -> Split:
     generator = torch.Generator().manual_seed(0)
     parts = []
     for length in lengths:
-        sample = PosePrior(PRIOR).sample_motion(1, length, 50.0, generator)
+        sample = PosePrior(PRIOR).sample_motion(1, length, 0.02, generator)
         depth = sample.root_depth[..., None, None]
         parts.append(sample.pose[0] + (depth * torch.tensor([0.1, -0.05, 1.0]))[0])
     positions = torch.cat(parts)

@@ -22,6 +22,7 @@ from lib.data.tables import read_table, write_table
 from lib.pose.skeleton import Skeleton
 from lib.runtime.errors import UserError
 from lib.runtime.files import replacing
+from lib.sequences.noise import Timing
 from lib.sources.base import PoseSequence
 
 
@@ -35,6 +36,11 @@ class Split:
     confidence: Float[Tensor, "frame joint"]  # 0 to 1
     rays: Float[Tensor, "frame joint 2"]  # calibrated, distortion undone: (X, Y) / Z in the camera frame
     positions: Float[Tensor, "frame joint 3"] | None  # metres, camera frame; None unless asked for
+
+    @property
+    def timing(self) -> Timing:
+        """How long the sequences are, and at what rate."""
+        return Timing(self.table["length"].tolist(), self.table["fps"].tolist())
 
 
 @contextlib.contextmanager

@@ -1,8 +1,8 @@
 """Augmentation of crops: batched, on the training device, with the randomness handed in.
 
-A flip, a rotation about the optical axis and a change of scale are drawn once a window, so that its motion stays
-whole; noise and hidden joints are drawn a frame and a joint. Flip and rotation are exact: they are what a mirrored
-scene or a rolled camera would show.
+A flip and a rotation about the optical axis are drawn once a window, so that its motion stays whole; noise and hidden
+joints are drawn a frame and a joint. Flip and rotation are exact: they are what a mirrored scene or a rolled camera
+would show.
 """
 
 import math
@@ -22,7 +22,7 @@ from lib.pose.skeleton import Skeleton
 from lib.runtime.params import Section
 from lib.sequences import noise
 
-JUMP = 0.5  # units of the crop: a quarter of a metre in a fiftieth of a second
+JUMP = 0.5  # units of the crop, about a quarter of a metre: no body moves so far between two frames
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -32,7 +32,6 @@ class TransformParams(Section):
     normalization: Normalization  # a crop's unit: the RMS or the largest distance of its joints from the root
     flip: Share  # probability
     rotation_deg: Annotated[float, Field(ge=0, le=180)]  # uniform within +- this
-    scaling: Annotated[float, Field(ge=0, lt=1)]  # the crop's scale varies by a factor within 1 +- this
     noise: Literal["auto"] | Annotated[float, Field(ge=0)]  # standard deviation of rays: pixels over the focal length
     noise_seconds: Annotated[float, Field(ge=0, le=10)]  # after which a joint's noise has forgotten itself to 1/e
     outliers: Literal["auto"] | Share  # probability that a joint is somewhere else, up to a unit away along each axis
@@ -57,19 +56,13 @@ class InputPipeline:
     window: WindowParams
     transforms: TransformParams
     corruption: Corruption
-    fps: float  # of the clips
-
-    @property
-    def window_fps(self) -> float:
-        """The rate of a window's frames."""
-        return self.fps / self.window.dilation
 
     def crops(self, batch: WindowBatch) -> Crops:
         """Perspective crops of every frame."""
         return perspective_crops(batch.rays, batch.confidence, self.skeleton, self.transforms.normalization)
 
     def augmented(self, crops: Crops, generator: torch.Generator) -> Crops:
-        """Windows flipped, rotated and scaled at random."""
+        """Windows flipped and rotated at random."""
         return augment(crops, self.transforms, self.skeleton, generator)
 
     def corrupted(self, crops: Crops, generator: torch.Generator) -> Crops:
@@ -79,12 +72,11 @@ class InputPipeline:
 
 def input_pipeline(split: Split, params: TransformParams, window: WindowParams) -> InputPipeline:
     """The pipeline for windows of a split, whose 2D says what `auto` is."""
-    fps = float(split.table["fps"].median())
-    return InputPipeline(split.skeleton, window, params, corruption_like(split, params, window.dilation), fps)
+    return InputPipeline(split.skeleton, window, params, corruption_like(split, params, window))
 
 
 def augment(crops: Crops, params: TransformParams, skeleton: Skeleton, generator: torch.Generator) -> Crops:
-    """Flip, rotate and scale whole windows at random."""
+    """Flip and rotate whole windows at random."""
     count, device = len(crops.scale), crops.scale.device
 
     def uniform() -> Tensor:
@@ -96,9 +88,6 @@ def augment(crops: Crops, params: TransformParams, skeleton: Skeleton, generator
         angle = math.radians(params.rotation_deg) * (2 * uniform() - 1)
         roll = rotation_about("z", angle)[:, None]
         crops = crops._replace(keypoints=crops.keypoints @ roll[..., :2, :2].mT, rotation=roll @ crops.rotation)
-    if params.scaling > 0:
-        factor = 1 + params.scaling * (2 * uniform() - 1)
-        crops = crops._replace(scale=crops.scale * factor[:, None])
     return crops
 
 
@@ -132,34 +121,33 @@ def corrupt(
     return Crops(keypoints / change[..., None, None], confidence, scale * change, crops.rotation)
 
 
-def corruption_like(split: Split, params: TransformParams, dilation: int) -> Corruption:
+def corruption_like(split: Split, params: TransformParams, window: WindowParams) -> Corruption:
     """The params' corruption of windows, with `auto` estimated from a split's 2D, without labels.
 
     A joint that jumps by half a unit within a frame is an outlier, which three second differences see.
     """
-    spread, outliers, fps = params.noise, params.outliers, float(split.table["fps"].median())
+    std, outliers = params.noise, params.outliers
     return Corruption(
         noise=tuple(keypoint_noise(split, params.noise_seconds).tolist())
-        if spread == "auto"
-        else (spread,) * len(split.skeleton),
-        correlation=noise.correlation(params.noise_seconds, fps / dilation),
+        if std == "auto"
+        else (std,) * len(split.skeleton),
+        correlation=noise.correlation(params.noise_seconds, window.interval_seconds),
         outliers=_jumps(split, params.normalization) / 3 if outliers == "auto" else outliers,
         mask=params.mask,
     )
 
 
 def keypoint_noise(split: Split, seconds: float) -> Float[Tensor, " joint"]:
-    """The standard deviation of each joint's rays, by `noise.spread`: pixels over the focal length."""
-    lengths, fps = split.table["length"].tolist(), float(split.table["fps"].median())
-    return noise.spread(_seen_rays(split), lengths, seconds, fps).square().mean(-1).sqrt()
+    """The standard deviation of each joint's rays, by `noise.noise_std`: pixels over the focal length."""
+    return noise.noise_std(_seen_rays(split), split.timing, seconds).square().mean(-1).sqrt()
 
 
 def _jumps(split: Split, normalization: Normalization) -> float:
     """The share of second differences that are too large to be motion."""
-    lengths = split.table["length"].tolist()
     scale = perspective_crops(split.rays, split.confidence, split.skeleton, normalization).scale
-    scale = torch.cat([part[1:-1] for part in scale.split(lengths)])
-    change = (noise.second_differences(_seen_rays(split), lengths) / scale[:, None, None]).norm(dim=-1)
+    scale = torch.cat([part[1:-1] for part in split.timing.split(scale)])
+    change = torch.cat(noise.second_differences(_seen_rays(split), split.timing))
+    change = (change / scale[:, None, None]).norm(dim=-1)
     known = change[change.isfinite()]
     return float((known > JUMP).float().mean()) if len(known) else 0.0
 

@@ -19,8 +19,7 @@ class WindowParams(Section):
     """`data.window`: how many frames a model sees at once, and how they lie in a sequence."""
 
     frames: Annotated[int, Field(ge=1)]
-    dilation: Annotated[int, Field(ge=1)]  # from one frame of a window to the next: 5 sees every fifth frame
-    stride: Annotated[int, Field(ge=1)]  # between the middles of two training windows
+    interval_seconds: Annotated[float, Field(gt=0)]  # from one frame of a window to the next
 
     @property
     def offsets(self) -> Int[Tensor, " frame"]:
@@ -68,18 +67,20 @@ class WindowBatch(NamedTuple):
 class Windows(Dataset[WindowBatch]):
     """Windows of a split; indexed by a tensor of window numbers, it returns them as one batch.
 
-    Every `stride`-th frame of a sequence is the middle of a window; beyond its ends, a sequence stands still.
+    Every frame of a sequence is the middle of a window, whose frames are those nearest to whole intervals from it, and
+    different ones where a sequence is slow. Beyond its ends, a sequence stands still.
     """
 
     def __init__(self, split: Split, params: WindowParams) -> None:
         start = torch.from_numpy(split.table["start"].to_numpy())
         length = torch.from_numpy(split.table["length"].to_numpy())
-        self.offsets = params.offsets * params.dilation
-        counts = (length + params.stride - 1) // params.stride
-        sequence = torch.repeat_interleave(torch.arange(len(counts)), counts)
-        number = torch.arange(len(sequence)) - torch.repeat_interleave(counts.cumsum(0) - counts, counts)
+        fps = torch.from_numpy(split.table["fps"].to_numpy())
+        step = (params.interval_seconds * fps).round().long().clamp_min(1)
+        sequence = torch.repeat_interleave(torch.arange(len(length)), length)
+        number = torch.arange(len(sequence)) - torch.repeat_interleave(length.cumsum(0) - length, length)
+        self.offsets, self.step = params.offsets, step[sequence]
         self.first, self.last = start[sequence], (start + length - 1)[sequence]
-        self.middle = self.first + number * params.stride
+        self.middle = self.first + number
         self.sequence = sequence
         self.rays, self.confidence, self.positions = split.rays, split.confidence, split.positions
 
@@ -92,7 +93,7 @@ class Windows(Dataset[WindowBatch]):
 
     def frame_index(self, windows: Int[Tensor, " batch"]) -> Int[Tensor, "batch frame"]:
         """The frame numbers of windows."""
-        index = self.middle[windows, None] + self.offsets
+        index = self.middle[windows, None] + self.offsets * self.step[windows, None]
         return index.clamp(self.first[windows, None], self.last[windows, None])
 
     def __getitem__(self, windows: Int[Tensor, " batch"]) -> WindowBatch:

@@ -48,7 +48,7 @@ def evaluate_reconstruction(
     others = [joint for joint in range(len(skeleton)) if joint != skeleton.root]
     model = checkpoint.build().to(device)
     assert isinstance(model, ReconstructionModel)
-    window = WindowParams(frames=checkpoint.frames, dilation=checkpoint.dilation, stride=1)
+    window = WindowParams(frames=checkpoint.frames, interval_seconds=checkpoint.interval_seconds)
     masking = section(MaskingParams, "masking", {"masking": checkpoint.masking})
     windows = _some(test, window).to(device)
     whole = root_centred_points(windows, model.coords, skeleton)

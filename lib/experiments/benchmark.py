@@ -49,9 +49,9 @@ TABLES: dict[str, dict[str, Changes]] = {
         "proportions not learned": {"prior.bone_learning": 0.0},
         "rest directions vary": {"prior.tilt_spread_deg": 6.0},
     },
-    "time": {
-        f"{frames} frames": {"data.window.frames": frames, "data.window.dilation": dilation}
-        for frames, dilation in ((1, 1), (9, 3), (27, 2), (81, 1))
+    "windows": {
+        f"{frames} frames": {"data.window.frames": frames, "data.window.interval_seconds": interval}
+        for frames, interval in ((1, 0.06), (9, 0.06), (27, 0.04), (81, 0.02))
     },
 }
 

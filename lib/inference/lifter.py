@@ -28,7 +28,7 @@ class Lifter:
             raise UserError(f"the checkpoint is for {checkpoint.task} and does not lift: pretrain another")
         self._checkpoint = checkpoint
         self.model = model.to(device)
-        self.window = WindowParams(frames=checkpoint.frames, dilation=checkpoint.dilation, stride=1)
+        self.window = WindowParams(frames=checkpoint.frames, interval_seconds=checkpoint.interval_seconds)
         self.normalization = checkpoint.normalization
         self.noise_seconds = checkpoint.noise_seconds
         self.body_size = checkpoint.body_size
@@ -83,6 +83,5 @@ class Lifter:
             lifted = refine_depths(lifted, torch.cat(lengths), ray_noise, skeleton)
         lifted = rotate(whole.rotation.mT, lifted)
         if smooth:
-            fps = float(split.table["fps"].median())
-            lifted = noise.without(lifted, split.table["length"].tolist(), self.noise_seconds, fps)
+            lifted = noise.denoise(lifted, split.timing, self.noise_seconds)
         return lifted.cpu()

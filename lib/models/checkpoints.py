@@ -30,7 +30,7 @@ class Checkpoint:
     task: Task  # what the model is for
     model: dict[str, Any]  # as `lib.models.networks.Architecture` dumps it
     frames: int  # of a window
-    dilation: int
+    interval_seconds: float  # from one frame of a window to the next
     normalization: Normalization
     noise_seconds: float  # for how long the 2D's noise lasts
     body_size: float  # metres: total bone length of the prior's mean body

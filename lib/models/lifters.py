@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from lib.models.networks import Architecture
 from lib.pose.crops import Crops, mirror, unproject_crop
+from lib.pose.geometry import mirror_pose
 from lib.pose.skeleton import Skeleton
 
 
@@ -71,6 +72,4 @@ def lift_both_ways(
     """What `lift_crops` says, averaged with what it says about the mirrored view."""
     pose, elevation = lift_crops(model, crops)
     mirrored, same = lift_crops(model, mirror(crops, skeleton))
-    order = torch.tensor(skeleton.mirror, device=pose.device)
-    back = mirrored[..., order, :] * pose.new_tensor([-1.0, 1.0, 1.0])
-    return (pose + back) / 2, (elevation + same) / 2
+    return (pose + mirror_pose(mirrored, skeleton)) / 2, (elevation + same) / 2

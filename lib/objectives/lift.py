@@ -31,7 +31,7 @@ from lib.objectives.base import (
 from lib.objectives.losses import LossParams
 from lib.objectives.plausibility import Plausibility, fit_plausibility
 from lib.pose.crops import Crops, Normalization, crop_scale, unproject_crop
-from lib.pose.geometry import bone_lengths, project, rotate, rotation_about
+from lib.pose.geometry import bone_lengths, mirror_pose, project, rotate, rotation_about
 from lib.prior.sampler import PosePrior, PriorSample
 from lib.sequences.bone_lengths import BoneLengthMemory, refine_depths
 
@@ -111,8 +111,8 @@ class Lift:
     def draws(self, windows: int, generator: torch.Generator) -> Iterator[PriorSample]:
         """Samples of the prior without end, `windows` at a time; drawn in blocks, since small draws cost as much."""
         while True:
-            frames, fps = self.inputs.window.frames, self.inputs.window_fps
-            block = self.prior.sample_motion(DRAWS * windows, frames, fps, generator)
+            window = self.inputs.window
+            block = self.prior.sample_motion(DRAWS * windows, window.frames, window.interval_seconds, generator)
             yield from (_take(block, slice(at, at + windows)) for at in range(0, DRAWS * windows, windows))
 
     def for_validation(self) -> "Lift":
@@ -208,10 +208,14 @@ class Lift:
         return any(self.weights[name] > 0 for name in REAL_TERMS)
 
     def _novel_view(self, pseudo: PseudoLabels, windows: int, generator: torch.Generator) -> PriorSample:
-        """Motion as the teacher sees it, before a camera on another side of it."""
+        """Motion as the teacher sees it, some of it mirrored, before a camera on another side of it."""
+        transforms, skeleton = self.inputs.transforms, self.inputs.skeleton
         clip, index = random_windows(pseudo.crops.scale, self.inputs.window, windows, 1, generator)
         level = pseudo.level[clip, index[:, 0]]
-        lean = math.radians(self.inputs.transforms.rotation_deg) * (
+        if transforms.flip > 0:
+            chosen = torch.rand(windows, generator=generator, device=clip.device) < transforms.flip
+            level = torch.where(chosen[:, None, None, None], mirror_pose(level, skeleton), level)
+        lean = math.radians(transforms.rotation_deg) * (
             2 * torch.rand(windows, generator=generator, device=clip.device) - 1
         )
         return self.prior.random_view(rotate(rotation_about("z", lean)[:, None], level), generator)

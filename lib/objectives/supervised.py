@@ -14,7 +14,7 @@ from lib.models.lifters import LifterModel, lift_crops
 from lib.objectives import losses
 from lib.objectives.base import REFRESH, Ingredients, LiftedExamples, Step, Terms, lifted_examples, random_windows
 from lib.pose.crops import Crops, flip_some
-from lib.pose.geometry import root_centred, rotate
+from lib.pose.geometry import mirror_pose, root_centred, rotate
 
 
 class Labelled(NamedTuple):
@@ -87,8 +87,8 @@ def _augmented(
     """Windows flipped and rotated at random, and the poses of their middle frames with them."""
     transforms, skeleton = inputs.transforms, inputs.skeleton
     chosen = torch.rand(len(target), generator=generator, device=target.device) < transforms.flip
-    back = target[:, torch.tensor(skeleton.mirror)] * target.new_tensor([-1.0, 1.0, 1.0])
-    seen, target = flip_some(seen, chosen, skeleton), torch.where(chosen[:, None, None], back, target)
-    turned = augment(seen, transforms.model_copy(update={"flip": 0.0, "scaling": 0.0}), skeleton, generator)
+    target = torch.where(chosen[:, None, None], mirror_pose(target, skeleton), target)
+    seen = flip_some(seen, chosen, skeleton)
+    turned = augment(seen, transforms.model_copy(update={"flip": 0.0}), skeleton, generator)
     roll = turned.middle().rotation @ seen.middle().rotation.mT
     return turned, rotate(roll, target)

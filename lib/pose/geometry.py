@@ -66,6 +66,12 @@ def root_centred(positions: Float[Tensor, "*batch joint 3"], skeleton: Skeleton)
     return positions - positions[..., skeleton.root, None, :]
 
 
+def mirror_pose(pose: Float[Tensor, "*batch joint 3"], skeleton: Skeleton) -> Float[Tensor, "*batch joint 3"]:
+    """The pose in a mirror: x changes its sign, left and right joints their names."""
+    order = torch.tensor(skeleton.mirror, device=pose.device)
+    return pose[..., order, :] * pose.new_tensor([-1.0, 1.0, 1.0])
+
+
 def align_scale(
     predicted: Float[Tensor, "*batch joint 3"], target: Float[Tensor, "*batch joint 3"]
 ) -> Float[Tensor, "*batch joint 3"]:

@@ -103,11 +103,11 @@ class PosePrior(nn.Module):
         pose = forward_kinematics(self.postures.sample(count, generator), self.sample_body(count, generator))
         return self.view(pose, generator)
 
-    def sample_motion(self, count: int, frames: int, fps: float, generator: torch.Generator) -> PriorSample:
-        """Draw `count` windows of motion, one person and one camera each."""
+    def sample_motion(self, count: int, frames: int, interval: float, generator: torch.Generator) -> PriorSample:
+        """Draw `count` windows of motion, one person and one camera each, with frames `interval` seconds apart."""
         if frames == 1:
             return PriorSample(*(part[:, None] for part in self.sample(count, generator)))
-        time = torch.arange(frames, device=self.lengths.device) / fps
+        time = interval * torch.arange(frames, device=self.lengths.device)
         angles, speed = self.motions.sample(count, time, generator)
         body = Body(*(part[:, None] for part in self.sample_body(count, generator)))
         pose = forward_kinematics(Angles.from_vector(angles).limited(), body)

@@ -1,23 +1,37 @@
 """Noise of coordinates that lasts for some frames, as detectors' does: made, measured and taken away, without labels.
 
-It is a first-order autoregression that forgets itself to 1/e within `seconds`. Sequences lie back to back, as in the
-store; `lengths` are their numbers of frames.
+It is a first-order autoregression whose correlation falls to 1/e within `seconds`. Sequences lie back to back, as in
+the store.
 """
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-SIGMA = 2.0  # frames: of the Gaussian that smooths
+SMOOTHING_SECONDS = 0.04  # standard deviation of the Gaussian that smooths
 LEAST = 1e-12
+MAD_TO_STD = 1.4826  # from the median absolute deviation of a normal distribution to its standard deviation
 
 
-def correlation(seconds: float, fps: float) -> float:
-    """Of noise from one frame to the next."""
-    return math.exp(-1 / (seconds * fps)) if seconds > 0 else 0.0
+class Timing(NamedTuple):
+    """Sequences that lie back to back."""
+
+    lengths: Sequence[int]  # frames
+    fps: Sequence[float]
+
+    def split(self, values: Tensor) -> tuple[Tensor, ...]:
+        """One part a sequence."""
+        parts: tuple[Tensor, ...] = values.split(list(self.lengths))
+        return parts
+
+
+def correlation(seconds: float, interval: float) -> float:
+    """Of noise from one frame to the next, `interval` seconds later."""
+    return math.exp(-interval / seconds) if seconds > 0 else 0.0
 
 
 def autoregression(frames: int, correlation: float) -> Float[Tensor, "frame frame"]:
@@ -26,15 +40,13 @@ def autoregression(frames: int, correlation: float) -> Float[Tensor, "frame fram
     return mixing
 
 
-def second_differences(
-    values: Float[Tensor, "frame joint coord"], lengths: Sequence[int]
-) -> Float[Tensor, "some joint coord"]:
-    """Second differences over time within sequences, back to back; none of a sequence under three frames."""
-    return torch.cat([part.diff(n=2, dim=0) for part in values.split(list(lengths))])
+def second_differences(values: Float[Tensor, "frame joint coord"], timing: Timing) -> list[Tensor]:
+    """Second differences over time, a part a sequence; none of a sequence under three frames."""
+    return [part.diff(n=2, dim=0) for part in timing.split(values)]
 
 
-def spread(
-    values: Float[Tensor, "frame joint coord"], lengths: Sequence[int], seconds: float, fps: float
+def noise_std(
+    values: Float[Tensor, "frame joint coord"], timing: Timing, seconds: float
 ) -> Float[Tensor, "joint coord"]:
     """The standard deviation of each coordinate's noise; 0 where no three successive frames are known.
 
@@ -43,30 +55,36 @@ def spread(
     The median second difference over time of a still body is that of its noise, and bodies accelerate little in a
     frame. That noise lasts says how much of it second differences hide.
     """
-    change = second_differences(values, lengths)
+    parts = []
+    for change, fps in zip(second_differences(values, timing), timing.fps, strict=True):
+        frame = correlation(seconds, 1 / fps)
+        parts.append(change / math.sqrt(2 * (1 - frame) * (3 - frame)))  # of such noise, over its deviation
+    change = torch.cat(parts)
     if len(change) == 0:
         return torch.zeros_like(values[0])
-    frame = correlation(seconds, fps)
-    hidden = math.sqrt(2 * (1 - frame) * (3 - frame))  # a second difference of such noise, over its deviation
-    found: Tensor = 1.4826 * change.abs().nanmedian(0).values / hidden
+    found: Tensor = MAD_TO_STD * change.abs().nanmedian(0).values
     return found.nan_to_num(0.0)
 
 
-def without(
-    values: Float[Tensor, "frame joint coord"], lengths: Sequence[int], seconds: float, fps: float
+def denoise(
+    values: Float[Tensor, "frame joint coord"], timing: Timing, seconds: float
 ) -> Float[Tensor, "frame joint coord"]:
     """Values with as much of their quick changes taken away as noise explains: all that a Gaussian smooths, or less.
 
     A coordinate's share is that of the noise in the variance of what smoothing takes away, as in Wiener's filter, so
     that motion without noise stays as it is.
     """
-    kernel = _gaussian().to(values)
-    quick = torch.cat([part - _smoothed(part, kernel) for part in values.split(list(lengths))])
-    taken = -kernel
-    taken[len(taken) // 2] += 1
-    lasting = _correlations(len(kernel), correlation(seconds, fps)).to(values)
-    noise = spread(values, lengths, seconds, fps).square() * (taken @ lasting @ taken)
-    return values - (noise / quick.square().mean(0).clamp_min(LEAST)).clamp_max(1) * quick
+    quick, kept = [], 0.0
+    for part, fps in zip(timing.split(values), timing.fps, strict=True):
+        kernel = _gaussian(SMOOTHING_SECONDS * fps).to(values)
+        quick.append(part - _smoothed(part, kernel))
+        taken = -kernel
+        taken[len(taken) // 2] += 1
+        lasting = _correlations(len(kernel), correlation(seconds, 1 / fps)).to(values)
+        kept += len(part) / len(values) * float(taken @ lasting @ taken)  # of the noise's variance
+    change = torch.cat(quick)
+    noise = noise_std(values, timing, seconds).square() * kept
+    return values - (noise / change.square().mean(0).clamp_min(LEAST)).clamp_max(1) * change
 
 
 def _correlations(frames: int, correlation: float) -> Float[Tensor, "frame frame"]:
@@ -74,9 +92,10 @@ def _correlations(frames: int, correlation: float) -> Float[Tensor, "frame frame
     return torch.tensor(correlation, dtype=torch.float64) ** (frame - frame[:, None]).abs()
 
 
-def _gaussian() -> Float[Tensor, " tap"]:
-    reach = math.ceil(3 * SIGMA)
-    kernel = torch.exp(-torch.arange(-reach, reach + 1).square() / (2 * SIGMA**2))
+def _gaussian(sigma: float) -> Float[Tensor, " tap"]:
+    """Of a standard deviation in frames."""
+    reach = math.ceil(3 * sigma)
+    kernel = torch.exp(-torch.arange(-reach, reach + 1).square() / (2 * sigma**2))
     return kernel / kernel.sum()
 
 

@@ -124,7 +124,7 @@ def finetune(params: Finetuning, pretrained: Checkpoint, poses: Path, board: Boa
     hardware = Hardware.prepare(training.device, training.precision, training.threads)
     train, validation = (read_split(poses, split, "needed") for split in ("train", "validation"))
     some = labelled(train, own.subjects, own.label_fraction, params.seed)
-    window = WindowParams(frames=pretrained.frames, dilation=pretrained.dilation, stride=1)
+    window = WindowParams(frames=pretrained.frames, interval_seconds=pretrained.interval_seconds)
 
     torch.manual_seed(params.seed)  # of weights that are new
     model = LiftingModel(Architecture.load(pretrained.model), train.skeleton, window.frames)

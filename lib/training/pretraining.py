@@ -132,7 +132,8 @@ def pretrain(params: PretrainParams, poses: Path, board: Board) -> Pretrained:
     )
     if hardware.fallback:
         console.announce(hardware.fallback)
-    loader_rate = _rate(iter(loader), LOADER_BATCHES)
+    alone = training_loader(Windows(train, params.window.clip), clips, params.loader, torch.Generator())
+    loader_rate = _rate(iter(alone), LOADER_BATCHES)
     prior.to(hardware.fabric.device)
     windows = training.batches.real + training.batches.drawn
     prior_rate = _rate(_draws(prior, inputs, windows), PRIOR_DRAWS)
@@ -170,7 +171,7 @@ def _checkpoint(
         task=OBJECTIVES[params.training.objective].task,
         model=params.model.dump(),
         frames=params.window.frames,
-        dilation=params.window.dilation,
+        interval_seconds=params.window.interval_seconds,
         normalization=params.transforms.normalization,
         noise_seconds=params.transforms.noise_seconds,
         body_size=body_size,
@@ -188,7 +189,7 @@ def _draws(prior: PosePrior, inputs: InputPipeline, windows: int) -> Iterator[Pr
     """Blocks of the prior's windows, as the objective draws them."""
     generator = torch.Generator(prior.lengths.device).manual_seed(0)
     while True:
-        yield prior.sample_motion(DRAWS * windows, inputs.window.frames, inputs.window_fps, generator)
+        yield prior.sample_motion(DRAWS * windows, inputs.window.frames, inputs.window.interval_seconds, generator)
 
 
 def _rate(stream: Iterator[object], batches: int) -> float:
