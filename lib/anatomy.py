@@ -92,7 +92,10 @@ _SWAY = (0.2, 1.2)  # Hz
 _STRIDE_HIP = (25, 22, 15, 6, -3, -9, -4, 10, 22, 27)
 _STRIDE_KNEE = (4, 16, 15, 8, 5, 14, 40, 62, 50, 15)
 
-Spread = tuple[float, Annotated[float, Field(ge=0)]]
+Weight = Annotated[float, Field(ge=0, le=1000)]
+Elevation = Annotated[float, Field(ge=-90, le=90)]
+ElevationStd = Annotated[float, Field(ge=0, le=90)]
+Distance = Annotated[float, Field(gt=1, le=100)]
 
 
 class _Weights(Section):
@@ -100,31 +103,31 @@ class _Weights(Section):
 
     @model_validator(mode="after")
     def _some(self) -> "_Weights":
-        if not any(self.model_dump().values()):
-            raise ValueError("at least one must have a weight above 0")
+        if max(self.model_dump().values()) < 1e-3:  # whose sum a float can still tell from 0
+            raise ValueError("at least one must have a weight of 0.001 or more")
         return self
 
 
 class PostureWeights(_Weights):
     """How often each kind of pose is drawn."""
 
-    stand: Annotated[float, Field(ge=0)]
-    walk: Annotated[float, Field(ge=0)]
-    step: Annotated[float, Field(ge=0)]
-    sit: Annotated[float, Field(ge=0)]
-    crouch: Annotated[float, Field(ge=0)]
-    bend: Annotated[float, Field(ge=0)]
+    stand: Weight
+    walk: Weight
+    step: Weight
+    sit: Weight
+    crouch: Weight
+    bend: Weight
 
 
 class MotionWeights(_Weights):
     """How often each kind of motion is drawn, for windows of several frames."""
 
-    move: Annotated[float, Field(ge=0)]
-    sit: Annotated[float, Field(ge=0)]
-    reach: Annotated[float, Field(ge=0)]
-    turn: Annotated[float, Field(ge=0)]
-    idle: Annotated[float, Field(ge=0)]
-    gait: Annotated[float, Field(ge=0)]
+    move: Weight
+    sit: Weight
+    reach: Weight
+    turn: Weight
+    idle: Weight
+    gait: Weight
 
 
 class PriorParams(Section):
@@ -138,9 +141,9 @@ class PriorParams(Section):
     bone_spread: Annotated[float, Field(ge=0, le=0.5)]  # standard deviation of each segment's log length
     tilt_spread_deg: Annotated[float, Field(ge=0, le=45)]  # standard deviation of each rest direction
     bone_learning: Annotated[float, Field(ge=0, le=1)]  # how far the means move an epoch to what the 2D says
-    elevation_deg: Spread  # of the camera above the root: mean, standard deviation
-    roll_deg: Annotated[float, Field(ge=0)]  # standard deviation of the camera's roll
-    distance_m: tuple[Annotated[float, Field(gt=1)], Annotated[float, Field(gt=1)]]  # low, high; log-uniform
+    elevation_deg: tuple[Elevation, ElevationStd]  # of the camera above the root: mean, standard deviation
+    roll_deg: Annotated[float, Field(ge=0, le=180)]  # standard deviation of the camera's roll
+    distance_m: tuple[Distance, Distance]  # low, high; log-uniform
 
     @field_validator("distance_m")
     @classmethod

@@ -21,7 +21,7 @@ from lib.data.sequences import action_name
 from lib.errors import UserError
 from lib.files import replacing
 from lib.geometry import bone_lengths
-from lib.params import Section
+from lib.params import DeviceName, Section
 from lib.skeleton import H36M
 
 MM = 1000.0
@@ -38,8 +38,8 @@ Scale = Literal["root_depth", "body_size"]
 class EvaluationParams(Section):
     """`evaluation`: how the test split is lifted, and which scale its predictions and MPJPE have."""
 
-    device: str  # auto, cpu, cuda, ...
-    batch_size: Annotated[int, Field(ge=1)]  # frames
+    device: DeviceName
+    batch_size: Annotated[int, Field(ge=1, le=1_000_000)]  # frames
     flip: bool  # average with the prediction of the mirrored keypoints
     steady: bool  # bones keep the lengths that they typically have in a sequence
     smooth: bool  # what looks like noise of the poses over time is taken away

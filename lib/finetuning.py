@@ -15,12 +15,13 @@ from lib.anatomy import PosePrior, PriorParams
 from lib.checkpoints import Checkpoint
 from lib.console import Console
 from lib.data.labels import labelled
+from lib.data.sequences import Subject
 from lib.data.store import Split, read_split
 from lib.data.transforms import TransformParams, corruption_like
 from lib.data.windows import LoaderParams, WindowBatch, WindowParams, Windows, training_loader
 from lib.device import Hardware
 from lib.errors import UserError
-from lib.losses import LossParams
+from lib.losses import LossParams, Weight
 from lib.models.base import Network
 from lib.models.lifters import LiftingModel
 from lib.models.networks import Architecture
@@ -31,29 +32,32 @@ from lib.optimization import Rates
 from lib.params import Section, section
 from lib.pretraining import SeedParams, lift_objective
 from lib.tensorboard import Board
-from lib.training import Count, TrainingParams, fit, held_out_clips
+from lib.training import BatchSize, Epochs, LearningRate, Steps, TrainingParams, fit, held_out_clips
 from lib.transfer import ENCODER, Part, Transferred, transfer
 
 CURVES = ("step", "lr", "train/supervised", "validation/supervised")  # metres; rehearsal has more
+
+
+FileName = Annotated[str, Field(min_length=1, max_length=1000, description="the path of a file")]
 
 
 class FinetuneParams(Section):
     """`finetune`; what it does not say, such as the device and the schedule, is as in `training`."""
 
     enabled: bool
-    checkpoint: str  # where the pre-trained model is
-    subjects: tuple[str, ...]  # whose labels are used; all training subjects' if none is named
+    checkpoint: FileName  # where the pre-trained model is
+    subjects: tuple[Subject, ...]  # whose labels are used; all training subjects' if none is named
     label_fraction: Annotated[float, Field(gt=0, le=1)]  # of these subjects' frames
     from_scratch: bool  # new weights in place of the pre-trained ones: the control
     load: Part
     strict: bool  # what does not fit is an error; else it starts anew
-    rehearsal: Annotated[float, Field(ge=0)]  # weight of the objective lift on all 2D, if it was what pre-trained
+    rehearsal: Weight  # weight of the objective lift on all 2D, if it was what pre-trained
     frozen: bool  # the encoder keeps the weights that it was given
     layer_decay: Annotated[float, Field(gt=0, le=1)]  # of the learning rate, from each layer to the one below it
-    epochs: Count
-    steps_per_epoch: Count
-    batch_size: Count  # windows
-    lr: Annotated[float, Field(gt=0)]
+    epochs: Epochs
+    steps_per_epoch: Steps
+    batch_size: BatchSize  # windows
+    lr: LearningRate
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from lib.geometry import bone_lengths
 from lib.params import Section
 from lib.skeleton import H36M
 
-Weight = Annotated[float, Field(ge=0)]
+Weight = Annotated[float, Field(ge=0, le=10_000)]
 
 
 class LossParams(Section):

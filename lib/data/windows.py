@@ -18,9 +18,9 @@ LEAST_MIDDLES = 4
 class WindowParams(Section):
     """`data.window`: how many frames a model sees at once, and how they lie in a sequence."""
 
-    frames: Annotated[int, Field(ge=1)]
-    dilation: Annotated[int, Field(ge=1)]  # from one frame of a window to the next: 5 sees every fifth frame
-    stride: Annotated[int, Field(ge=1)]  # between the middles of two training windows
+    frames: Annotated[int, Field(ge=1, le=512)]
+    dilation: Annotated[int, Field(ge=1, le=1000)]  # from one frame of a window to the next: 5 sees every fifth frame
+    stride: Annotated[int, Field(ge=1, le=10_000)]  # between the middles of two training windows
 
     @property
     def offsets(self) -> Int[Tensor, " frame"]:
@@ -41,7 +41,7 @@ class WindowParams(Section):
 class LoaderParams(Section):
     """`data.loader`: worker processes that gather batches ahead; 0 gathers in the training process."""
 
-    workers: Annotated[int, Field(ge=0)]
+    workers: Annotated[int, Field(ge=0, le=64)]
 
 
 class WindowBatch(NamedTuple):
