@@ -32,12 +32,8 @@ def run(params: dict[str, Any], paths: Paths, wheel: Path | None = None) -> None
         if source == "sample":
             _extract(wheel or _download(Path(scratch)), folder)
             (folder / "README.txt").write_text(_NOTE, encoding="utf-8")
-        elif not paths.raw(source).is_dir():
-            raise UserError(
-                f"params.yaml: data.source = {source!r}: there is no folder {paths.raw(source)}; the sample is "
-                "downloaded, other sources are files that you put there"
-            )
         else:
+            clips.require_folder(paths.raw(source), source)
             note = f"Nothing is downloaded for data.source = {source}.\n"
             (folder / "README.txt").write_text(note, encoding="utf-8")
         if target.exists():

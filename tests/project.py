@@ -50,6 +50,7 @@ def new_project(root: Path) -> Project:
     (root / "params.yaml").write_text(params.replace("debug: false", "debug: true").replace("count: 2", "count: 1"))
     project = Project(root)
     project.run("git init -q -b main")
+    project.run("dvc repro check")  # which the download depends on
     project.run("dvc commit --force download")  # the clips count as downloaded
     project.run("dvc repro")
     project.run("git add .")

@@ -51,10 +51,21 @@ def reads(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
 @pytest.mark.parametrize("name", MODULES)
 def test_params_read_are_params_declared(name: str, reads: dict[str, set[str]]) -> None:
     declared = contract.declared_params(STAGES[name])
+    if "params.yaml" in contract.paths_of(STAGES[name], "deps"):  # the check; tests/test_sections.py
+        assert not declared and reads[name]
+        return
     hidden = {key for key in reads[name] if not any(contract.covers(prefix, key) for prefix in declared)}
     unused = {prefix for prefix in declared if not any(contract.covers(prefix, key) for key in reads[name])}
     assert not hidden, f"{name} reads {sorted(hidden)}, which dvc.yaml does not list in its params"
     assert not unused, f"dvc.yaml lists {sorted(unused)} in the params of {name}, which reads nothing there"
+
+
+def test_every_other_stage_comes_after_the_check() -> None:
+    first, *others = STAGES
+    assert first == "check"
+    outs = set(contract.paths_of(STAGES[first], "outs"))
+    assert [name for name in others if not outs <= set(contract.paths_of(STAGES[name], "deps"))] == []
+    assert "params.yaml" in contract.paths_of(STAGES[first], "deps")
 
 
 @pytest.mark.parametrize("name", STAGES)

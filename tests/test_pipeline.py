@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from lib.data import store
+from lib.runtime.files import sha256
 from lib.runtime.params import read
 from lib.runtime.paths import Paths
 from lib.sources.clips import CLIPS
@@ -36,15 +37,14 @@ def test_a_second_repro_runs_nothing(project: Project) -> None:
 
 def test_a_visualize_param_reruns_only_visualize(project: Project) -> None:
     output = project.run("dvc exp run -S visualize.dpi=60")
-    assert [line for line in output.splitlines() if line.startswith("Running stage")] == ["Running stage 'visualize':"]
+    assert _ran(output) == ["check", "visualize"]
     project.run("git checkout -q .")
     project.run("dvc checkout -q")
 
 
 def test_a_learning_rate_reruns_from_pretrain_and_metrics_differ(project: Project) -> None:
     output = project.run("dvc exp run -S training.lr=5e-4")
-    ran = [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
-    assert ran == ["pretrain", "finetune", "evaluate", "visualize"]
+    assert _ran(output) == ["check", "pretrain", "finetune", "evaluate", "visualize"]
     assert read(project.root / "params.yaml")["training"]["lr"] == 5e-4
     assert "p_mpjpe_mm" in project.run("dvc metrics diff")
     assert "training.lr" in project.run("dvc exp show --csv")
@@ -56,18 +56,36 @@ def test_a_learning_rate_reruns_from_pretrain_and_metrics_differ(project: Projec
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("training.lr=-1", "params.yaml: training.lr = -1"),
-        ("losses=none", "params.yaml: losses = 'none' must be a mapping"),
-        ("+training.learning_rate=1", "params.yaml: training.learning_rate is not a known key"),
+        ("training.lr=-1", "training.lr = -1: must be a number above 0 and at most 10"),
+        ("losses=none", "losses = 'none' must be a mapping"),
+        ("+training.learning_rate=1", "training.learning_rate is not a known key"),
+        ("visualize.dpi=9999", "visualize.dpi = 9999: must be a whole number from 50 to 400"),
+        ("evaluation.scale=mm", "evaluation.scale = 'mm': must be root_depth or body_size"),
+        ("+trainig.lr=1e-3", "trainig is not a known key"),
+        ("finetune.checkpoint=data/models/other.pt", "finetune.checkpoint = 'data/models/other.pt': there is no such"),
+        ("data.source=", "data.source = ''"),
+        ("data.source=../x", "data.source = '../x': must be a name of letters, digits, _ and -"),
+        ("data.keypoints=nosiy", "data.keypoints = 'nosiy': the sample has gt and noisy"),
     ],
 )
-def test_a_bad_param_is_one_line(project: Project, setting: str, message: str) -> None:
+def test_a_bad_param_is_one_line_and_costs_no_file(project: Project, setting: str, message: str) -> None:
+    before = _outs(project)
     result = project.attempt(f"dvc exp run -S {setting}")
+    after = _outs(project)
     project.run("git checkout -q .")
     project.run("dvc checkout -q")
     assert result.returncode != 0
-    assert f"error: {message}" in result.stderr
+    assert f"error: params.yaml: {message}" in result.stderr
     assert "Traceback" not in result.stderr
+    assert _ran(result.stdout) == ["check"]
+    assert after == before
+
+
+def test_a_bad_param_that_is_taken_back_runs_nothing_else(project: Project) -> None:
+    assert project.attempt("dvc exp run -S training.lr=-1").returncode != 0
+    project.run("git checkout -q params.yaml")
+    assert set(_ran(project.run("dvc repro"))) <= {"check"}
+    assert not project.run("git status --porcelain --ignored=no").strip()
 
 
 def test_missing_h36m_files_are_one_line(project: Project) -> None:
@@ -107,3 +125,19 @@ def test_pretraining_cannot_see_3d(project: Project, tmp_path: Path) -> None:
 def test_the_sample_has_the_clips_that_the_project_writes(project: Project) -> None:
     clips = {path.stem.removeprefix("humanoid3d_") for path in (project.root / "data/raw/sample").glob("*.txt")}
     assert clips >= {clip for role in CLIPS.values() for clip in role}
+
+
+def _ran(output: str) -> list[str]:
+    """The stages that DVC says it ran, in their order."""
+    return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
+
+
+def _outs(project: Project) -> dict[str, str]:
+    """Every file that a stage writes, with its digest."""
+    paths = [
+        project.root / path
+        for stage in contract.stages(project.root).values()
+        for path in contract.paths_of(stage, "outs", "metrics", "plots")
+    ]
+    files = [file for path in paths for file in (path.rglob("*") if path.is_dir() else [path])]
+    return {str(file.relative_to(project.root)): sha256(file) for file in files if file.is_file()}

@@ -32,10 +32,10 @@ class TransformParams(Section):
     normalization: Normalization  # a crop's unit: the RMS or the largest distance of its joints from the root
     flip: Share  # probability
     rotation_deg: Annotated[float, Field(ge=0, le=180)]  # uniform within +- this
-    noise: Literal["auto"] | Annotated[float, Field(ge=0)]  # standard deviation of rays: pixels over the focal length
+    noise: Literal["auto"] | Share  # standard deviation of rays: pixels over the focal length
     noise_seconds: Annotated[float, Field(ge=0, le=10)]  # after which a joint's noise has forgotten itself to 1/e
     outliers: Literal["auto"] | Share  # probability that a joint is somewhere else, up to a unit away along each axis
-    mask: Share  # probability that a joint is hidden; never the root
+    mask: Annotated[float, Field(ge=0, lt=1)]  # probability that a joint is hidden; never the root
 
 
 @dataclass(frozen=True)

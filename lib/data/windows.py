@@ -18,8 +18,8 @@ LEAST_MIDDLES = 4
 class WindowParams(Section):
     """`data.window`: how many frames a model sees at once, and how they lie in a sequence."""
 
-    frames: Annotated[int, Field(ge=1)]
-    interval_seconds: Annotated[float, Field(gt=0)]  # from one frame of a window to the next
+    frames: Annotated[int, Field(ge=1, le=512)]
+    interval_seconds: Annotated[float, Field(gt=0, le=10)]  # from one frame of a window to the next
 
     @property
     def offsets(self) -> Int[Tensor, " frame"]:
@@ -40,7 +40,7 @@ class WindowParams(Section):
 class LoaderParams(Section):
     """`data.loader`: worker processes that gather batches ahead; 0 gathers in the training process."""
 
-    workers: Annotated[int, Field(ge=0)]
+    workers: Annotated[int, Field(ge=0, le=64)]
 
 
 class WindowBatch(NamedTuple):

@@ -18,7 +18,7 @@ from lib.inference.predictions import scale_by_body_size, scale_by_root_depth
 from lib.pose.geometry import root_centred
 from lib.pose.skeleton import Skeleton
 from lib.runtime.errors import UserError
-from lib.runtime.params import Section
+from lib.runtime.params import DeviceName, Section
 from lib.sources.base import action_name
 
 MM = 1000.0
@@ -35,8 +35,8 @@ Scale = Literal["root_depth", "body_size"]
 class EvaluationParams(Section):
     """`evaluation`: how the test split is lifted, and which scale its predictions and MPJPE have."""
 
-    device: str  # auto, cpu, cuda, ...
-    batch_size: Annotated[int, Field(ge=1)]  # frames
+    device: DeviceName
+    batch_size: Annotated[int, Field(ge=1, le=1_000_000)]  # frames
     flip: bool  # average with the prediction of the mirrored keypoints
     steady: bool  # bones keep the lengths that they typically have in a sequence
     smooth: bool  # what looks like noise of the poses over time is taken away

@@ -8,17 +8,17 @@ from torch import Tensor, nn
 
 from lib.runtime.params import Section
 
-Positive = Annotated[int, Field(ge=1)]
+Positive = Annotated[int, Field(ge=1, le=16_384)]
 
 
 class AttentionParams(Section):
     """`model.NAME.SIZE`, as far as networks with attention share it; `width` is a multiple of `heads`."""
 
-    width: Positive  # of a token
-    heads: Positive
+    width: Annotated[int, Field(ge=1, le=2048)]  # of a token
+    heads: Annotated[int, Field(ge=1, le=128)]
     hidden: Positive  # of a feed-forward layer
-    encoder_depth: Positive
-    decoder_depth: Annotated[int, Field(ge=0)]
+    encoder_depth: Annotated[int, Field(ge=1, le=64)]
+    decoder_depth: Annotated[int, Field(ge=0, le=64)]
     dropout: Annotated[float, Field(ge=0, lt=1)]
 
     @model_validator(mode="after")

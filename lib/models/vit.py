@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from lib.models.attention import Attention
-from lib.models.base import AttentionParams, Network, Positive
+from lib.models.base import AttentionParams, Network
 from lib.models.heads import BodyHead
 from lib.models.tokens import feature_count, window_features
 from lib.pose.skeleton import Skeleton
@@ -26,7 +26,7 @@ class Vit(Network):
         """`model.vit.SIZE`: tokens are a tubelet's, feed-forward layers each token's."""
 
         drop_path: Annotated[float, Field(ge=0, lt=1)]  # that the encoder's last block is skipped; earlier ones less
-        patch_frames: Positive  # of a tubelet; 1: a token for every joint and frame
+        patch_frames: Annotated[int, Field(ge=1, le=512)]  # of a tubelet; 1: a token for every joint and frame
         positions: Literal["learned", "sinusoidal"]  # of tubelets in time; joints always learn theirs
         pool: Literal["class", "mean"]  # what speaks for the whole window beside its joints
 

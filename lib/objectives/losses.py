@@ -14,7 +14,7 @@ from lib.pose.geometry import bone_lengths
 from lib.pose.skeleton import Skeleton
 from lib.runtime.params import Section
 
-Weight = Annotated[float, Field(ge=0)]
+Weight = Annotated[float, Field(ge=0, le=10_000)]
 
 
 class LossParams(Section):

@@ -7,15 +7,19 @@ from pydantic import Field, field_validator
 
 from lib.runtime.params import Section
 
+Pattern = Annotated[str, Field(min_length=1, max_length=300, description="text such as S9/*/*")]
+
 
 class VisualizeParams(Section):
     """`visualize`: which sequences are shown, and how."""
 
-    sequences: Annotated[tuple[str, ...], Field(min_length=1)]  # subject/action/camera, with * and ? as in file names
-    count: Annotated[int, Field(ge=1)]  # of those that match, this many, evenly spaced, get pictures of their own
+    # subject/action/camera, with * and ? as in file names; of those that match, `count`, evenly spaced, get pictures of
+    # their own.
+    sequences: Annotated[tuple[Pattern, ...], Field(min_length=1)]
+    count: Annotated[int, Field(ge=1, le=1000)]
     dpi: Annotated[int, Field(ge=50, le=400)]
-    gif_frames: Annotated[int, Field(ge=0)]  # 0: no animations
-    gif_fps: Annotated[float, Field(gt=0, le=50)]  # browsers show no GIF faster; the motion keeps its real speed
+    gif_frames: Annotated[int, Field(ge=0, le=1000)]  # 0: no animations
+    gif_fps: Annotated[float, Field(ge=1, le=50)]  # browsers show no GIF faster; the motion keeps its real speed
     left_color: str  # of the person's own left side
     right_color: str
 

@@ -5,15 +5,14 @@ Angles are in degrees in the tables, radians in code.
 """
 
 import math
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
-from pydantic import Field
 from torch import Tensor, nn
 
 from lib.prior.kinematics import Angles
-from lib.prior.postures import POSTURES, PostureSampler, Weights
+from lib.prior.postures import POSTURES, PostureSampler, Weight, Weights
 from lib.prior.random import normal, uniform
 
 
@@ -49,12 +48,12 @@ _STRIDE_KNEE = (4, 16, 15, 8, 5, 14, 40, 62, 50, 15)
 class MotionWeights(Weights):
     """How often each kind of motion is drawn, for windows of several frames."""
 
-    move: Annotated[float, Field(ge=0)]
-    sit: Annotated[float, Field(ge=0)]
-    reach: Annotated[float, Field(ge=0)]
-    turn: Annotated[float, Field(ge=0)]
-    idle: Annotated[float, Field(ge=0)]
-    gait: Annotated[float, Field(ge=0)]
+    move: Weight
+    sit: Weight
+    reach: Weight
+    turn: Weight
+    idle: Weight
+    gait: Weight
 
 
 class MotionSample(NamedTuple):

@@ -59,25 +59,28 @@ _ARM_WEIGHTS = (0.28, 0.26, 0.14, 0.10, 0.08, 0.09, 0.05)
 _SAME_ARMS = 0.6  # how often both arms do the same kind of thing
 
 
+Weight = Annotated[float, Field(ge=0, le=1000)]
+
+
 class Weights(Section):
     """How often each of several kinds is drawn; the weights need not add up to one."""
 
     @model_validator(mode="after")
     def _some(self) -> "Weights":
-        if not any(self.model_dump().values()):
-            raise ValueError("at least one must have a weight above 0")
+        if max(self.model_dump().values()) < 1e-3:  # whose sum a float can still tell from 0
+            raise ValueError("at least one must have a weight of 0.001 or more")
         return self
 
 
 class PostureWeights(Weights):
     """How often each kind of pose is drawn."""
 
-    stand: Annotated[float, Field(ge=0)]
-    walk: Annotated[float, Field(ge=0)]
-    step: Annotated[float, Field(ge=0)]
-    sit: Annotated[float, Field(ge=0)]
-    crouch: Annotated[float, Field(ge=0)]
-    bend: Annotated[float, Field(ge=0)]
+    stand: Weight
+    walk: Weight
+    step: Weight
+    sit: Weight
+    crouch: Weight
+    bend: Weight
 
 
 class PostureSampler(nn.Module):

@@ -21,7 +21,9 @@ from lib.prior.postures import PostureSampler, PostureWeights
 from lib.prior.random import normal, uniform
 from lib.runtime.params import Section
 
-MeanAndStd = tuple[float, Annotated[float, Field(ge=0)]]
+Elevation = Annotated[float, Field(ge=-90, le=90)]
+ElevationStd = Annotated[float, Field(ge=0, le=90)]
+Distance = Annotated[float, Field(gt=1, le=100)]
 
 
 class PriorParams(Section):
@@ -35,9 +37,9 @@ class PriorParams(Section):
     bone_spread: Annotated[float, Field(ge=0, le=0.5)]  # standard deviation of each segment's log length
     tilt_spread_deg: Annotated[float, Field(ge=0, le=45)]  # standard deviation of each rest direction
     bone_learning: Annotated[float, Field(ge=0, le=1)]  # how far the means move an epoch to what the 2D says
-    elevation_deg: MeanAndStd  # of the camera above the root: mean, standard deviation
-    roll_deg: Annotated[float, Field(ge=0)]  # standard deviation of the camera's roll
-    distance_m: tuple[Annotated[float, Field(gt=1)], Annotated[float, Field(gt=1)]]  # low, high; log-uniform
+    elevation_deg: tuple[Elevation, ElevationStd]  # of the camera above the root: mean, standard deviation
+    roll_deg: Annotated[float, Field(ge=0, le=180)]  # standard deviation of the camera's roll
+    distance_m: tuple[Distance, Distance]  # low, high; log-uniform
 
     @field_validator("distance_m")
     @classmethod

@@ -1,22 +1,29 @@
 """params.yaml -> frozen, validated sections.
 
 Each concept's section class stands beside the code it configures and derives from `Section`; a stage asks for the
-sections it needs. Validation is strict, so that a typo on the command line (`-S training.learning=1`) is an error and
-never a silently ignored key.
+sections it needs, and lib/pipeline/sections.py checks all of them before anything runs. Validation is strict, so that a
+typo on the command line (`-S training.learning=1`) is an error and never a silently ignored key.
 """
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
-import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from lib.runtime import plain_yaml
+from lib.runtime.allowed import Place, shown
 from lib.runtime.errors import UserError
 
 SectionT = TypeVar("SectionT", bound="Section")
+# Words that several sections have.
+Name = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9_-]{1,100}$", description="a name of letters, digits, _ and -: a path has it")
+]
+DeviceName = Annotated[
+    str, Field(pattern=r"^(auto|cpu|mps|cuda(:[0-9]{1,3})?)$", description="auto, cpu, mps, cuda or cuda:NUMBER")
+]
 
 
 class Section(BaseModel):
@@ -29,49 +36,18 @@ class Section(BaseModel):
     elsewhere: ClassVar[frozenset[str]] = frozenset()
 
 
-class _Yaml12Loader(yaml.SafeLoader):
-    """PyYAML with the core schema of YAML 1.2, as DVC's own parser reads it: 5e-4 is a number and `on` a string."""
-
-    yaml_implicit_resolvers = {}  # PyYAML keeps its YAML 1.1 rules here
-
-
-for _tag, _pattern, _first in (
-    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
-    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
-    (
-        "float",
-        r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
-        "-+.0123456789",
-    ),
-    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-    ("merge", r"<<", "<"),
-):
-    _Yaml12Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), list(_first))
-
-
-def _construct_int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
-    """Integers as YAML 1.2 writes them: 010 is ten and 0o10 eight."""
-    text = loader.construct_scalar(node)
-    return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
-
-
-_Yaml12Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
-
-
 def read(path: Path) -> dict[str, Any]:
     """Read params.yaml as YAML 1.2.
 
     Raises:
-        UserError: the file is missing, is no YAML or no mapping.
+        UserError: the file is missing, is not plain YAML or no mapping.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Yaml12Loader)  # noqa: S506 - derives from SafeLoader
+        content = plain_yaml.load(path)
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run from the project's root, or restore it with git checkout") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
-        raise UserError(f"{path} must be a mapping of sections, but is {content!r}")
+        raise UserError(f"{path} must be a mapping of sections, but is {shown(content)}")
     return content
 
 
@@ -87,29 +63,34 @@ def section(cls: type[SectionT], name: str, params: Mapping[str, Any]) -> Sectio
             raise UserError(f"params.yaml: {'.'.join(name.split('.')[:depth])} is missing")
         content = content[key]
     if not isinstance(content, Mapping):
-        raise UserError(f"params.yaml: {name} = {content!r} must be a mapping with {', '.join(cls.model_fields)}")
+        raise UserError(f"params.yaml: {name} = {shown(content)} must be a mapping with {_known(cls)}")
     own = {key: value for key, value in content.items() if key not in cls.elsewhere}
     try:
         # Through JSON, in which pydantic's strict mode takes a list for a tuple, as YAML writes it.
         return cls.model_validate_json(json.dumps(own))
     except ValidationError as error:
-        lines = [_describe(dict(detail), name, cls) for detail in error.errors()]
+        whole = Place.of(cls, name, own)
+        lines = [_describe(detail["type"], detail["loc"], detail["msg"], whole) for detail in error.errors()]
         raise UserError("; ".join(dict.fromkeys(lines))) from None
 
 
-def _describe(detail: dict[str, Any], name: str, cls: type[Section]) -> str:
-    """One validation error as `params.yaml: key = value: what is allowed`."""
-    location = [str(part) for part in detail["loc"]]
-    key = ".".join(filter(None, [name, *location]))
-    if detail["type"] == "extra_forbidden":
-        owner: Any = cls
-        for part in location[:-1]:
-            owner = owner.model_fields[part].annotation if part in getattr(owner, "model_fields", {}) else None
-        known = ", ".join(getattr(owner, "model_fields", {}))
-        return f"params.yaml: {key} is not a known key" + (f"; known: {known}" if known else "")
-    if detail["type"] == "missing":
-        return f"params.yaml: {key} is missing"
-    allowed = detail["msg"].removeprefix("Value error, ")
-    allowed = allowed[:1].lower() + allowed[1:]
-    whole = isinstance(detail["input"], Mapping) and detail["type"] == "value_error"  # the values are in the message
-    return f"params.yaml: {key}: {allowed}" if whole else f"params.yaml: {key} = {detail['input']!r}: {allowed}"
+def _known(cls: type[Section]) -> str:
+    return ", ".join([*cls.model_fields, *sorted(cls.elsewhere)])
+
+
+def _describe(kind: str, location: tuple[int | str, ...], message: str, whole: Place) -> str:
+    """One validation error as `params.yaml: key = value: what is allowed`, whatever pydantic calls it."""
+    if kind == "extra_forbidden":
+        owner = whole.inside(location[:-1])
+        return f"params.yaml: {owner.key_of(location[-1])} is not a known key; known: {_known(owner.kind)}"
+    if kind == "missing" and isinstance(location[-1], str):
+        return f"params.yaml: {whole.inside(location[:-1]).key_of(location[-1])} is missing"
+    # Of a list that is too short, pydantic says that its last values are missing.
+    place = whole.inside(location[:-1] if kind == "missing" else location)
+    if kind != "value_error":
+        finite = " and finite" if kind == "finite_number" else ""
+        return f"params.yaml: {place.key} = {shown(place.value)}: must be {place.allowed}{finite}"
+    reason = message.removeprefix("Value error, ")  # of our own validators
+    if isinstance(place.value, Mapping):  # whose values are in the reason
+        return f"params.yaml: {place.key}: {reason}"
+    return f"params.yaml: {place.key} = {shown(place.value)}: {reason}"

@@ -27,6 +27,11 @@ class Paths:
         return self.root / "plots" / name
 
     @property
+    def checked(self) -> Path:
+        """What the stage check leaves behind: the same text whatever params.yaml says."""
+        return self.root / "data" / "processed" / "params_checked.txt"
+
+    @property
     def poses(self) -> Path:
         """The HDF5 store of preprocessed sequences."""
         return self.root / "data" / "processed" / "poses.h5"

@@ -1,6 +1,7 @@
-"""The entry point that all stages share: read params.yaml, run, and turn a user's error into one line."""
+"""The entry point that all stages share: read and check params.yaml, run, and turn a user's error into one line."""
 
 import argparse
+import importlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,10 @@ from lib.runtime.paths import Paths
 def main(run: Callable[[dict[str, Any], Paths], None]) -> None:
     """Run a stage on ./params.yaml in the current folder; a user's error ends it in one line and exit code 1."""
     try:
-        run(read(Path("params.yaml")), Paths())
+        params = read(Path("params.yaml"))
+        # By name, so that it is no dependency of every stage on all of lib: it decides no output.
+        importlib.import_module("lib.pipeline.sections").check_params(params)
+        run(params, Paths())
     except UserError as error:
         sys.exit(f"error: {error}")
     except OSError as error:  # a folder that cannot be written, a full disk

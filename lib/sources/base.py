@@ -10,15 +10,17 @@ from torch import Tensor
 
 from lib.pose.cameras import Camera
 from lib.pose.skeleton import H36M, Skeleton
-from lib.runtime.params import Section
+from lib.runtime.params import Name, Section
+
+Subject = Annotated[str, Field(pattern=r"^[^\s,]+( [^\s,]+)*$", max_length=100, description="the name of a subject")]
 
 
 class SplitParams(Section):
     """Which subjects are for what; validation subjects are taken from the training subjects."""
 
-    train: tuple[str, ...]
-    validation: tuple[str, ...]
-    test: tuple[str, ...]
+    train: tuple[Subject, ...]
+    validation: tuple[Subject, ...]
+    test: tuple[Subject, ...]
 
 
 class SourceParams(Section):
@@ -26,10 +28,10 @@ class SourceParams(Section):
 
     elsewhere: ClassVar[frozenset[str]] = frozenset({"window", "transforms", "loader"})
 
-    source: str  # one of lib.sources.catalog.SOURCES
-    keypoints: str  # h36m reads data_2d_h36m_NAME.npz; the sample knows gt and noisy
+    source: Name  # one of lib.sources.catalog.SOURCES
+    keypoints: Name  # h36m reads data_2d_h36m_NAME.npz; the sample knows gt and noisy
     split: SplitParams
-    min_frames: Annotated[int, Field(ge=1)]  # shorter sequences are dropped
+    min_frames: Annotated[int, Field(ge=1, le=1_000_000)]  # shorter sequences are dropped
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lib.runtime.errors import UserError
-from lib.sources import h36m, sample
+from lib.sources import clips, h36m, sample
 from lib.sources.base import SourceData, SourceParams
 
 SOURCES: dict[str, Callable[[Path, SourceParams], SourceData]] = {"sample": sample.read, "h36m": h36m.read}
@@ -16,6 +16,28 @@ def read_source(raw: Path, params: SourceParams) -> SourceData:
     Raises:
         UserError: no source has this name, or its files are missing or wrong.
     """
+    check_source(params)
+    return SOURCES[params.source](raw, params)
+
+
+def check_source(params: SourceParams) -> None:
+    """Refuse, without its raw files, a source that there is not, and what it cannot give.
+
+    Raises:
+        UserError: naming the key.
+    """
     if params.source not in SOURCES:
         raise UserError(f"params.yaml: data.source = {params.source!r}: must be one of {', '.join(SOURCES)}")
-    return SOURCES[params.source](raw, params)
+    if params.source == "sample":
+        sample.check(params)
+
+
+def require_files(raw: Path, params: SourceParams) -> None:
+    """Refuse to begin without raw files that nothing in the pipeline makes; raises UserError.
+
+    The sample's are downloaded.
+    """
+    if params.source == "h36m":
+        h36m.require_files(raw, params)
+    elif params.source != "sample":
+        clips.require_folder(raw, params.source)

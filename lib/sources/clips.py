@@ -5,9 +5,11 @@ of pybullet. The wheel is only a parcel: it is not installed, and the same file 
 little, because the download depends on whatever it imports.
 """
 
+from pathlib import Path
 from typing import ClassVar
 
-from lib.runtime.params import Section
+from lib.runtime.errors import UserError
+from lib.runtime.params import Name, Section
 
 REQUIREMENT = "pybullet==3.2.7"
 PLATFORM = ("--platform", "manylinux2014_x86_64", "--python-version", "311")
@@ -38,7 +40,16 @@ class DownloadParams(Section):
         {"keypoints", "split", "min_frames", "window", "transforms", "loader"}
     )
 
-    source: str
+    source: Name
+
+
+def require_folder(raw: Path, source: str) -> None:
+    """Refuse a source that is not downloaded and has no folder; raises UserError."""
+    if not raw.is_dir():
+        raise UserError(
+            f"params.yaml: data.source = {source!r}: there is no folder {raw}; the sample is downloaded, other sources "
+            "are files that you put there"
+        )
 
 
 def file_name(clip: str) -> str:

@@ -41,8 +41,8 @@ def read(raw: Path, params: SourceParams) -> SourceData:
     Raises:
         UserError: a file is missing, damaged or not in VideoPose3D's layout.
     """
-    positions_path, keypoints_path = raw / _POSITIONS_FILE, raw / f"data_2d_h36m_{params.keypoints}.npz"
-    _require_files(raw, positions_path, keypoints_path)
+    positions_path, keypoints_path = _files(raw, params)
+    require_files(raw, params)
     positions = _takes(npz.read(positions_path, "positions_3d"), positions_path)
     _check_layout(keypoints_path)
     keypoints = _takes(npz.read(keypoints_path, "positions_2d"), keypoints_path)
@@ -103,8 +103,13 @@ def _sequence(subject: str, action: str, camera: Camera, world: Tensor, view: Te
     )
 
 
-def _require_files(raw: Path, *wanted: Path) -> None:
-    missing = [path.name for path in wanted if not path.is_file()]
+def _files(raw: Path, params: SourceParams) -> tuple[Path, Path]:
+    return raw / _POSITIONS_FILE, raw / f"data_2d_h36m_{params.keypoints}.npz"
+
+
+def require_files(raw: Path, params: SourceParams) -> None:
+    """Refuse to begin without the two files; raises UserError, which says where they come from."""
+    missing = [path.name for path in _files(raw, params) if not path.is_file()]
     if missing:
         there = ", ".join(sorted(path.name for path in raw.glob("data_2d_h36m_*.npz"))) or "none"
         raise UserError(

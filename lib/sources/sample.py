@@ -96,9 +96,7 @@ def read(raw: Path, params: SourceParams) -> SourceData:
     Raises:
         UserError: a clip is missing or damaged, the keypoints are unknown, or a subject's role is not its clips'.
     """
-    if params.keypoints not in KEYPOINTS:
-        raise UserError(f"params.yaml: data.keypoints = {params.keypoints!r}: the sample has {' and '.join(KEYPOINTS)}")
-    _check_roles(params)
+    check(params)
     data = SourceData([], [], tuple(BODIES))
     for role, performers in PERFORMERS.items():
         subjects = [subject for subject in performers if subject in getattr(params.split, role)]
@@ -109,8 +107,14 @@ def read(raw: Path, params: SourceParams) -> SourceData:
     return data
 
 
-def _check_roles(params: SourceParams) -> None:
-    """Refuse a split that would put the same clip into two of its parts."""
+def check(params: SourceParams) -> None:
+    """Refuse keypoints that there are not, and a split that would put the same clip into two of its parts.
+
+    Raises:
+        UserError: naming the key.
+    """
+    if params.keypoints not in KEYPOINTS:
+        raise UserError(f"params.yaml: data.keypoints = {params.keypoints!r}: the sample has {' and '.join(KEYPOINTS)}")
     roles = {subject: role for role, subjects in PERFORMERS.items() for subject in subjects}
     for name in PERFORMERS:
         for subject in getattr(params.split, name):

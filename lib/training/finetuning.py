@@ -21,7 +21,7 @@ from lib.models.lifters import LiftingModel
 from lib.models.networks import Architecture
 from lib.objectives.base import Ingredients, Objective
 from lib.objectives.lift import Lift
-from lib.objectives.losses import LossParams
+from lib.objectives.losses import LossParams, Weight
 from lib.objectives.rehearsal import Rehearsed
 from lib.objectives.supervised import Supervised
 from lib.prior.sampler import PosePrior, PriorParams
@@ -30,7 +30,18 @@ from lib.runtime.device import Hardware
 from lib.runtime.errors import UserError
 from lib.runtime.params import Section, section
 from lib.runtime.tensorboard import Board
-from lib.training.loop import Count, Lesson, Session, TrainingParams, fit, held_out_clips
+from lib.sources.base import Subject
+from lib.training.loop import (
+    BatchSize,
+    Epochs,
+    LearningRate,
+    Lesson,
+    Session,
+    Steps,
+    TrainingParams,
+    fit,
+    held_out_clips,
+)
 from lib.training.optimization import Rates
 from lib.training.pretraining import SeedParams
 from lib.training.transfer import ENCODER, Part, Transferred, transfer
@@ -38,23 +49,26 @@ from lib.training.transfer import ENCODER, Part, Transferred, transfer
 CURVES = ("step", "lr", "train/supervised", "validation/supervised")  # metres; rehearsal has more
 
 
+FileName = Annotated[str, Field(min_length=1, max_length=1000, description="the path of a file")]
+
+
 class FinetuneParams(Section):
     """`finetune`; what it does not say, such as the device and the schedule, is as in `training`."""
 
     enabled: bool
-    checkpoint: str  # where the pre-trained model is
-    subjects: tuple[str, ...]  # whose labels are used; all training subjects' if none is named
+    checkpoint: FileName  # where the pre-trained model is
+    subjects: tuple[Subject, ...]  # whose labels are used; all training subjects' if none is named
     label_fraction: Annotated[float, Field(gt=0, le=1)]  # of these subjects' frames
     from_scratch: bool  # new weights in place of the pre-trained ones: the control
     load: Part
     strict: bool  # what does not fit is an error; else it starts anew
-    rehearsal: Annotated[float, Field(ge=0)]  # weight of the objective lift on all 2D, if it was what pre-trained
+    rehearsal: Weight  # weight of the objective lift on all 2D, if it was what pre-trained
     frozen: bool  # the encoder keeps the weights that it was given
     layer_decay: Annotated[float, Field(gt=0, le=1)]  # of the learning rate, from each layer to the one below it
-    epochs: Count
-    steps_per_epoch: Count
-    batch_size: Count  # windows
-    lr: Annotated[float, Field(gt=0)]
+    epochs: Epochs
+    steps_per_epoch: Steps
+    batch_size: BatchSize  # windows
+    lr: LearningRate
 
 
 @dataclass(frozen=True)

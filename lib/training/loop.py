@@ -21,11 +21,14 @@ from lib.objectives.catalog import OBJECTIVES
 from lib.runtime.console import Console
 from lib.runtime.console import Progress as Bar
 from lib.runtime.errors import UserError
-from lib.runtime.params import Section
+from lib.runtime.params import DeviceName, Section
 from lib.runtime.tensorboard import Board
 from lib.training.optimization import Rates, Schedule, ScheduleParams, build_optimizer, build_schedule
 
-Count = Annotated[int, Field(ge=1)]
+Epochs = Annotated[int, Field(ge=1, le=10_000)]
+Steps = Annotated[int, Field(ge=1, le=100_000)]  # of an epoch
+BatchSize = Annotated[int, Field(ge=1, le=32_768)]
+LearningRate = Annotated[float, Field(gt=0, le=10)]
 VIEWS = 4  # how often training sees a window before the next clips, from different sides
 PICTURES = 5  # of poses, over a whole run
 SHOWN = 6  # windows in a picture
@@ -44,23 +47,23 @@ class TrainingParams(Section):
     """`training`."""
 
     objective: Annotated[str, AfterValidator(_known)]  # one of lib.objectives.catalog.OBJECTIVES
-    device: str  # auto, cpu, cuda, cuda:1, mps
+    device: DeviceName
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
-    threads: Literal["auto"] | Count
-    epochs: Count
-    steps_per_epoch: Count
-    batch_size: Count  # windows of real 2D in a step
-    prior_batch_size: Count  # windows of the prior in a step
-    prior_epochs: Annotated[int, Field(ge=0)]  # first epochs, which see the prior alone
+    threads: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)]
+    epochs: Epochs
+    steps_per_epoch: Steps
+    batch_size: BatchSize  # windows of real 2D in a step
+    prior_batch_size: BatchSize  # windows of the prior in a step
+    prior_epochs: Annotated[int, Field(ge=0, le=10_000)]  # first epochs, which see the prior alone
     steady_teacher: bool  # bones of its poses keep the lengths that they have in all of a recording
     optimizer: Literal["adamw", "adam", "sgd"]
-    lr: Annotated[float, Field(gt=0)]
-    weight_decay: Annotated[float, Field(ge=0)]
+    lr: LearningRate
+    weight_decay: Annotated[float, Field(ge=0, le=10)]
     schedule: ScheduleParams
-    gradient_clip: Annotated[float, Field(ge=0)]  # largest norm; 0 turns it off
+    gradient_clip: Annotated[float, Field(ge=0, le=1_000_000)]  # largest norm; 0 turns it off
     ema_decay: Annotated[float, Field(ge=0, lt=1)]  # of the averaged weights that are validated and kept
-    validate_every: Count  # epochs
-    patience: Annotated[int, Field(ge=0)]  # validations without a better loss after which training stops; 0: never
+    validate_every: Epochs
+    patience: Annotated[int, Field(ge=0, le=10_000)]  # validations without a better loss until training stops; 0: never
     debug: bool  # a run of seconds, to see that everything works
 
     @property

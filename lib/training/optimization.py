@@ -28,11 +28,11 @@ class ScheduleParams(Section):
     """`training.schedule`: how the learning rate changes; steps are optimizer steps."""
 
     name: Literal["cosine", "step", "plateau", "one_cycle"]
-    warmup_steps: Annotated[int, Field(ge=0)]  # linearly to the full rate; at most half of the run
+    warmup_steps: Annotated[int, Field(ge=0, le=10_000_000)]  # linearly to the full rate; at most half of the run
     final_fraction: Annotated[float, Field(ge=0, le=1)]  # cosine, one_cycle: the last rate over the full one
-    step_every: Annotated[int, Field(ge=1)]  # step: how often the rate falls
+    step_every: Annotated[int, Field(ge=1, le=10_000_000)]  # step: how often the rate falls
     factor: Annotated[float, Field(gt=0, lt=1)]  # step, plateau: what the rate is multiplied by
-    patience: Annotated[int, Field(ge=0)]  # plateau: validations without a lower loss before the rate falls
+    patience: Annotated[int, Field(ge=0, le=10_000)]  # plateau: validations without a lower loss before the rate falls
 
 
 class Schedule:

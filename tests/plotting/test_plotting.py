@@ -225,7 +225,7 @@ def test_predictions_of_other_sequences_are_an_error(tmp_path: Path) -> None:
     [
         ({"left_color": "no colour"}, "visualize.left_color = 'no colour': .*a colour that matplotlib knows"),
         ({"sequences": []}, "visualize.sequences = "),
-        ({"gif_fps": 100.0}, "visualize.gif_fps = 100.0: input should be less than or equal to 50"),
+        ({"gif_fps": 100.0}, "visualize.gif_fps = 100.0: must be a number from 1 to 50"),
     ],
 )
 def test_wrong_params_are_errors(change: dict[str, Any], message: str) -> None:

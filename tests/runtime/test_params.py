@@ -80,7 +80,7 @@ def test_numbers_as_ruamel_reads_them(tmp_path_factory: pytest.TempPathFactory, 
 
 
 def test_anchors_merge_keys_and_quotes(load: Any) -> None:
-    text = "base: &base {lr: 5e-4, on: '1'}\nfine: {<<: *base, lr: 1}\nlist: [*base, \"5e-4\"]\n1: one\n"
+    text = "base: &base {lr: 5e-4, on: '1'}\nfine: {<<: *base, lr: 1}\nlist: [*base, \"5e-4\"]\n"
     assert same(load(text), oracle(text))
 
 
@@ -90,7 +90,7 @@ def test_anchors_merge_keys_and_quotes(load: Any) -> None:
         ("a: [1", "not valid YAML"),
         ("- a", "must be a mapping"),
         ("", "must be a mapping"),
-        ("a: !!python/object:x {}", "not"),
+        ("a: !!python/object:x {}", "a has the tag .!!python/object:x."),
     ],
 )
 def test_a_file_that_is_no_mapping(text: str, message: str, load: Any) -> None:
@@ -135,17 +135,17 @@ def test_a_valid_section() -> None:
         ({"learning": 1}, "training.learning", ("not a known key", "name, lr, shape, inner")),
         ({"inner": {"depth": 1, "deep": 2}}, "training.inner.deep", ("not a known key", "depth")),
         ({"lr": "5e-4"}, "training.lr", ("'5e-4'", "number")),
-        ({"lr": -1.0}, "training.lr", ("-1.0", "greater than 0")),
-        ({"lr": True}, "training.lr", ("True", "number")),
+        ({"lr": -1.0}, "training.lr", ("-1.0", "must be a number above 0")),
+        ({"lr": True}, "training.lr", ("true", "number")),
         ({"lr": float("inf")}, "training.lr", ("inf", "finite")),
         ({"lr": float("nan")}, "training.lr", ("nan", "finite")),
-        ({"lr": None}, "training.lr", ("None", "number")),
-        ({"inner": {"depth": 0}}, "training.inner.depth", ("0", "greater than or equal to 1")),
-        ({"inner": {"depth": 1.5}}, "training.inner.depth", ("1.5", "integer")),
+        ({"lr": None}, "training.lr", ("null", "number")),
+        ({"inner": {"depth": 0}}, "training.inner.depth", ("0", "must be a whole number from 1")),
+        ({"inner": {"depth": 1.5}}, "training.inner.depth", ("1.5", "must be a whole number from 1")),
         ({"inner": {}}, "training.inner.depth", ("missing",)),
-        ({"inner": "deep"}, "training.inner", ("'deep'", "object")),
-        ({"name": "cosin"}, "training.name", ("'cosin'", "'cosine' or 'step'")),
-        ({"shape": [1, 2, 3]}, "training.shape", ("[1, 2, 3]", "2")),
+        ({"inner": "deep"}, "training.inner", ("'deep'", "must be a mapping with depth")),
+        ({"name": "cosin"}, "training.name", ("'cosin'", "must be cosine or step")),
+        ({"shape": [1, 2, 3]}, "training.shape", ("[1, 2, 3]", "must be a list of 2, each a whole number")),
     ],
     ids=str,
 )

@@ -1,6 +1,7 @@
 """A stage's entry point: a user's mistake is one line, a bug is a traceback."""
 
 import argparse
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +9,15 @@ import pytest
 
 from lib.runtime.errors import UserError
 from lib.runtime.files import write_json
+from lib.runtime.params import read
 from lib.runtime.paths import Paths
 from lib.runtime.stage import main, positive
+from tests import contract
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "params.yaml").write_text("training: {lr: 5e-4}\n")
+    shutil.copy(contract.ROOT / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -22,10 +25,31 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_run_gets_params_and_paths_of_the_current_folder(project: Path) -> None:
     calls: list[tuple[dict[str, Any], Path]] = []
     main(lambda params, paths: calls.append((params, paths.metrics("pretrain").absolute())))
-    assert calls == [({"training": {"lr": 5e-4}}, project / "metrics" / "pretrain.json")]
+    assert calls == [(read(project / "params.yaml"), project / "metrics" / "pretrain.json")]
 
 
-def test_a_user_error_is_one_line_and_exit_code_1(project: Path) -> None:
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("  lr: 2e-3", "  lr: -1", "params.yaml: training.lr = -1: must be"),
+        ("  dpi: 100", "  dpi: 1", "params.yaml: visualize.dpi = 1: must be"),
+        ("losses:", "loses:", "params.yaml: loses is not a known key; known: .*; params.yaml: losses is missing"),
+        ("seed: 0", "seed: 0\nseed: 1", "params.yaml, line 5: seed is there twice, first on line 4"),
+    ],
+)
+def test_whatever_runs_refuses_the_same_params(project: Path, old: str, new: str, message: str) -> None:
+    path = project / "params.yaml"
+    path.write_text(path.read_text().replace(old, new, 1))
+
+    def run(params: dict[str, Any], paths: Paths) -> None:
+        raise AssertionError
+
+    with pytest.raises(SystemExit, match=f"^error: {message}"):
+        main(run)
+
+
+@pytest.mark.usefixtures("project")
+def test_a_user_error_is_one_line_and_exit_code_1() -> None:
     def run(params: dict[str, Any], paths: Paths) -> None:
         raise UserError("params.yaml: training.lr is missing")
 

@@ -166,8 +166,8 @@ def test_steps_that_float16_skips_raise_no_warning() -> None:
 
 def test_params_out_of_range() -> None:
     with pytest.raises(
-        UserError, match=r"training.schedule.name = 'cosin': .*'cosine', 'step', 'plateau' or 'one_cycle'"
+        UserError, match=r"training.schedule.name = 'cosin': must be cosine, step, plateau or one_cycle$"
     ):
         params(name="cosin")
-    with pytest.raises(UserError, match=r"training.schedule.factor = 1.5: .*less than 1"):
+    with pytest.raises(UserError, match=r"training.schedule.factor = 1.5: must be a number above 0 and below 1"):
         params(factor=1.5)

@@ -1,0 +1,147 @@
+"""All of params.yaml at once: every section, and what one says about another.
+
+The stage `check` asks first, before DVC removes the outs of another stage, and so does whatever runs through
+`lib.runtime.stage.main`. What only data can tell, such as whether a subject exists, is the stages' own to find out.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, get_args
+
+from lib.data.masking import MaskingParams, check_masking
+from lib.data.preprocessing import check_split
+from lib.data.transforms import TransformParams
+from lib.data.windows import LoaderParams, WindowParams
+from lib.evaluation.lifting import EvaluationParams
+from lib.models import checkpoints
+from lib.models.networks import NETWORKS, Architecture, ModelParams, Size
+from lib.objectives.catalog import OBJECTIVES
+from lib.objectives.losses import LossParams
+from lib.plotting.params import VisualizeParams
+from lib.prior.sampler import PriorParams
+from lib.runtime.allowed import shown
+from lib.runtime.device import choose_threads, resolve_device
+from lib.runtime.errors import UserError
+from lib.runtime.params import Section, section
+from lib.runtime.paths import Paths
+from lib.sources.base import SourceParams
+from lib.sources.catalog import check_source, require_files
+from lib.training.finetuning import FinetuneParams, Finetuning
+from lib.training.loop import TrainingParams
+from lib.training.pretraining import SeedParams
+
+Params = Mapping[str, Any]
+SECTIONS: dict[str, type[Section]] = {
+    "": SeedParams,
+    "data": SourceParams,
+    "data.window": WindowParams,
+    "data.transforms": TransformParams,
+    "data.loader": LoaderParams,
+    "prior": PriorParams,
+    "model": ModelParams,
+    "losses": LossParams,
+    "masking": MaskingParams,
+    "training": TrainingParams,
+    "finetune": FinetuneParams,
+    "evaluation": EvaluationParams,
+    "visualize": VisualizeParams,
+}
+
+
+def check_params(params: Params) -> None:
+    """Refuse params with a section, key or value that some stage would refuse, whichever stage that is.
+
+    Raises:
+        UserError: one line with all that is wrong; of what one section says about another, the first.
+    """
+    # What lies in a section that is none is not missed on its own.
+    _raise_all([partial(section, cls, name, params) for name, cls in SECTIONS.items() if _has_parent(params, name)])
+    _raise_all([partial(_check_sizes, name, params) for name in NETWORKS if name in params["model"]])
+    Architecture.read(params)
+    _check_combinations(params)
+
+
+def check_machine(params: Params, paths: Paths) -> None:
+    """Refuse params that ask for a device, threads or files that are not there.
+
+    Raises:
+        UserError: naming the key.
+    """
+    training = section(TrainingParams, "training", params)
+    devices = {"training.device": training.device}
+    devices["evaluation.device"] = section(EvaluationParams, "evaluation", params).device
+    for key, name in devices.items():
+        with _about(key):
+            resolve_device(name)
+    if training.threads != "auto":
+        with _about("training.threads"):
+            choose_threads(training.threads)
+    source = section(SourceParams, "data", params)
+    require_files(paths.raw(source.source), source)
+    _check_checkpoint(section(FinetuneParams, "finetune", params).checkpoint, paths)
+
+
+def _has_parent(params: Params, name: str) -> bool:
+    parent, _, _ = name.rpartition(".")
+    return not parent or isinstance(params.get(parent), Mapping)
+
+
+def _raise_all(checks: Sequence[Callable[[], object]]) -> None:
+    """Run all checks, and raise what they raise as one."""
+    found = []
+    for check in checks:
+        try:
+            check()
+        except UserError as error:
+            found.append(str(error))
+    if found:
+        raise UserError("; ".join(dict.fromkeys(found)))
+
+
+def _check_sizes(network: str, params: Params) -> None:
+    """All sizes of a network, those that are not chosen too; it need not have every one."""
+    sizes, known = params["model"][network], get_args(Size)
+    if not isinstance(sizes, Mapping):
+        raise UserError(f"params.yaml: model.{network} = {shown(sizes)} must be a mapping with {', '.join(known)}")
+    for size in sizes:
+        if size not in known:
+            raise UserError(f"params.yaml: model.{network}.{size} is not a known key; known: {', '.join(known)}")
+    _raise_all([partial(Architecture.named, network, size, params) for size in sizes])
+
+
+def _check_combinations(params: Params) -> None:
+    source = section(SourceParams, "data", params)
+    check_split(source.split)
+    check_source(source)
+    if OBJECTIVES[section(TrainingParams, "training", params).objective].task != "lifting":
+        check_masking(section(MaskingParams, "masking", params), section(WindowParams, "data.window", params).frames)
+    finetune = section(FinetuneParams, "finetune", params)
+    if finetune.enabled:
+        Finetuning.read(params)
+        for subject in finetune.subjects:
+            if subject not in source.split.train:
+                raise UserError(
+                    f"params.yaml: finetune.subjects names {subject}, who is not among the training subjects: "
+                    f"{', '.join(source.split.train)}"
+                )
+
+
+def _check_checkpoint(name: str, paths: Paths) -> None:
+    """The pipeline makes its own checkpoints, which need not be there yet."""
+    path = paths.root / name
+    if path.resolve() in (paths.pretrained.resolve(), paths.pretrained_last.resolve()):
+        return
+    with _about(f"finetune.checkpoint = {shown(name)}"):
+        if not path.is_file():
+            raise UserError("there is no such file")
+        checkpoints.load(path)
+
+
+@contextmanager
+def _about(key: str) -> Iterator[None]:
+    """Say of which key of params.yaml an error is."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"params.yaml: {key}: {error}") from None

@@ -1,0 +1,24 @@
+"""Check all of params.yaml, before any other stage begins: a mistake then costs nothing.
+
+DVC removes the outs of a stage before it runs it. This one comes first, and all others depend on its out, whose content
+is always the same: a change of params.yaml runs this stage again, and through it no other.
+"""
+
+from typing import Any
+
+from lib.pipeline.sections import check_machine, check_params
+from lib.runtime.files import replacing
+from lib.runtime.paths import Paths
+from lib.runtime.stage import main
+
+
+def run(params: dict[str, Any], paths: Paths) -> None:
+    """Refuse what is wrong, or write data/processed/params_checked.txt."""
+    check_params(params)
+    check_machine(params, paths)
+    with replacing(paths.checked) as temporary:
+        temporary.write_text("params.yaml has been checked.\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(run)
