@@ -88,7 +88,7 @@ class Windows(Dataset[WindowBatch]):
 
     def spread(self, count: int) -> Int[Tensor, " window"]:
         """The numbers of at most `count` windows, evenly spread over the split."""
-        return torch.linspace(0, len(self) - 1, min(len(self), count)).round().long()
+        return evenly_spread(len(self), count)
 
     def frame_index(self, windows: Int[Tensor, " batch"]) -> Int[Tensor, "batch frame"]:
         """The frame numbers of windows."""
@@ -99,6 +99,11 @@ class Windows(Dataset[WindowBatch]):
         index = self.frame_index(windows)
         positions = None if self.positions is None else self.positions[index]
         return WindowBatch(self.rays[index], self.confidence[index], self.sequence[windows], positions)
+
+
+def evenly_spread(total: int, count: int) -> Int[Tensor, " some"]:
+    """At most `count` of the numbers below `total`, evenly spread, the first and the last among them."""
+    return torch.linspace(0, total - 1, min(total, count), dtype=torch.float64).round().long()
 
 
 class ShuffledBatches(Sampler[Tensor]):
