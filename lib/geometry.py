@@ -71,7 +71,8 @@ def perspective_crop(
 
     The turn is a pan followed by a tilt, so a level camera sees the vertical in the crop's plane x = 0. Nothing is
     approximated: the crop is the picture that a camera of the same centre, looking at the root, would take. Joints that
-    are not `seen` have no part in the scale; the root must be.
+    are not `seen` have no part in the scale. The root's ray is the origin whether it is seen or not: of a root that is
+    not, the store has a stand-in (see `lib.data.calibration`), and nothing here asks how good it is.
     """
     x, y = rays[..., H36M.root, :].unbind(-1)
     pan = rotation_about("y", -torch.atan2(x, torch.ones_like(x)))
@@ -85,9 +86,13 @@ def perspective_crop(
 def crop_scale(
     centred: Float[Tensor, "*batch joint 2"], normalization: str, seen: Bool[Tensor, "*batch joint"] | None = None
 ) -> Float[Tensor, "*batch"]:
-    """The RMS ('rms') or the largest ('max') length of the root-centred rays that are seen: a crop's unit."""
+    """The RMS ('rms') or the largest ('max') length of the root-centred rays that are seen: a crop's unit.
+
+    Where none is seen, all count: they are the store's stand-ins of a frame in which nobody was detected.
+    """
     squares = centred.square().sum(-1)
     if seen is not None:
+        seen = seen | ~seen.any(-1, keepdim=True)
         squares = torch.where(seen, squares, 0.0)
     count = squares.shape[-1] if seen is None else seen.sum(-1).clamp_min(1)
     return {"rms": squares.sum(-1) / count, "max": squares.amax(-1)}[normalization].sqrt().clamp_min(1e-6)

@@ -31,12 +31,13 @@ def run(params: dict[str, Any], paths: Paths) -> None:
     splits, dropped = split_sequences(source, data)
     store.write(paths.poses, splits)
 
-    keypoints, positions = {}, {}
+    keypoints, positions, undetected = {}, {}, {}
     for name, sequences in splits.items():
         if not sequences:
             continue
         split = store.read_split(paths.poses, name, labels=all(s.positions is not None for s in sequences))
         keypoints[name] = keypoint_statistics(split)
+        undetected[name] = keypoints[name]["undetected_frames"]
         if split.positions is not None:
             positions[name] = position_statistics(split.positions)
     stats = {
@@ -48,7 +49,7 @@ def run(params: dict[str, Any], paths: Paths) -> None:
         "evaluation_only": positions,
     }
     write_json(paths.stats, stats)
-    metrics = flat_metrics(splits, dropped, source.cut_frames)
+    metrics = flat_metrics(splits, undetected, dropped, source.cut_frames)
     write_json(paths.metrics("preprocess"), {**metrics, "seconds": round(time.perf_counter() - started, 3)})
 
 

@@ -14,9 +14,10 @@ import h5py
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from lib.data.calibration import calibrate
 from lib.data.sequences import PoseSequence
 from lib.errors import UserError
 from lib.files import replacing
@@ -30,9 +31,14 @@ class Split:
 
     table: pd.DataFrame  # a row a sequence, with COLUMNS
     keypoints: Float[Tensor, "frame joint 2"]  # pixels
-    confidence: Float[Tensor, "frame joint"]  # 0 to 1
+    confidence: Float[Tensor, "frame joint"]  # 0 to 1; 0: hidden
     rays: Float[Tensor, "frame joint 2"]  # calibrated, distortion undone: (X, Y) / Z in the camera frame
     positions: Float[Tensor, "frame joint 3"] | None  # metres, camera frame; None unless asked for
+
+    @property
+    def shown(self) -> Bool[Tensor, " frame"]:
+        """The frames that show somebody; rays of the others, and of a root that is hidden, are stand-ins."""
+        return (self.confidence > 0).any(-1)
 
 
 @contextlib.contextmanager
@@ -64,8 +70,8 @@ def write(path: Path, splits: Mapping[str, Sequence[PoseSequence]]) -> None:
         for name, sequences in splits.items():
             group = file.create_group(name)
             _write_table(group, sequences)
-            _write_array(group, "keypoints", [s.keypoints for s in sequences], (17, 2))
-            rays, confidence = zip(*map(_calibrate, sequences), strict=True) if sequences else ((), ())
+            keypoints, confidence, rays = zip(*map(calibrate, sequences), strict=True) if sequences else ((), (), ())
+            _write_array(group, "keypoints", keypoints, (17, 2))
             _write_array(group, "confidence", confidence, (17,))
             _write_array(group, "rays", rays, (17, 2))
             positions = [s.positions for s in sequences if s.positions is not None]
@@ -92,14 +98,6 @@ def read_split(path: Path, split: str, labels: bool = False) -> Split:
             rays=torch.from_numpy(group["rays"][:]),
             positions=torch.from_numpy(group["positions"][:]) if labels else None,
         )
-
-
-def _calibrate(sequence: PoseSequence) -> tuple[Tensor, Tensor]:
-    """Rays and confidence; a keypoint so far outside the picture that the lens model has no ray for it is hidden."""
-    rays = sequence.camera.to_rays(sequence.keypoints)
-    error = (sequence.camera.to_pixels(rays) - sequence.keypoints).abs().amax(-1)
-    found = error < 1  # pixel; not a number is not found
-    return torch.where(found[..., None], rays, 0.0), torch.where(found, sequence.confidence, 0.0)
 
 
 def _write_array(group: h5py.Group, name: str, parts: Sequence[Tensor], shape: tuple[int, ...]) -> None:

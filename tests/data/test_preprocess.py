@@ -56,6 +56,7 @@ def test_metrics_are_flat_numbers(paths: Paths) -> None:
     assert metrics.pop("seconds") > 0
     counts = {f"{name}_sequences": 8 for name in split()} | {f"{name}_frames": 8 * FRAMES for name in split()}
     nothing = {f"dropped_{reason}": 0 for reason in REASONS} | {"dropped_sequences": 0, "cut_frames": 0}
+    nothing |= {f"{name}_undetected_frames": 0 for name in split()}
     assert metrics == counts | nothing
 
 
