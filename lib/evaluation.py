@@ -98,8 +98,10 @@ def evaluate(
 ) -> Evaluation:
     """Compare predictions (units of root depth, root-centred, camera frame) with a split's 3D, if it has any.
 
-    Means are over all frames; `*_action_mean_mm` are means over actions of the means of their frames, as VideoPose3D
-    reports. PCK and AUC are in percent, at the chosen scale; the metrics of bones are in percent and need no 3D.
+    Means are over all frames, those that show nobody among them, whose number stands in `undetected_frames`: a lifter
+    puts poses there that lie between the others. `*_action_mean_mm` are means over actions of the means of their
+    frames, as VideoPose3D reports. PCK and AUC are in percent, at the chosen scale; the metrics of bones are in percent
+    and need no 3D.
 
     Raises:
         UserError: predictions are not finite.
@@ -107,11 +109,11 @@ def evaluate(
     bad = int((~predicted.isfinite()).any(-1).any(-1).sum())
     if bad:
         raise UserError(
-            f"the model's predictions are not finite in {bad} of {len(predicted)} frames: its training diverged, "
-            "or the keypoints are not finite; pretrain again with a lower learning rate"
+            f"the model's predictions are not finite in {bad} of {len(predicted)} frames: its training diverged; "
+            "pretrain again with a lower learning rate"
         )
     by_body_size = scale_by_body_size(predicted, body_size)
-    flat: dict[str, int | float | str] = {"frames": len(predicted)}
+    flat: dict[str, int | float | str] = {"frames": len(predicted), "undetected_frames": int((~split.shown).sum())}
     bones = _bone_metrics(split.table, predicted)
     if split.positions is None:
         no_joints, no_actions = (pd.DataFrame(columns=pd.Index(columns)) for columns in (PER_JOINT, PER_ACTION))

@@ -194,7 +194,9 @@ def _objective(
 
 def _clips(params: Finetuning, split: Split, window: WindowParams) -> DataLoader[WindowBatch]:
     generator = torch.Generator().manual_seed(params.seed)
-    return training_loader(Windows(split, window.clip), params.training.clips(window), params.loader, generator)
+    return training_loader(
+        Windows(split, window.clip, shown=True), params.training.clips(window), params.loader, generator
+    )
 
 
 def layer_rates(network: Network, decay: float) -> Rates:

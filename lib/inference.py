@@ -12,6 +12,7 @@ from lib.data.transforms import CropBatch, keypoint_noise, normalize
 from lib.data.windows import WindowParams, Windows
 from lib.device import resolve_device
 from lib.errors import UserError
+from lib.gaps import fill_frames
 from lib.geometry import rotate
 from lib.limbs import steadied, symmetric, typical_lengths
 from lib.models.lifters import LiftingModel, lift_both_ways, lift_crops
@@ -55,6 +56,8 @@ class Lifter:
         with `steady`, bones then get the lengths that they typically have in their sequence (see `lib.limbs`); with
         `smooth`, what looks like noise of the poses over time is taken away (see `lib.noise`). How far depths vary and
         how strong the noise is, is found over the whole split.
+
+        Of frames that show nobody, poses are on straight lines in time between those of the frames that do.
         """
         windows, lift = Windows(split, self.window), lift_both_ways if flip else lift_crops
         # Crops are made once a frame and not once a window.
@@ -70,12 +73,14 @@ class Lifter:
             pose, _ = lift(self.model, CropBatch(*(part[index] for part in whole)))
             poses.append(pose.float())
         lifted = torch.cat(poses)
+        frames_of, shown = split.table["length"].tolist(), whole.shown
         if steady and lifted.isfinite().all():  # one frame that is not would spoil all others
-            sequences = lifted.split(split.table["length"].tolist())
-            lengths = [symmetric(typical_lengths(sequence)[0]).expand(len(sequence), -1) for sequence in sequences]
-            lifted = steadied(lifted, torch.cat(lengths), keypoint_noise(split, self.noise_seconds).to(lifted))
-        lifted = rotate(whole.rotation.mT, lifted)
+            sequences = zip(lifted.split(frames_of), shown.split(frames_of), strict=True)
+            lengths = [symmetric(typical_lengths(part, seen)[0]).expand(len(part), -1) for part, seen in sequences]
+            deviations = keypoint_noise(split, self.noise_seconds).to(lifted)
+            lifted = steadied(lifted, torch.cat(lengths), deviations, shown)
+        lifted = fill_frames(rotate(whole.rotation.mT, lifted), shown, frames_of)
         if smooth:
             fps = float(split.table["fps"].median())
-            lifted = noise.without(lifted, split.table["length"].tolist(), self.noise_seconds, fps)
+            lifted = noise.without(lifted, frames_of, self.noise_seconds, fps, shown)
         return lifted.cpu()

@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 SIGMA = 2.0  # frames: of the Gaussian that smooths
@@ -53,20 +53,26 @@ def spread(
 
 
 def without(
-    values: Float[Tensor, "frame joint coord"], lengths: Sequence[int], seconds: float, fps: float
+    values: Float[Tensor, "frame joint coord"],
+    lengths: Sequence[int],
+    seconds: float,
+    fps: float,
+    known: Bool[Tensor, " frame"] | None = None,
 ) -> Float[Tensor, "frame joint coord"]:
     """Values with as much of their quick changes taken away as noise explains: all that a Gaussian smooths, or less.
 
     A coordinate's share is that of the noise in the variance of what smoothing takes away, as in Wiener's filter, so
-    that motion without noise stays as it is.
+    that motion without noise stays as it is. What is found about the noise is found in frames that are `known`.
     """
+    known = torch.ones_like(values[:, 0, 0], dtype=torch.bool) if known is None or not known.any() else known
     kernel = _gaussian().to(values)
     quick = torch.cat([part - _smoothed(part, kernel) for part in values.split(list(lengths))])
     taken = -kernel
     taken[len(taken) // 2] += 1
     lasting = _correlations(len(kernel), correlation(seconds, fps)).to(values)
-    noise = spread(values, lengths, seconds, fps).square() * (taken @ lasting @ taken)
-    return values - (noise / quick.square().mean(0).clamp_min(LEAST)).clamp_max(1) * quick
+    measured = values.masked_fill(~known[:, None, None], torch.nan)
+    noise = spread(measured, lengths, seconds, fps).square() * (taken @ lasting @ taken)
+    return values - (noise / quick[known].square().mean(0).clamp_min(LEAST)).clamp_max(1) * quick
 
 
 def _correlations(frames: int, correlation: float) -> Float[Tensor, "frame frame"]:

@@ -99,7 +99,7 @@ def pretrain(params: PretrainParams, poses: Path, logs: Path) -> Pretrained:
     device = hardware.fabric.device
     labels = training.objective in LABELLED  # every other objective has to do without
     train, validation = (read_split(poses, split, labels) for split in ("train", "validation"))
-    windows, frames = Windows(train, params.window.clip), params.window.frames
+    windows, frames = Windows(train, params.window.clip, shown=True), params.window.frames
     generator = torch.Generator().manual_seed(params.seed)
     clips = training.clips(params.window)
     loader = training_loader(windows, clips, params.loader, generator)
@@ -176,8 +176,11 @@ def lift_objective(
     if losses.plausibility > 0:
         torch.manual_seed(seed)
         plausibility = Plausibility(len(H36M)).to(device)
-        crops = perspective_crop(train.rays, transforms.normalization, train.confidence > 0).keypoints.to(device)
-        plausibility.fit(crops, PLAUSIBILITY_STEPS, 512, torch.Generator(device).manual_seed(seed))
+        seen = (train.confidence > 0).all(-1)  # whole bodies: what stands for a hidden joint is nobody's pose
+        whole = seen if seen.any() else train.shown
+        crops = perspective_crop(train.rays[whole], transforms.normalization, train.confidence[whole] > 0)
+        generator = torch.Generator(device).manual_seed(seed)
+        plausibility.fit(crops.keypoints.to(device), PLAUSIBILITY_STEPS, 512, generator)
     batches = Batches(training.batch_size, training.prior_batch_size, training.prior_epochs)
     fps = float(train.table["fps"].median())
     bodies = Bodies() if training.steady_teacher else None

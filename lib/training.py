@@ -118,8 +118,8 @@ class Progress:
 
 
 def held_out_clips(split: Split, window: WindowParams) -> WindowBatch:
-    """The clips that training validates on, evenly spread over a split."""
-    clips = Windows(split, window.clip)
+    """The clips that training validates on, evenly spread over those of a split that show somebody."""
+    clips = Windows(split, window.clip, shown=True)
     return clips[clips.spread(VALIDATION_WINDOWS // window.middles)]
 
 

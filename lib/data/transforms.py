@@ -56,6 +56,11 @@ class CropBatch(NamedTuple):
     scale: Float[Tensor, " batch *frame"]
     rotation: Float[Tensor, "batch *frame 3 3"]  # camera frame -> crop frame
 
+    @property
+    def shown(self) -> Bool[Tensor, " batch *frame"]:
+        """The frames that show somebody; of the others, points and scale are stand-ins."""
+        return (self.confidence > 0).any(-1)
+
     def middle(self) -> "CropBatch":
         """The middle frames of windows, without the frame axis."""
         return CropBatch(*(part[:, part.shape[1] // 2] for part in self))

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from lib.data.store import Split
+from lib.errors import UserError
 from lib.params import Section
 
 LEAST_MIDDLES = 4
@@ -68,18 +69,30 @@ class WindowBatch(NamedTuple):
 class Windows(Dataset[WindowBatch]):
     """Windows of a split; indexed by a tensor of window numbers, it returns them as one batch.
 
-    Every `stride`-th frame of a sequence is the middle of a window; beyond its ends, a sequence stands still.
+    Every `stride`-th frame of a sequence is the middle of a window; beyond its ends, a sequence stands still. With
+    `shown`, only the windows whose middle frame shows somebody.
+
+    Raises:
+        UserError: there is no such window.
     """
 
-    def __init__(self, split: Split, params: WindowParams) -> None:
+    def __init__(self, split: Split, params: WindowParams, shown: bool = False) -> None:
         start = torch.from_numpy(split.table["start"].to_numpy())
         length = torch.from_numpy(split.table["length"].to_numpy())
         self.offsets = params.offsets * params.dilation
         counts = (length + params.stride - 1) // params.stride
         sequence = torch.repeat_interleave(torch.arange(len(counts)), counts)
         number = torch.arange(len(sequence)) - torch.repeat_interleave(counts.cumsum(0) - counts, counts)
+        middle = start[sequence] + number * params.stride
+        if shown:
+            kept = split.shown[middle]
+            if not kept.any():
+                raise UserError(
+                    f"none of the {len(kept)} windows shows anybody in its middle: look at the 2D keypoints"
+                )
+            sequence, middle = sequence[kept], middle[kept]
         self.first, self.last = start[sequence], (start + length - 1)[sequence]
-        self.middle = self.first + number * params.stride
+        self.middle = middle
         self.sequence = sequence
         self.rays, self.confidence, self.positions = split.rays, split.confidence, split.positions
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Int, Shaped
+from jaxtyping import Bool, Int
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -56,14 +56,22 @@ class Objective(Protocol):
 
 
 def random_windows(
-    frames: Shaped[Tensor, "clip length"], window: WindowParams, count: int, run: int, generator: torch.Generator
+    shown: Bool[Tensor, "clip length"], window: WindowParams, count: int, run: int, generator: torch.Generator
 ) -> tuple[Int[Tensor, "window run"], Int[Tensor, "window run frame"]]:
-    """Random windows of clips, `run` successive ones each: their clips, and their frames in them."""
-    clips, length = frames.shape
-    device, half = frames.device, window.frames // 2
+    """Random windows of clips, `run` successive ones each: their clips, and their frames in them.
+
+    Their middle frames show somebody: where drawn ones do not, the nearest of their clip that do take their place. A
+    clip that has none gives what was drawn.
+    """
+    clips, length = shown.shape
+    device, half = shown.device, window.frames // 2
     clip = torch.randint(clips, (count, 1), generator=generator, device=device)
     last = length - (window.frames - 1 - half) - run
     first = torch.randint(half, last + 1, (count, 1), generator=generator, device=device)
+    starts = torch.arange(half, last + 1, device=device)
+    fit = shown.unfold(1, run, 1).all(-1)[:, half : last + 1]
+    far = (first - starts).abs() + length * ~fit[clip[:, 0]]
+    first = starts[far.argmin(1, keepdim=True)]
     middle = first + torch.arange(run, device=device)
     index = middle[..., None] + window.offsets.to(device)
     return clip.expand(-1, run), index
@@ -79,4 +87,6 @@ def lifted_picture(
     seen = CropBatch(*(part[:, frames] for part in crops))
     pose, _ = lift_crops(model, seen)
     size = body_size / bone_lengths(pose).sum(-1)
-    return lifted_rows(seen.middle().keypoints, (pose * size[:, None, None]).float())
+    now = seen.middle()
+    keypoints = torch.where(now.confidence[..., None] > 0, now.keypoints, torch.nan)  # no picture of what was not seen
+    return lifted_rows(keypoints, (pose * size[:, None, None]).float())

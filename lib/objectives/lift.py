@@ -11,7 +11,7 @@ from functools import partial
 from typing import NamedTuple, TypeVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -113,11 +113,15 @@ class Lift:
     def adapt(self, teacher: LifterModel, clips: Iterator[WindowBatch], epoch: int) -> None:
         """Move the prior's body towards that of the people in the 2D, as the teacher sees them."""
         if epoch > self.batches.prior_epochs and self.prior.params.bone_learning > 0:
-            self.prior.learn_lengths(self.observe(teacher, next(clips)).level)
+            observed = self.observe(teacher, next(clips))
+            self.prior.learn_lengths(observed.level[observed.crops.shown])
 
     @torch.no_grad()
     def observe(self, teacher: LifterModel, clips: WindowBatch) -> Observed:
-        """Lift every frame of clips, each in a window of its own, averaged with the mirrored view."""
+        """Lift every frame of clips, each in a window of its own, averaged with the mirrored view.
+
+        Of frames that show nobody, poses are guesses, and no window of training has them in its middle.
+        """
         crops = normalize(clips, self.transforms.normalization)
         count, length = crops.scale.shape
         index = (torch.arange(length)[:, None] + self.window.offsets).clamp(0, length - 1)
@@ -130,14 +134,16 @@ class Lift:
             pose, elevation = lift_both_ways(teacher, windows)
             poses.append(pose)
             elevations.append(elevation)
-        pose = torch.cat(poses).unflatten(0, (count, length))
+        pose, shown = torch.cat(poses).unflatten(0, (count, length)), crops.shown
         if self.bodies is not None:
-            bones = self.bodies.see(clips.sequence, pose)[:, None].expand(-1, length, -1)
+            bones = self.bodies.see(clips.sequence, pose, shown)[:, None].expand(-1, length, -1)
             noise = pose.new_tensor(self.corruption.noise)
-            pose = steadied(pose.flatten(0, 1), bones.flatten(0, 1), noise).view_as(pose)
+            pose = steadied(pose.flatten(0, 1), bones.flatten(0, 1), noise, shown.flatten()).view_as(pose)
         pose = pose * (self.prior.bones.sum() / bone_lengths(pose).sum(-1).clamp_min(1e-6))[..., None, None]
         # All frames of a clip as the camera sees them that looks at the person in the middle of it, and is level.
-        elevation = torch.cat(elevations).unflatten(0, (count, length)).median(1).values
+        elevation = torch.cat(elevations).unflatten(0, (count, length))
+        counted = shown | ~shown.any(1, keepdim=True)
+        elevation = elevation.masked_fill(~counted, torch.nan).nanmedian(1).values
         upright = rotation_about("x", -elevation) @ crops.rotation[:, length // 2]
         return Observed(crops, rotate(upright[:, None] @ crops.rotation.mT, pose))
 
@@ -161,9 +167,12 @@ class Lift:
         Terms whose weight is 0 are left out, with the work they would cost.
         """
         windows, drawn_windows, normalization = self.batches.real, len(sample.pose), self.transforms.normalization
-        if self.weights["distillation"] > 0:
-            sample = _join(sample, self._novel_view(observed, windows, generator))
         seen = see(sample, normalization)
+        if self.weights["distillation"] > 0:
+            novel, shown = self._novel_view(observed, windows, generator)
+            view = see(novel, normalization)
+            view = view._replace(confidence=view.confidence * shown[..., None])
+            sample, seen = _join(sample, novel), _join(seen, view)
         if self._needs_real:
             real = self._real_windows(observed, windows, generator)
             seen = _join(seen, real)
@@ -194,17 +203,21 @@ class Lift:
     def _needs_real(self) -> bool:
         return any(self.weights[name] > 0 for name in REAL_TERMS)
 
-    def _novel_view(self, observed: Observed, windows: int, generator: torch.Generator) -> PriorSample:
-        """Motion as the teacher sees it, before a camera on another side of it."""
-        clip, index = random_windows(observed.crops.scale, self.window, windows, 1, generator)
-        level = observed.level[clip, index[:, 0]]
+    def _novel_view(
+        self, observed: Observed, windows: int, generator: torch.Generator
+    ) -> tuple[PriorSample, Bool[Tensor, "window frame"]]:
+        """Motion as the teacher sees it, before a camera on another side of it, and which frames showed somebody."""
+        clip, index = random_windows(observed.crops.shown, self.window, windows, 1, generator)
+        index = index[:, 0]
+        level = observed.level[clip, index]
         lean = math.radians(self.transforms.rotation_deg) * (
             2 * torch.rand(windows, generator=generator, device=clip.device) - 1
         )
-        return self.prior.look(rotate(rotation_about("z", lean)[:, None], level), generator)
+        sample = self.prior.look(rotate(rotation_about("z", lean)[:, None], level), generator)
+        return sample, observed.crops.shown[clip, index]
 
     def _real_windows(self, observed: Observed, windows: int, generator: torch.Generator) -> CropBatch:
-        clip, index = random_windows(observed.crops.scale, self.window, max(1, windows // RUN), RUN, generator)
+        clip, index = random_windows(observed.crops.shown, self.window, max(1, windows // RUN), RUN, generator)
         runs = CropBatch(*(part[clip[..., None], index].flatten(1, 2) for part in observed.crops))
         runs = augment(runs, self.transforms, generator)  # all windows of a run alike: its motion stays whole
         return CropBatch(*(part.unflatten(1, (RUN, -1)).flatten(0, 1) for part in runs))

@@ -65,7 +65,7 @@ class Supervised:
     def terms(self, model: LifterModel, labelled: Labelled, generator: torch.Generator) -> Terms:
         """Mean distance from the truth in metres, at the true distance of the root."""
         clip, index = (
-            part[:, 0] for part in random_windows(labelled.crops.scale, self.window, self.windows, 1, generator)
+            part[:, 0] for part in random_windows(labelled.crops.shown, self.window, self.windows, 1, generator)
         )
         seen = CropBatch(*(part[clip[:, None], index] for part in labelled.crops))
         absolute = labelled.positions[clip, index[:, index.shape[1] // 2]]

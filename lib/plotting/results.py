@@ -24,7 +24,7 @@ class Results:
     """Keypoints (pixels) and poses (metres, root-centred, camera frame) of all frames of a split."""
 
     table: pd.DataFrame  # a row a sequence, with store.COLUMNS
-    keypoints: Float[Tensor, "frame joint 2"]
+    keypoints: Float[Tensor, "frame joint 2"]  # not a number where hidden: not drawn
     predicted: Float[Tensor, "frame joint 3"]
     target: Float[Tensor, "frame joint 3"] | None
 
@@ -38,7 +38,8 @@ class Results:
         if not predictions.table.equals(split.table):
             raise UserError("the predictions belong to other sequences than the store: run `dvc repro evaluate` first")
         target = None if split.positions is None else root_centred(split.positions)
-        return cls(split.table, split.keypoints, predictions.predicted, target)
+        keypoints = torch.where((split.confidence > 0)[..., None], split.keypoints, torch.nan)
+        return cls(split.table, keypoints, predictions.predicted, target)
 
     def example(self, frame: int, label: str = "") -> Example:
         """A frame of the split, labelled with its sequence and its place in it."""
