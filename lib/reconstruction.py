@@ -47,29 +47,6 @@ def masked(
     return MaskedWindows(visible / unit, seen[..., 0].to(whole), frames, whole / unit)
 
 
-def interpolated(
-    points: Float[Tensor, "batch frame joint coord"],
-    confidence: Float[Tensor, "batch frame joint"],
-    fallback: Float[Tensor, "joint coord"],
-) -> Float[Tensor, "batch frame joint coord"]:
-    """Hidden points on the straight line between a joint's visible frames; constant beyond the first and the last.
-
-    A joint that no frame shows is where `fallback` has it.
-    """
-    seen = confidence > 0
-    frames = seen.shape[1]
-    number = torch.arange(frames, device=seen.device)[:, None].expand_as(seen)
-    before = torch.where(seen, number, -1).cummax(1).values
-    after = torch.where(seen, number, frames).flip(1).cummin(1).values.flip(1)
-    first, last = before.clamp_min(0), after.clamp_max(frames - 1)
-    first, last = torch.where(before < 0, last, first), torch.where(after >= frames, first, last)
-    part = ((number - first) / (last - first).clamp_min(1))[..., None]
-    at_first, at_last = (points.gather(1, index[..., None].expand_as(points)) for index in (first, last))
-    line = at_first + part * (at_last - at_first)
-    filled: Tensor = torch.where(seen.any(1, keepdim=True)[..., None], line, fallback)
-    return filled
-
-
 def hidden_error(
     predicted: Float[Tensor, "window frame joint coord"],
     windows: MaskedWindows,
@@ -77,11 +54,12 @@ def hidden_error(
 ) -> Float[Tensor, " joint"]:
     """The mean distance of each joint where it is hidden, or everywhere if nothing is; `unit` is that of a scale of 1.
 
-    The root, which is 0 by centring, counts as 0.
+    Points that are not known do not count. Not a number where there is none: of a joint that was never seen, or is
+    hidden in no window. The root, which is 0 by centring, counts as 0.
     """
     distance = torch.linalg.vector_norm(predicted - windows.whole, dim=-1) * (windows.scale * unit[:, None])[..., None]
     distance[..., H36M.root] = 0
     known, counted = windows.whole.isfinite().all(-1), windows.confidence == 0
     counted = (counted if (counted & known).any() else torch.ones_like(counted)) & known
-    error: Tensor = (distance.nan_to_num(0.0) * counted).sum((0, 1)) / counted.sum((0, 1)).clamp_min(1)
+    error: Tensor = (distance.nan_to_num(0.0) * counted).sum((0, 1)) / counted.sum((0, 1))
     return error

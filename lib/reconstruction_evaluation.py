@@ -6,17 +6,18 @@ from pathlib import Path
 import h5py
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from lib.checkpoints import Checkpoint
 from lib.data.store import Split, opened
-from lib.data.windows import WindowBatch, WindowParams, Windows
+from lib.data.windows import WindowParams, Windows
 from lib.files import replacing
+from lib.gaps import interpolated
 from lib.masking import AnyKind, MaskingParams, hide, kinds_of
 from lib.models.reconstructors import ReconstructionModel
 from lib.params import section
-from lib.reconstruction import MaskedWindows, hidden_error, interpolated, masked, root_centred_points
+from lib.reconstruction import MaskedWindows, hidden_error, masked, root_centred_points
 from lib.skeleton import H36M
 
 WINDOWS = 8192  # at most, evenly spread over the split
@@ -38,43 +39,49 @@ class ReconstructionResult:
 
 @torch.inference_mode()
 def evaluate_reconstruction(
-    checkpoint: Checkpoint, train: Split, test: Split, device: torch.device
+    checkpoint: Checkpoint, train: Split, test: Split, device: torch.device, batch_size: int
 ) -> ReconstructionResult:
     """Hide each kind of thing in turn, and nothing, in windows of the test split; errors in pixels (2D) or mm (3D).
 
     The mean pose is that of the training split's windows, in units of a window's scale. Errors of 2D are in the pixels
-    of each window's own camera. A split without 3D cannot be measured in 3D.
+    of each window's own camera. A split without 3D cannot be measured in 3D. Windows are those whose middle frame shows
+    somebody; joints that were not seen do not count, and one that is hidden in no window has no row in the table.
     """
     model = checkpoint.build().to(device)
     assert isinstance(model, ReconstructionModel)
     window = WindowParams(frames=checkpoint.frames, dilation=checkpoint.dilation, stride=1)
     masking = section(MaskingParams, "masking", {"masking": checkpoint.masking})
-    windows = _spread(test, window).to(device)
-    whole = root_centred_points(windows, model.coords)
+    windows = Windows(test, window, shown=True)
+    chosen = windows.spread(WINDOWS)
+    whole = root_centred_points(windows[chosen].to(device), model.coords)
     nothing = torch.zeros(whole.shape[:-1], dtype=torch.bool, device=device)
-    mean = _mean_pose(root_centred_points(_spread(train, window).to(device), model.coords))
-    unit = torch.full_like(whole[:, 0, 0, 0], MM) if model.coords == 3 else _pixels(test, window).to(device)
+    of_train = Windows(train, window, shown=True)
+    mean = _mean_pose(root_centred_points(of_train[of_train.spread(WINDOWS)].to(device), model.coords))
+    pixels = _pixels(test, windows.middle[chosen]).to(device)
+    unit = torch.full_like(pixels, MM) if model.coords == 3 else pixels
     name = "mm" if model.coords == 3 else "px"
     flat: dict[str, int | float | str] = {"windows": len(whole), "masked_share": masking.ratio[1]}
     rows = []
     for kind in kinds_of(whole.shape[1]):
         given = masked(whole, _hidden(kind, masking, whole))
         guesses = {
-            "model": model(given.points, given.confidence, given.scale),
+            "model": _output(model, given, batch_size),
             "mean_pose": mean.expand_as(whole),
             "interpolation": interpolated(given.points, given.confidence, mean),
         }
         errors = {guess: hidden_error(points, given, unit) for guess, points in guesses.items()}
-        flat |= {f"{kind}_{guess}_{name}": float(error[OTHERS].mean()) for guess, error in errors.items()}
+        flat |= {f"{kind}_{guess}_{name}": float(error[OTHERS].nanmean()) for guess, error in errors.items()}
         rows += [
-            (kind, H36M.names[joint], name, *(float(error[joint]) for error in errors.values())) for joint in OTHERS
+            (kind, H36M.names[joint], name, *(float(error[joint]) for error in errors.values()))
+            for joint in OTHERS
+            if errors["model"][joint].isfinite()
         ]
     visible = masked(whole, nothing)
-    error = hidden_error(model(visible.points, visible.confidence, visible.scale), visible, unit)
-    flat[f"visible_model_{name}"] = float(error[OTHERS].mean())
+    error = hidden_error(_output(model, visible, batch_size), visible, unit)
+    flat[f"visible_model_{name}"] = float(error[OTHERS].nanmean())
     shown = torch.linspace(0, len(whole) - 1, EXAMPLES).long()
     examples = masked(whole[shown], _hidden("mixed", masking, whole)[shown])
-    output = model(examples.points, examples.confidence, examples.scale)
+    output = _output(model, examples, batch_size)
     return ReconstructionResult(flat, pd.DataFrame(rows, columns=pd.Index(COLUMNS)), examples, output)
 
 
@@ -95,10 +102,18 @@ def read_examples(path: Path) -> tuple[MaskedWindows, Float[Tensor, "window fram
     return MaskedWindows(**parts), output
 
 
+def _output(
+    model: ReconstructionModel, given: MaskedWindows, batch_size: int
+) -> Float[Tensor, "window frame joint coord"]:
+    """What a model makes of windows, so many at a time."""
+    parts = (part.split(batch_size) for part in (given.points, given.confidence, given.scale))
+    return torch.cat([model(*some) for some in zip(*parts, strict=True)])
+
+
 def _mean_pose(whole: Float[Tensor, "window frame joint coord"]) -> Float[Tensor, "joint coord"]:
-    """In units of a window's scale."""
+    """In units of a window's scale; a joint that was never seen is at the root."""
     nothing = torch.zeros(whole.shape[:-1], dtype=torch.bool, device=whole.device)
-    return masked(whole, nothing).whole.nanmean((0, 1))
+    return masked(whole, nothing).whole.nanmean((0, 1)).nan_to_num(0.0)
 
 
 def _hidden(kind: AnyKind, masking: MaskingParams, whole: Tensor) -> Tensor:
@@ -106,14 +121,15 @@ def _hidden(kind: AnyKind, masking: MaskingParams, whole: Tensor) -> Tensor:
     return hide(kind, masking.ratio[1], masking.tubelet_frames, len(whole), whole.shape[1], generator)
 
 
-def _spread(split: Split, window: WindowParams) -> WindowBatch:
-    windows = Windows(split, window)
-    return windows[windows.spread(WINDOWS)]
+def _pixels(split: Split, frames: Int[Tensor, " window"]) -> Float[Tensor, " window"]:
+    """Pixels that one unit of a ray is long, in some frames: the ratio of how far seen joints lie from the root.
 
-
-def _pixels(split: Split, window: WindowParams) -> Float[Tensor, " window"]:
-    """Pixels that one unit of a ray is long, in the middle frames of the windows of `_spread`."""
-    windows = Windows(split, window)
-    middle = windows.middle[windows.spread(WINDOWS)]
-    sizes = [(part[middle] - part[middle][:, :1]).square().sum((1, 2)).sqrt() for part in (split.keypoints, split.rays)]
+    Where the root is not seen, they are measured from their mean.
+    """
+    seen = (split.confidence[frames] > 0)[..., None]
+    sizes = []
+    for part in (split.keypoints[frames], split.rays[frames]):
+        mean = torch.where(seen, part, 0.0).sum(1) / seen.sum(1).clamp_min(1)
+        centre = torch.where(seen[:, H36M.root], part[:, H36M.root], mean)
+        sizes.append(torch.where(seen, part - centre[:, None], 0.0).square().sum((1, 2)).sqrt())
     return sizes[0] / sizes[1].clamp_min(1e-6)

@@ -31,7 +31,8 @@ def run(params: dict[str, Any], paths: Paths) -> None:
         metrics = result.metrics
     else:
         train = read_split(paths.poses, "train")
-        reconstruction = evaluate_reconstruction(checkpoint, train, split, resolve_device(evaluation.device))
+        device = resolve_device(evaluation.device)
+        reconstruction = evaluate_reconstruction(checkpoint, train, split, device, evaluation.batch_size)
         write_examples(paths.predictions, reconstruction)
         tables |= {"reconstruction": reconstruction.table}
         metrics = reconstruction.metrics
