@@ -70,8 +70,8 @@ class Predictions:
 
 
 def read_split(path: Path, split: str) -> store.Split:
-    """Read a split of the store, with its 3D positions if the source has them; raises UserError as the store does."""
-    return store.read_split(path, split, labels=store.has_labels(path, split))
+    """Read a split of the store, with the 3D positions that there are; raises UserError as the store does."""
+    return store.read_split(path, split, labels=store.has_labels(path, split), unlabelled=True)
 
 
 def root_centred(positions: Float[Tensor, "*batch joint 3"]) -> Float[Tensor, "*batch joint 3"]:
@@ -103,6 +103,8 @@ def evaluate(
     frames, as VideoPose3D reports. PCK and AUC are in percent, at the chosen scale; the metrics of bones are in percent
     and need no 3D.
 
+    Errors are those of sequences that have 3D (`labelled_frames`); the predictions of others have the scale body_size.
+
     Raises:
         UserError: predictions are not finite.
     """
@@ -118,19 +120,23 @@ def evaluate(
     if split.positions is None:
         no_joints, no_actions = (pd.DataFrame(columns=pd.Index(columns)) for columns in (PER_JOINT, PER_ACTION))
         return Evaluation(flat | {"mpjpe_scale": "body_size"} | bones, no_joints, no_actions, by_body_size)
-    metres = scale_by_root_depth(predicted, split.positions) if scale == "root_depth" else by_body_size
-    target = root_centred(split.positions)
+    known, labelled = store.labelled_only(split), split.labelled
+    assert known.positions is not None
+    target, sized = root_centred(known.positions), by_body_size[labelled]
+    metres = scale_by_root_depth(predicted[labelled], known.positions) if scale == "root_depth" else sized
+    flat["labelled_frames"] = len(target)
     errors = dict(zip(ERRORS, _errors(metres, target), strict=True))
     first = errors["mpjpe_mm"]
-    per_action = _per_action(split.table, errors)
+    per_action = _per_action(known.table, errors)
     flat |= {name: _mean(error) for name, error in errors.items()}
     flat |= {f"{name[:-3]}_action_mean_mm": float(per_action[name].mean()) for name in ERRORS}
-    flat |= {"mpjpe_scale": scale, "mpjpe_body_size_mm": _mean(metrics.mpjpe(by_body_size * MM, target * MM))}
+    flat |= {"mpjpe_scale": scale, "mpjpe_body_size_mm": _mean(metrics.mpjpe(sized * MM, target * MM))}
     flat |= {"pck_150": _mean(metrics.pck(first)), "auc": _mean(metrics.auc(first))}
-    velocity = [metrics.mpjve(metres[frames] * MM, target[frames] * MM, fps) for frames, fps in _sequences(split.table)]
+    velocity = [metrics.mpjve(metres[frames] * MM, target[frames] * MM, fps) for frames, fps in _sequences(known.table)]
     if any(len(part) for part in velocity):  # a mean of single frames has no velocity
         flat["mpjve_mm_per_s"] = _mean(torch.cat(velocity))
-    return Evaluation(flat | bones, _per_joint(errors), per_action, metres)
+    by_body_size[labelled] = metres
+    return Evaluation(flat | bones, _per_joint(errors), per_action, by_body_size)
 
 
 def mean_pose_baseline(train: store.Split, test: store.Split) -> dict[str, float]:
@@ -140,8 +146,8 @@ def mean_pose_baseline(train: store.Split, test: store.Split) -> dict[str, float
     """
     if train.positions is None or test.positions is None:
         raise UserError("the mean-pose baseline needs 3D: this source has keypoints only")
-    target = root_centred(test.positions)
-    mean = root_centred(train.positions).mean(0, dtype=torch.float64).float()
+    target = root_centred(test.positions[test.labelled])
+    mean = root_centred(train.positions[train.labelled]).mean(0, dtype=torch.float64).float()
     errors = _errors(mean.expand_as(target), target)
     return {name: _mean(error) for name, error in zip(ERRORS, errors, strict=True)}
 

@@ -121,6 +121,7 @@ def finetune(params: Finetuning, pretrained: Checkpoint, poses: Path, logs: Path
     own, training, console = params.finetune, params.training, Console()
     hardware = Hardware.prepare(training.device, training.precision, training.threads)
     train, validation = (read_split(poses, split, labels=True) for split in ("train", "validation"))
+    unlabelled = read_split(poses, "train")  # all sequences, of which some may have no 3D
     some = labelled(train, own.subjects, own.label_fraction, params.seed)
     window = WindowParams(frames=pretrained.frames, dilation=pretrained.dilation, stride=1)
 
@@ -131,7 +132,7 @@ def finetune(params: Finetuning, pretrained: Checkpoint, poses: Path, logs: Path
         taken = transfer(pretrained.weights, model, own.load, own.strict)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(not (own.frozen and name.startswith(ENCODER) and name in taken.loaded))
-    objective = _objective(params, pretrained, train, window, hardware.fabric.device)
+    objective = _objective(params, pretrained, unlabelled, window, hardware.fabric.device)
     console.header(
         "fine-tuning",
         {
@@ -178,18 +179,18 @@ def finetune(params: Finetuning, pretrained: Checkpoint, poses: Path, logs: Path
 def _objective(
     params: Finetuning, pretrained: Checkpoint, train: Split, window: WindowParams, device: torch.device
 ) -> Objective:
-    """Labels alone, or labels beside what a lifter was pre-trained with."""
+    """Labels alone, or labels beside what a lifter was pre-trained with, on all 2D; `train` comes without 3D."""
     transforms = params.transforms.model_copy(update={"normalization": pretrained.normalization})
     corruption = corruption_like(train, transforms, window.dilation)
     supervised = Supervised(pretrained.body_size, transforms, corruption, window, params.training.batch_size)
     own = params.finetune
     if own.rehearsal == 0 or own.from_scratch or pretrained.objective != "lift":
         return supervised
-    prior, unlabelled = PosePrior(params.prior).to(device), replace(train, positions=None)
+    prior = PosePrior(params.prior).to(device)
     lift = lift_objective(
-        unlabelled, prior, params.losses, transforms, corruption, window, params.training, params.seed, device
+        train, prior, params.losses, transforms, corruption, window, params.training, params.seed, device
     )
-    return Rehearsed(supervised, lift, (some.to(device) for some in _clips(params, unlabelled, window)), own.rehearsal)
+    return Rehearsed(supervised, lift, (some.to(device) for some in _clips(params, train, window)), own.rehearsal)
 
 
 def _clips(params: Finetuning, split: Split, window: WindowParams) -> DataLoader[WindowBatch]:

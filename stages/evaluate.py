@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from lib import checkpoints
+from lib.data import store
 from lib.device import resolve_device
 from lib.evaluation import PER_ACTION, PER_JOINT, EvaluationParams, evaluate, read_split, write_predictions
 from lib.files import replacing, write_json
@@ -31,6 +32,8 @@ def run(params: dict[str, Any], paths: Paths) -> None:
         metrics = result.metrics
     else:
         train = read_split(paths.poses, "train")
+        if checkpoint.coords == 3:
+            train, split = (store.read_split(paths.poses, name, labels=True) for name in ("train", "test"))
         device = resolve_device(evaluation.device)
         reconstruction = evaluate_reconstruction(checkpoint, train, split, device, evaluation.batch_size)
         write_examples(paths.predictions, reconstruction)

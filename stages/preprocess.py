@@ -35,11 +35,11 @@ def run(params: dict[str, Any], paths: Paths) -> None:
     for name, sequences in splits.items():
         if not sequences:
             continue
-        split = store.read_split(paths.poses, name, labels=all(s.positions is not None for s in sequences))
+        split = store.read_split(paths.poses, name, any(s.positions is not None for s in sequences), unlabelled=True)
         keypoints[name] = keypoint_statistics(split)
         undetected[name] = keypoints[name]["undetected_frames"]
         if split.positions is not None:
-            positions[name] = position_statistics(split.positions)
+            positions[name] = position_statistics(split.positions[split.labelled])
     stats = {
         "source": data.source,
         "keypoints": data.keypoints,
@@ -50,6 +50,11 @@ def run(params: dict[str, Any], paths: Paths) -> None:
     }
     write_json(paths.stats, stats)
     metrics = flat_metrics(splits, undetected, dropped, source.cut_frames)
+    for name, count in undetected.items():
+        if count:
+            print(f"{count} {name} frames show nobody: they teach nothing, and their poses are interpolated")
+        if unlabelled := metrics[f"{name}_unlabelled_sequences"]:
+            print(f"{unlabelled} of {len(splits[name])} {name} sequences have no 3D: what needs labels leaves them out")
     write_json(paths.metrics("preprocess"), {**metrics, "seconds": round(time.perf_counter() - started, 3)})
 
 

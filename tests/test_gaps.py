@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,11 @@ import pandas as pd
 import pytest
 
 from lib import checkpoints
+from lib.console import Console
+from lib.data.sequences import SourceData, SourceParams
 from lib.paths import Paths
 from lib.skeleton import H36M
+from lib.sources import catalog
 from stages import evaluate, finetune, preprocess, pretrain, visualize
 from tests.data.files import Array, h36m_takes, write_h36m
 from tests.settings import PARAMS
@@ -53,28 +57,30 @@ def numbers(path: Path) -> dict[str, Array]:
     return found
 
 
-def assert_nothing_is_missing(paths: Paths) -> None:
+def assert_nothing_is_missing(paths: Paths, known: bool = True) -> None:
+    """But what nobody saw, in the examples of reconstruction, and positions that are not `known`."""
+    unknown = ("whole",) if known else ("whole", "positions")
     for path in (paths.poses, paths.predictions):
         for name, values in numbers(path).items():
-            if not name.endswith("whole"):  # of reconstruction's examples: what nobody saw is not known
+            if not name.endswith(unknown):
                 assert np.isfinite(values).all(), f"{path.name}: {name}"
     for path in [paths.stats, *(paths.root / "metrics").glob("*.json")]:
         json.loads(path.read_text(), parse_constant=pytest.fail)
     for path in (paths.root / "plots").glob("*.csv"):
         table = pd.read_csv(path)
-        if path.name != "training.csv":  # terms that some epochs do not have
+        if path.name not in ("training.csv", "finetuning.csv"):  # terms that some epochs do not have
             assert not table.isna().to_numpy().any(), path.name
     for path in (paths.pretrained, paths.finetuned):
         assert all(value.isfinite().all() for value in checkpoints.load(path).weights.values())
 
 
-def run(params: dict[str, Any], root: Path, keypoints: dict[str, dict[str, Any]]) -> Paths:
+def run(params: dict[str, Any], root: Path, keypoints: dict[str, dict[str, Any]], known: bool = True) -> Paths:
     """All stages on the made-up takes with these keypoints; no output of theirs has a number missing."""
     paths = Paths(root)
     write_h36m(paths.raw("h36m"), h36m_takes()[0], keypoints)
     for stage in STAGES:
         stage.run(params, paths)
-    assert_nothing_is_missing(paths)
+    assert_nothing_is_missing(paths, known)
     return paths
 
 
@@ -140,3 +146,33 @@ def test_a_take_in_which_nobody_was_detected_is_dropped(params: dict[str, Any], 
     write_h36m(paths.raw("h36m"), positions, keypoints)
     preprocess.run(params, paths)
     assert (counts(paths, "preprocess")["dropped_no_2d"], counts(paths, "preprocess")["train_sequences"]) == (1, 7)
+
+
+@pytest.mark.parametrize("objective", ["lift", "mask_3d"])
+def test_takes_without_3d_among_others(
+    objective: str, params: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every stage runs, and what needs labels has those of the other takes."""
+    params["training"]["objective"] = objective
+    params["finetune"] |= {"enabled": objective == "lift", "label_fraction": 1.0}
+    read = catalog.SOURCES["h36m"]
+
+    def without(raw: Path, data: SourceParams) -> SourceData:
+        source = read(raw, data)
+        return source._replace(
+            sequences=[replace(s, positions=None) if s.action == "Walking" else s for s in source.sequences]
+        )
+
+    monkeypatch.setitem(catalog.SOURCES, "h36m", without)
+    lines = []
+    monkeypatch.setattr(Console, "header", lambda self, title, values: lines.append((title, dict(values))))
+    paths = run(params, tmp_path, h36m_takes()[1], known=False)
+    assert counts(paths, "preprocess")["train_unlabelled_sequences"] == 4
+    if objective == "lift":
+        assert counts(paths, "finetune")["labelled_frames"] == 4 * 30
+        assert (counts(paths, "evaluate")["frames"], counts(paths, "evaluate")["labelled_frames"]) == (240, 120)
+        assert set(pd.read_csv(paths.plot("per_action.csv"))["action"]) == {"Eating"}
+        assert dict(lines)["fine-tuning"]["beside labels"] == "lift on all 2D"
+        assert {path.name for path in paths.figures.iterdir()} >= {"examples.png", "sequences.png"}
+    else:
+        assert counts(paths, "evaluate")["windows"] == 120

@@ -106,12 +106,16 @@ def count_dropped(dropped: Iterable[Dropped], subjects: Sequence[str] | None = N
 def flat_metrics(
     splits: Mapping[str, Sequence[PoseSequence]], undetected: Mapping[str, int], dropped: Sequence[Dropped], cut: int
 ) -> dict[str, int]:
-    """Counts as flat numbers, the same keys in every run; `undetected` frames of a split show nobody."""
+    """Counts as flat numbers, the same keys in every run.
+
+    Frames that are `undetected` show nobody; sequences that are unlabelled have no 3D.
+    """
     metrics: dict[str, int] = {}
     for name, sequences in splits.items():
         metrics[f"{name}_sequences"] = len(sequences)
         metrics[f"{name}_frames"] = sum(len(s.keypoints) for s in sequences)
         metrics[f"{name}_undetected_frames"] = undetected.get(name, 0)
+        metrics[f"{name}_unlabelled_sequences"] = sum(s.positions is None for s in sequences)
     metrics["dropped_sequences"] = len(dropped)
     for reason in REASONS:
         metrics[f"dropped_{reason}"] = sum(d.reason == reason for d in dropped)

@@ -33,12 +33,19 @@ class Split:
     keypoints: Float[Tensor, "frame joint 2"]  # pixels
     confidence: Float[Tensor, "frame joint"]  # 0 to 1; 0: hidden
     rays: Float[Tensor, "frame joint 2"]  # calibrated, distortion undone: (X, Y) / Z in the camera frame
-    positions: Float[Tensor, "frame joint 3"] | None  # metres, camera frame; None unless asked for
+    positions: Float[Tensor, "frame joint 3"] | None  # metres, camera frame; None unless asked for. NaN: has no 3D
 
     @property
     def shown(self) -> Bool[Tensor, " frame"]:
         """The frames that show somebody; rays of the others, and of a root that is hidden, are stand-ins."""
         return (self.confidence > 0).any(-1)
+
+    @property
+    def labelled(self) -> Bool[Tensor, " frame"]:
+        """The frames of sequences whose 3D is here."""
+        if self.positions is None:
+            return torch.zeros(len(self.keypoints), dtype=torch.bool)
+        return self.positions.isfinite().flatten(1).all(1)
 
 
 @contextlib.contextmanager
@@ -59,13 +66,13 @@ def opened(path: Path, made_by: str) -> Iterator[h5py.File]:
 
 
 def has_labels(path: Path, split: str) -> bool:
-    """Whether a split has 3D positions."""
+    """Whether any sequence of a split has 3D positions."""
     with opened(path, "preprocess") as file:
         return f"{split}/positions" in file
 
 
 def write(path: Path, splits: Mapping[str, Sequence[PoseSequence]]) -> None:
-    """Write the store; a split's positions are stored if all of its sequences have them."""
+    """Write the store; a split has positions if any of its sequences does, not a number for those that do not."""
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         for name, sequences in splits.items():
             group = file.create_group(name)
@@ -74,13 +81,14 @@ def write(path: Path, splits: Mapping[str, Sequence[PoseSequence]]) -> None:
             _write_array(group, "keypoints", keypoints, (17, 2))
             _write_array(group, "confidence", confidence, (17,))
             _write_array(group, "rays", rays, (17, 2))
-            positions = [s.positions for s in sequences if s.positions is not None]
-            if len(positions) == len(sequences):
-                _write_array(group, "positions", positions, (17, 3))
+            if not sequences or any(s.positions is not None for s in sequences):
+                _write_array(group, "positions", [_positions(s) for s in sequences], (17, 3))
 
 
-def read_split(path: Path, split: str, labels: bool = False) -> Split:
-    """Read a split into memory; its 3D positions only with `labels`.
+def read_split(path: Path, split: str, labels: bool = False, unlabelled: bool = False) -> Split:
+    """Read a split into memory; its 3D positions only with `labels`, and of sequences then only those that have them.
+
+    With `unlabelled`, the others stay, and their positions are not a number.
 
     Raises:
         UserError: the store or the split is missing or empty, or labels are asked for and there are none.
@@ -91,13 +99,30 @@ def read_split(path: Path, split: str, labels: bool = False) -> Split:
         group = file[split]
         if labels and "positions" not in group:
             raise UserError(f"{path} has no 3D for the {split} split: this source has keypoints only")
-        return Split(
+        whole = Split(
             table=_read_table(group),
             keypoints=torch.from_numpy(group["keypoints"][:]),
             confidence=torch.from_numpy(group["confidence"][:]),
             rays=torch.from_numpy(group["rays"][:]),
             positions=torch.from_numpy(group["positions"][:]) if labels else None,
         )
+    return whole if unlabelled or not labels else labelled_only(whole)
+
+
+def labelled_only(split: Split) -> Split:
+    """The sequences of a split whose 3D is here."""
+    kept = split.labelled
+    if split.positions is None or kept.all():
+        return split
+    table = split.table[kept[torch.from_numpy(split.table["start"].to_numpy())].numpy()]
+    table = table.assign(start=table["length"].cumsum() - table["length"]).reset_index(drop=True)
+    return Split(table, split.keypoints[kept], split.confidence[kept], split.rays[kept], split.positions[kept])
+
+
+def _positions(sequence: PoseSequence) -> Float[Tensor, "frame joint 3"]:
+    if sequence.positions is None:
+        return torch.full((*sequence.keypoints.shape[:-1], 3), torch.nan)
+    return sequence.positions
 
 
 def _write_array(group: h5py.Group, name: str, parts: Sequence[Tensor], shape: tuple[int, ...]) -> None:
