@@ -33,7 +33,10 @@ def run(params: dict[str, Any], paths: Paths) -> None:
         metrics = result.metrics
     else:
         train = read_split(paths.poses, "train", "if any")
-        reconstruction = evaluate_reconstruction(checkpoint, train, split, resolve_device(evaluation.device))
+        if checkpoint.coords == 3:
+            train, split = (read_split(paths.poses, name, "needed") for name in ("train", "test"))
+        device = resolve_device(evaluation.device)
+        reconstruction = evaluate_reconstruction(checkpoint, train, split, device, evaluation.batch_size)
         write_examples(paths.predictions, reconstruction.examples)
         tables |= {"reconstruction": reconstruction.table}
         metrics = reconstruction.metrics

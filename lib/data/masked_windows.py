@@ -62,26 +62,3 @@ def masked(
     unit = scale[:, None, None, None]
     frames = scale[:, None].expand(-1, whole.shape[1])
     return MaskedWindows(visible / unit, seen[..., 0].to(whole), frames, whole / unit)
-
-
-def interpolated(
-    points: Float[Tensor, "batch frame joint coord"],
-    confidence: Float[Tensor, "batch frame joint"],
-    fallback: Float[Tensor, "joint coord"],
-) -> Float[Tensor, "batch frame joint coord"]:
-    """Hidden points on the straight line between a joint's visible frames; constant beyond the first and the last.
-
-    A joint that no frame shows is where `fallback` has it.
-    """
-    seen = confidence > 0
-    frames = seen.shape[1]
-    number = torch.arange(frames, device=seen.device)[:, None].expand_as(seen)
-    before = torch.where(seen, number, -1).cummax(1).values
-    after = torch.where(seen, number, frames).flip(1).cummin(1).values.flip(1)
-    first, last = before.clamp_min(0), after.clamp_max(frames - 1)
-    first, last = torch.where(before < 0, last, first), torch.where(after >= frames, first, last)
-    part = ((number - first) / (last - first).clamp_min(1))[..., None]
-    at_first, at_last = (points.gather(1, index[..., None].expand_as(points)) for index in (first, last))
-    line = at_first + part * (at_last - at_first)
-    filled: Tensor = torch.where(seen.any(1, keepdim=True)[..., None], line, fallback)
-    return filled

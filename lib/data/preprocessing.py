@@ -10,12 +10,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lib.data import store
+from lib.data.calibration import detected
 from lib.data.store import Split
 from lib.pose.crops import perspective_crops
 from lib.pose.geometry import bone_lengths, root_centred
 from lib.pose.skeleton import Skeleton
 from lib.runtime.errors import UserError
-from lib.sources.base import REASONS, Dropped, PoseSequence, SourceData, SourceParams, SplitParams
+from lib.sources.base import REASONS, Dropped, PoseSequence, Reason, SourceData, SourceParams, SplitParams
 from lib.sources.catalog import read_source
 
 _CHUNK = 1 << 16  # frames at a time, which bounds the memory of intermediate results
@@ -50,12 +51,13 @@ def preprocess(data: SourceParams, raw: Path, poses: Path) -> Preprocessed:
     source = read_source(raw, data)
     splits, dropped = split_sequences(source, data)
     store.write(poses, splits, source.skeleton)
-    keypoints, positions = {}, {}
+    keypoints, positions, undetected = {}, {}, {}
     for name in (name for name, sequences in splits.items() if sequences):
         split = store.read_split(poses, name, "if any")
         keypoints[name] = keypoint_statistics(split)
+        undetected[name] = keypoints[name]["undetected_frames"]
         if split.positions is not None:
-            positions[name] = position_statistics(split.positions, split.skeleton)
+            positions[name] = position_statistics(split.positions[split.labelled], split.skeleton)
     stats = {
         "source": data.source,
         "keypoints": data.keypoints,
@@ -64,7 +66,7 @@ def preprocess(data: SourceParams, raw: Path, poses: Path) -> Preprocessed:
         "cut_frames": source.cut_frames,
         "evaluation_only": positions,
     }
-    return Preprocessed(stats, flat_metrics(splits, dropped, source.cut_frames))
+    return Preprocessed(stats, flat_metrics(splits, undetected, dropped, source.cut_frames))
 
 
 def check_split(split: SplitParams) -> None:
@@ -89,18 +91,21 @@ def check_split(split: SplitParams) -> None:
 
 
 def split_sequences(data: SourceData, params: SourceParams) -> tuple[dict[str, list[PoseSequence]], list[Dropped]]:
-    """Sort sequences by their subject's split; drop those with fewer than `min_frames`. Returns all that was dropped.
+    """Sort sequences by their subject's split; drop those with fewer than `min_frames`, or that show nobody.
+
+    Returns all that was dropped.
 
     Raises:
         UserError: a subject is not in the source, or nothing is left of a split.
     """
-    long_enough = [s for s in data.sequences if len(s.keypoints) >= params.min_frames]
-    short = [
-        Dropped(s.subject, s.action, s.camera.name, len(s.keypoints), "too_short")
-        for s in data.sequences
-        if len(s.keypoints) < params.min_frames
-    ]
-    dropped = [*data.dropped, *short]
+    kept, dropped = [], [*data.dropped]
+    for sequence in data.sequences:
+        reason = _unfit(sequence, params.min_frames)
+        if reason is None:
+            kept.append(sequence)
+        else:
+            frames = len(sequence.keypoints)
+            dropped.append(Dropped(sequence.subject, sequence.action, sequence.camera.name, frames, reason))
     splits = {}
     for name in SplitParams.model_fields:
         subjects = getattr(params.split, name)
@@ -110,7 +115,7 @@ def split_sequences(data: SourceData, params: SourceParams) -> tuple[dict[str, l
                     f"params.yaml: data.split.{name} names {subject}, which the {params.source} source does not have; "
                     f"it has {', '.join(data.subjects) or 'no subjects'}"
                 )
-        splits[name] = [s for s in long_enough if s.subject in subjects]
+        splits[name] = [s for s in kept if s.subject in subjects]
         if subjects and not splits[name]:
             why = ", ".join(f"{d['sequences']} {r}" for r, d in count_dropped(dropped, subjects).items())
             raise UserError(
@@ -118,6 +123,12 @@ def split_sequences(data: SourceData, params: SourceParams) -> tuple[dict[str, l
                 f"({why or 'the source has none'}; data.min_frames = {params.min_frames})"
             )
     return splits, dropped
+
+
+def _unfit(sequence: PoseSequence, min_frames: int) -> Reason | None:
+    if len(sequence.keypoints) < min_frames:
+        return "too_short"
+    return None if detected(sequence.keypoints, sequence.confidence).any() else "no_2d"
 
 
 def count_dropped(dropped: Iterable[Dropped], subjects: Sequence[str] | None = None) -> dict[str, dict[str, Any]]:
@@ -132,12 +143,19 @@ def count_dropped(dropped: Iterable[Dropped], subjects: Sequence[str] | None = N
     return counts
 
 
-def flat_metrics(splits: Mapping[str, Sequence[PoseSequence]], dropped: Sequence[Dropped], cut: int) -> dict[str, int]:
-    """Counts as flat numbers, the same keys in every run."""
+def flat_metrics(
+    splits: Mapping[str, Sequence[PoseSequence]], undetected: Mapping[str, int], dropped: Sequence[Dropped], cut: int
+) -> dict[str, int]:
+    """Counts as flat numbers, the same keys in every run.
+
+    Frames that are `undetected` show nobody; sequences that are unlabelled have no 3D.
+    """
     metrics: dict[str, int] = {}
     for name, sequences in splits.items():
         metrics[f"{name}_sequences"] = len(sequences)
         metrics[f"{name}_frames"] = sum(len(s.keypoints) for s in sequences)
+        metrics[f"{name}_undetected_frames"] = undetected.get(name, 0)
+        metrics[f"{name}_unlabelled_sequences"] = sum(s.positions is None for s in sequences)
     metrics["dropped_sequences"] = len(dropped)
     for reason in REASONS:
         metrics[f"dropped_{reason}"] = sum(d.reason == reason for d in dropped)
@@ -146,9 +164,11 @@ def flat_metrics(splits: Mapping[str, Sequence[PoseSequence]], dropped: Sequence
 
 
 def keypoint_statistics(split: Split) -> dict[str, Any]:
-    """What a split holds, and the scale of its 2D; nothing of its 3D."""
-    box = split.keypoints.amax(1) - split.keypoints.amin(1)
-    chunks = zip(torch.split(split.rays, _CHUNK), torch.split(split.confidence, _CHUNK), strict=True)
+    """What a split holds, and the scale of its 2D, where joints are seen; nothing of its 3D."""
+    shown, seen = split.shown, split.confidence > 0
+    high, low = (torch.where(seen[..., None], split.keypoints, far)[shown] for far in (-torch.inf, torch.inf))
+    box = high.amax(1) - low.amin(1)
+    chunks = zip(split.rays[shown].split(_CHUNK), split.confidence[shown].split(_CHUNK), strict=True)
     scale = torch.cat([perspective_crops(*chunk, split.skeleton).scale for chunk in chunks])
     table = split.table
     return {
@@ -157,12 +177,14 @@ def keypoint_statistics(split: Split) -> dict[str, Any]:
         "frames": len(split.keypoints),
         "seconds": round(float((table["length"] / table["fps"]).sum()), 3),
         "fps": sorted(float(fps) for fps in table["fps"].unique()),
-        "confidence": _mean_and_std(split.confidence),
+        "undetected_frames": int((~shown).sum()),  # which show nobody
+        "hidden_joints": int((~seen[shown]).sum()),  # of the other frames
+        "confidence": _mean_and_std(split.confidence[seen]),
         "box_width_px": _mean_and_std(box[:, 0]),
         "box_height_px": _mean_and_std(box[:, 1]),
         "crop_scale": _mean_and_std(scale),  # RMS length of the root-centred rays: what a crop is divided by
-        "ray_x": _mean_and_std(split.rays[..., 0]),
-        "ray_y": _mean_and_std(split.rays[..., 1]),
+        "ray_x": _mean_and_std(split.rays[..., 0][seen]),
+        "ray_y": _mean_and_std(split.rays[..., 1][seen]),
     }
 
 

@@ -15,9 +15,10 @@ import h5py
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from lib.data.calibration import calibrate
 from lib.data.tables import read_table, write_table
 from lib.pose.skeleton import Skeleton
 from lib.runtime.errors import UserError
@@ -33,9 +34,21 @@ class Split:
     skeleton: Skeleton  # of the keypoints and the positions
     table: pd.DataFrame  # a row a sequence, with lib.data.tables.COLUMNS
     keypoints: Float[Tensor, "frame joint 2"]  # pixels
-    confidence: Float[Tensor, "frame joint"]  # 0 to 1
+    confidence: Float[Tensor, "frame joint"]  # 0 to 1; 0: hidden
     rays: Float[Tensor, "frame joint 2"]  # calibrated, distortion undone: (X, Y) / Z in the camera frame
-    positions: Float[Tensor, "frame joint 3"] | None  # metres, camera frame; None unless asked for
+    positions: Float[Tensor, "frame joint 3"] | None  # metres, camera frame; None unless asked for. NaN: has no 3D
+
+    @property
+    def shown(self) -> Bool[Tensor, " frame"]:
+        """The frames that show somebody; rays of the others, and of a root that is hidden, are stand-ins."""
+        return (self.confidence > 0).any(-1)
+
+    @property
+    def labelled(self) -> Bool[Tensor, " frame"]:
+        """The frames of sequences whose 3D is here."""
+        if self.positions is None:
+            return torch.zeros(len(self.keypoints), dtype=torch.bool)
+        return self.positions.isfinite().flatten(1).all(1)
 
     @property
     def timing(self) -> Timing:
@@ -71,7 +84,7 @@ def read_skeleton(file: h5py.File) -> Skeleton:
 
 
 def has_labels(path: Path, split: str) -> bool:
-    """Whether a split has 3D positions."""
+    """Whether any sequence of a split has 3D positions."""
     with opened(path, "preprocess") as file:
         return f"{split}/positions" in file
 
@@ -80,24 +93,27 @@ Labels = Literal["never", "needed", "if any"]
 
 
 def write(path: Path, splits: Mapping[str, Sequence[PoseSequence]], skeleton: Skeleton) -> None:
-    """Write the store; a split's positions are stored if all of its sequences have them."""
+    """Write the store; a split has positions if any of its sequences does, not a number for those that do not."""
     joints = len(skeleton)
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         write_skeleton(file, skeleton)
         for name, sequences in splits.items():
             group = file.create_group(name)
             write_table(group, _table(sequences))
-            _write_array(group, "keypoints", [s.keypoints for s in sequences], (joints, 2))
-            rays, confidence = zip(*map(_calibrate, sequences), strict=True) if sequences else ((), ())
+            calibrated = [calibrate(sequence, skeleton) for sequence in sequences]
+            keypoints, confidence, rays = zip(*calibrated, strict=True) if sequences else ((), (), ())
+            _write_array(group, "keypoints", keypoints, (joints, 2))
             _write_array(group, "confidence", confidence, (joints,))
             _write_array(group, "rays", rays, (joints, 2))
-            positions = [s.positions for s in sequences if s.positions is not None]
-            if len(positions) == len(sequences):
-                _write_array(group, "positions", positions, (joints, 3))
+            if not sequences or any(s.positions is not None for s in sequences):
+                _write_array(group, "positions", [_positions(s) for s in sequences], (joints, 3))
 
 
 def read_split(path: Path, split: str, labels: Labels = "never") -> Split:
     """Read a split into memory, and its 3D positions as `labels` says.
+
+    Where they are needed, sequences without them are left out; "if any" keeps all sequences, and the positions of those
+    that have none are not a number.
 
     Raises:
         UserError: the store or the split is missing or empty, or labels are needed and there are none.
@@ -109,7 +125,7 @@ def read_split(path: Path, split: str, labels: Labels = "never") -> Split:
         labelled = "positions" in group
         if labels == "needed" and not labelled:
             raise UserError(f"{path} has no 3D for the {split} split: this source has keypoints only")
-        return Split(
+        whole = Split(
             skeleton=read_skeleton(file),
             table=read_table(group),
             keypoints=torch.from_numpy(group["keypoints"][:]),
@@ -117,14 +133,24 @@ def read_split(path: Path, split: str, labels: Labels = "never") -> Split:
             rays=torch.from_numpy(group["rays"][:]),
             positions=torch.from_numpy(group["positions"][:]) if labelled and labels != "never" else None,
         )
+    return labelled_only(whole) if labels == "needed" else whole
 
 
-def _calibrate(sequence: PoseSequence) -> tuple[Tensor, Tensor]:
-    """Rays and confidence; a keypoint so far outside the picture that the lens model has no ray for it is hidden."""
-    rays = sequence.camera.to_rays(sequence.keypoints)
-    error = (sequence.camera.to_pixels(rays) - sequence.keypoints).abs().amax(-1)
-    found = error < 1  # pixel; not a number is not found
-    return torch.where(found[..., None], rays, 0.0), torch.where(found, sequence.confidence, 0.0)
+def labelled_only(split: Split) -> Split:
+    """The sequences of a split whose 3D is here."""
+    kept = split.labelled
+    if split.positions is None or kept.all():
+        return split
+    table = split.table[kept[torch.from_numpy(split.table["start"].to_numpy())].numpy()]
+    table = table.assign(start=table["length"].cumsum() - table["length"]).reset_index(drop=True)
+    parts = (split.keypoints[kept], split.confidence[kept], split.rays[kept], split.positions[kept])
+    return Split(split.skeleton, table, *parts)
+
+
+def _positions(sequence: PoseSequence) -> Float[Tensor, "frame joint 3"]:
+    if sequence.positions is None:
+        return torch.full((*sequence.keypoints.shape[:-1], 3), torch.nan)
+    return sequence.positions
 
 
 def _write_array(group: h5py.Group, name: str, parts: Sequence[Tensor], shape: tuple[int, ...]) -> None:

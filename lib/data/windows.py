@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from lib.data.store import Split
+from lib.runtime.errors import UserError
 from lib.runtime.params import Section
 
 LEAST_MIDDLES = 4
@@ -68,20 +69,29 @@ class Windows(Dataset[WindowBatch]):
     """Windows of a split; indexed by a tensor of window numbers, it returns them as one batch.
 
     Every frame of a sequence is the middle of a window, whose frames are those nearest to whole intervals from it, and
-    different ones where a sequence is slow. Beyond its ends, a sequence stands still.
+    different ones where a sequence is slow. Beyond its ends, a sequence stands still. With `shown`, only the windows
+    whose middle frame shows somebody.
+
+    Raises:
+        UserError: there is no such window.
     """
 
-    def __init__(self, split: Split, params: WindowParams) -> None:
+    def __init__(self, split: Split, params: WindowParams, shown: bool = False) -> None:
         start = torch.from_numpy(split.table["start"].to_numpy())
         length = torch.from_numpy(split.table["length"].to_numpy())
         fps = torch.from_numpy(split.table["fps"].to_numpy())
         step = (params.interval_seconds * fps).round().long().clamp_min(1)
         sequence = torch.repeat_interleave(torch.arange(len(length)), length)
         number = torch.arange(len(sequence)) - torch.repeat_interleave(length.cumsum(0) - length, length)
+        middle = start[sequence] + number
+        if shown:
+            kept = split.shown[middle]
+            if not kept.any():
+                raise UserError(f"none of {len(kept)} windows shows anybody in its middle: look at the 2D keypoints")
+            sequence, middle = sequence[kept], middle[kept]
         self.offsets, self.step = params.offsets, step[sequence]
         self.first, self.last = start[sequence], (start + length - 1)[sequence]
-        self.middle = self.first + number
-        self.sequence = sequence
+        self.middle, self.sequence = middle, sequence
         self.rays, self.confidence, self.positions = split.rays, split.confidence, split.positions
 
     def __len__(self) -> int:
@@ -89,7 +99,7 @@ class Windows(Dataset[WindowBatch]):
 
     def evenly_spaced(self, count: int) -> Int[Tensor, " window"]:
         """The numbers of at most `count` windows, evenly spaced over the split."""
-        return torch.linspace(0, len(self) - 1, min(len(self), count)).round().long()
+        return evenly_spaced(len(self), count)
 
     def frame_index(self, windows: Int[Tensor, " batch"]) -> Int[Tensor, "batch frame"]:
         """The frame numbers of windows."""
@@ -100,6 +110,11 @@ class Windows(Dataset[WindowBatch]):
         index = self.frame_index(windows)
         positions = None if self.positions is None else self.positions[index]
         return WindowBatch(self.rays[index], self.confidence[index], self.sequence[windows], positions)
+
+
+def evenly_spaced(total: int, count: int) -> Int[Tensor, " some"]:
+    """At most `count` of the numbers below `total`, evenly spaced, the first and the last among them."""
+    return torch.linspace(0, total - 1, min(total, count), dtype=torch.float64).round().long()
 
 
 class ShuffledBatches(Sampler[Tensor]):

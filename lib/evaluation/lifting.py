@@ -12,7 +12,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from lib.data.store import Split
+from lib.data.store import Split, labelled_only
 from lib.evaluation import metrics
 from lib.inference.predictions import scale_by_body_size, scale_by_root_depth
 from lib.pose.geometry import root_centred
@@ -61,8 +61,12 @@ class Evaluation:
 def evaluate(split: Split, predicted: Float[Tensor, "frame joint 3"], scale: Scale, body_size: float) -> Evaluation:
     """Compare predictions (units of root depth, root-centred, camera frame) with a split's 3D, if it has any.
 
-    Means are over all frames; `*_action_mean_mm` are means over actions of the means of their frames, as VideoPose3D
-    reports. PCK and AUC are in percent, at the chosen scale; the metrics of bones are in percent and need no 3D.
+    Means are over all frames, those that show nobody among them, whose number stands in `undetected_frames`: a lifter
+    puts poses there that lie between the others. `*_action_mean_mm` are means over actions of the means of their
+    frames, as VideoPose3D reports. PCK and AUC are in percent, at the chosen scale; the metrics of bones are in percent
+    and need no 3D.
+
+    Errors are those of sequences that have 3D (`labelled_frames`); the predictions of others have the scale body_size.
 
     Raises:
         UserError: predictions are not finite.
@@ -70,29 +74,33 @@ def evaluate(split: Split, predicted: Float[Tensor, "frame joint 3"], scale: Sca
     bad = int((~predicted.isfinite()).any(-1).any(-1).sum())
     if bad:
         raise UserError(
-            f"the model's predictions are not finite in {bad} of {len(predicted)} frames: its training diverged, "
-            "or the keypoints are not finite; pretrain again with a lower learning rate"
+            f"the model's predictions are not finite in {bad} of {len(predicted)} frames: its training diverged; "
+            "pretrain again with a lower learning rate"
         )
     skeleton = split.skeleton
     by_body_size = scale_by_body_size(predicted, body_size, skeleton)
-    flat: dict[str, int | float | str] = {"frames": len(predicted)}
+    flat: dict[str, int | float | str] = {"frames": len(predicted), "undetected_frames": int((~split.shown).sum())}
     bones = _bone_metrics(split, predicted)
     if split.positions is None:
         no_joints, no_actions = (pd.DataFrame(columns=pd.Index(columns)) for columns in (PER_JOINT, PER_ACTION))
         return Evaluation(flat | {"mpjpe_scale": "body_size"} | bones, no_joints, no_actions, by_body_size)
-    metres = scale_by_root_depth(predicted, split.positions, skeleton) if scale == "root_depth" else by_body_size
-    target = root_centred(split.positions, skeleton)
+    known, labelled = labelled_only(split), split.labelled
+    assert known.positions is not None
+    target, sized = root_centred(known.positions, skeleton), by_body_size[labelled]
+    metres = scale_by_root_depth(predicted[labelled], known.positions, skeleton) if scale == "root_depth" else sized
+    flat["labelled_frames"] = len(target)
     errors = dict(zip(ERRORS, _errors(metres, target), strict=True))
     first = errors["mpjpe_mm"]
-    per_action = _per_action(split.table, errors)
+    per_action = _per_action(known.table, errors)
     flat |= {name: _mean(error) for name, error in errors.items()}
     flat |= {f"{name[:-3]}_action_mean_mm": float(per_action[name].mean()) for name in ERRORS}
-    flat |= {"mpjpe_scale": scale, "mpjpe_body_size_mm": _mean(metrics.mpjpe(by_body_size * MM, target * MM))}
+    flat |= {"mpjpe_scale": scale, "mpjpe_body_size_mm": _mean(metrics.mpjpe(sized * MM, target * MM))}
     flat |= {"pck_150": _mean(metrics.pck(first)), "auc": _mean(metrics.auc(first))}
-    velocity = [metrics.mpjve(metres[frames] * MM, target[frames] * MM, fps) for frames, fps in _sequences(split.table)]
+    velocity = [metrics.mpjve(metres[frames] * MM, target[frames] * MM, fps) for frames, fps in _sequences(known.table)]
     if any(len(part) for part in velocity):  # a mean of single frames has no velocity
         flat["mpjve_mm_per_s"] = _mean(torch.cat(velocity))
-    return Evaluation(flat | bones, _per_joint(errors, skeleton), per_action, metres)
+    by_body_size[labelled] = metres
+    return Evaluation(flat | bones, _per_joint(errors, skeleton), per_action, by_body_size)
 
 
 def mean_pose_baseline(train: Split, test: Split) -> dict[str, float]:
@@ -102,8 +110,8 @@ def mean_pose_baseline(train: Split, test: Split) -> dict[str, float]:
     """
     if train.positions is None or test.positions is None:
         raise UserError("the mean-pose baseline needs 3D: this source has keypoints only")
-    target = root_centred(test.positions, test.skeleton)
-    mean = root_centred(train.positions, train.skeleton).mean(0, dtype=torch.float64).float()
+    target = root_centred(test.positions[test.labelled], test.skeleton)
+    mean = root_centred(train.positions[train.labelled], train.skeleton).mean(0, dtype=torch.float64).float()
     errors = _errors(mean.expand_as(target), target)
     return {name: _mean(error) for name, error in zip(ERRORS, errors, strict=True)}
 

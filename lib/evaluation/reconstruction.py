@@ -6,18 +6,19 @@ from pathlib import Path
 import h5py
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from lib.data.masked_windows import MaskedWindows, Reconstruction, interpolated, masked, root_centred_points
+from lib.data.masked_windows import MaskedWindows, Reconstruction, masked, root_centred_points
 from lib.data.masking import AnyKind, MaskingParams, hide, kinds_of
 from lib.data.store import Split, opened, read_skeleton, write_skeleton
-from lib.data.windows import WindowBatch, WindowParams, Windows
+from lib.data.windows import WindowParams, Windows, evenly_spaced
 from lib.models.checkpoints import Checkpoint
 from lib.models.reconstructors import ReconstructionModel
 from lib.pose.skeleton import Skeleton
 from lib.runtime.files import replacing
 from lib.runtime.params import section
+from lib.sequences.gaps import interpolated
 
 WINDOWS = 8192  # at most, evenly spread over the split
 EXAMPLES = 6
@@ -37,12 +38,13 @@ class ReconstructionResult:
 
 @torch.inference_mode()
 def evaluate_reconstruction(
-    checkpoint: Checkpoint, train: Split, test: Split, device: torch.device
+    checkpoint: Checkpoint, train: Split, test: Split, device: torch.device, batch_size: int
 ) -> ReconstructionResult:
     """Hide each kind of thing in turn, and nothing, in windows of the test split; errors in pixels (2D) or mm (3D).
 
     The mean pose is that of the training split's windows, in units of a window's scale. Errors of 2D are in the pixels
-    of each window's own camera. A split without 3D cannot be measured in 3D.
+    of each window's own camera. A split without 3D cannot be measured in 3D. Windows are those whose middle frame shows
+    somebody; joints that were not seen do not count, and one that is hidden in no window has no row in the table.
     """
     skeleton = test.skeleton
     others = [joint for joint in range(len(skeleton)) if joint != skeleton.root]
@@ -50,32 +52,38 @@ def evaluate_reconstruction(
     assert isinstance(model, ReconstructionModel)
     window = WindowParams(frames=checkpoint.frames, interval_seconds=checkpoint.interval_seconds)
     masking = section(MaskingParams, "masking", {"masking": checkpoint.masking})
-    windows = _some(test, window).to(device)
-    whole = root_centred_points(windows, model.coords, skeleton)
+    windows = Windows(test, window, shown=True)
+    chosen = windows.evenly_spaced(WINDOWS)
+    whole = root_centred_points(windows[chosen].to(device), model.coords, skeleton)
     nothing = torch.zeros(whole.shape[:-1], dtype=torch.bool, device=device)
-    mean = _mean_pose(root_centred_points(_some(train, window).to(device), model.coords, skeleton))
-    unit = torch.full_like(whole[:, 0, 0, 0], MM) if model.coords == 3 else _pixels(test, window).to(device)
+    of_train = Windows(train, window, shown=True)
+    clips = of_train[of_train.evenly_spaced(WINDOWS)].to(device)
+    mean = _mean_pose(root_centred_points(clips, model.coords, skeleton))
+    pixels = _pixels(test, windows.middle[chosen]).to(device)
+    unit = torch.full_like(pixels, MM) if model.coords == 3 else pixels
     name = "mm" if model.coords == 3 else "px"
     flat: dict[str, int | float | str] = {"windows": len(whole), "masked_share": masking.ratio[1]}
     rows = []
     for kind in kinds_of(whole.shape[1]):
         given = masked(whole, _hidden(kind, masking, whole, skeleton))
         guesses = {
-            "model": model(given.points, given.confidence, given.scale),
+            "model": _output(model, given, batch_size),
             "mean_pose": mean.expand_as(whole),
             "interpolation": interpolated(given.points, given.confidence, mean),
         }
         errors = {guess: hidden_error(points, given, unit, skeleton) for guess, points in guesses.items()}
-        flat |= {f"{kind}_{guess}_{name}": float(error[others].mean()) for guess, error in errors.items()}
+        flat |= {f"{kind}_{guess}_{name}": float(error[others].nanmean()) for guess, error in errors.items()}
         rows += [
-            (kind, skeleton.names[joint], name, *(float(error[joint]) for error in errors.values())) for joint in others
+            (kind, skeleton.names[joint], name, *(float(error[joint]) for error in errors.values()))
+            for joint in others
+            if errors["model"][joint].isfinite()
         ]
     visible = masked(whole, nothing)
-    error = hidden_error(model(visible.points, visible.confidence, visible.scale), visible, unit, skeleton)
-    flat[f"visible_model_{name}"] = float(error[others].mean())
-    shown = torch.linspace(0, len(whole) - 1, EXAMPLES).long()
+    error = hidden_error(_output(model, visible, batch_size), visible, unit, skeleton)
+    flat[f"visible_model_{name}"] = float(error[others].nanmean())
+    shown = evenly_spaced(len(whole), EXAMPLES)
     examples = masked(whole[shown], _hidden("mixed", masking, whole, skeleton)[shown])
-    output = model(examples.points, examples.confidence, examples.scale)
+    output = _output(model, examples, batch_size)
     table = pd.DataFrame(rows, columns=pd.Index(COLUMNS))
     return ReconstructionResult(flat, table, Reconstruction.of(examples, output, skeleton))
 
@@ -105,20 +113,29 @@ def hidden_error(
 ) -> Float[Tensor, " joint"]:
     """The mean distance of each joint where it is hidden, or everywhere if nothing is; `unit` is that of a scale of 1.
 
-    The root, which is 0 by centring, counts as 0.
+    Points that are not known do not count. Not a number where there is none: of a joint that was never seen, or is
+    hidden in no window. The root, which is 0 by centring, counts as 0.
     """
     distance = torch.linalg.vector_norm(predicted - windows.whole, dim=-1) * (windows.scale * unit[:, None])[..., None]
     distance[..., skeleton.root] = 0
     known, counted = windows.whole.isfinite().all(-1), windows.confidence == 0
     counted = (counted if (counted & known).any() else torch.ones_like(counted)) & known
-    error: Tensor = (distance.nan_to_num(0.0) * counted).sum((0, 1)) / counted.sum((0, 1)).clamp_min(1)
+    error: Tensor = (distance.nan_to_num(0.0) * counted).sum((0, 1)) / counted.sum((0, 1))
     return error
 
 
+def _output(
+    model: ReconstructionModel, given: MaskedWindows, batch_size: int
+) -> Float[Tensor, "window frame joint coord"]:
+    """What a model makes of windows, so many at a time."""
+    parts = (part.split(batch_size) for part in (given.points, given.confidence, given.scale))
+    return torch.cat([model(*some) for some in zip(*parts, strict=True)])
+
+
 def _mean_pose(whole: Float[Tensor, "window frame joint coord"]) -> Float[Tensor, "joint coord"]:
-    """In units of a window's scale."""
+    """In units of a window's scale; a joint that was never seen is at the root."""
     nothing = torch.zeros(whole.shape[:-1], dtype=torch.bool, device=whole.device)
-    return masked(whole, nothing).whole.nanmean((0, 1))
+    return masked(whole, nothing).whole.nanmean((0, 1)).nan_to_num(0.0)
 
 
 def _hidden(kind: AnyKind, masking: MaskingParams, whole: Tensor, skeleton: Skeleton) -> Tensor:
@@ -127,14 +144,15 @@ def _hidden(kind: AnyKind, masking: MaskingParams, whole: Tensor, skeleton: Skel
     return hide(kind, masking.ratio[1], masking.tubelet_frames, (windows, frames), skeleton, generator)
 
 
-def _some(split: Split, window: WindowParams) -> WindowBatch:
-    windows = Windows(split, window)
-    return windows[windows.evenly_spaced(WINDOWS)]
+def _pixels(split: Split, frames: Int[Tensor, " window"]) -> Float[Tensor, " window"]:
+    """Pixels that one unit of a ray is long, in some frames: the ratio of how far seen joints lie from the root.
 
-
-def _pixels(split: Split, window: WindowParams) -> Float[Tensor, " window"]:
-    """Pixels that one unit of a ray is long, in the middle frames of the windows of `_some`."""
-    windows = Windows(split, window)
-    middle = windows.middle[windows.evenly_spaced(WINDOWS)]
-    sizes = [(part[middle] - part[middle][:, :1]).square().sum((1, 2)).sqrt() for part in (split.keypoints, split.rays)]
+    Where the root is not seen, they are measured from their mean.
+    """
+    seen, root = (split.confidence[frames] > 0)[..., None], split.skeleton.root
+    sizes = []
+    for part in (split.keypoints[frames], split.rays[frames]):
+        mean = torch.where(seen, part, 0.0).sum(1) / seen.sum(1).clamp_min(1)
+        centre = torch.where(seen[:, root], part[:, root], mean)
+        sizes.append(torch.where(seen, part - centre[:, None], 0.0).square().sum((1, 2)).sqrt())
     return sizes[0] / sizes[1].clamp_min(1e-6)

@@ -17,6 +17,7 @@ from lib.runtime.device import resolve_device
 from lib.runtime.errors import UserError
 from lib.sequences import noise
 from lib.sequences.bone_lengths import refine_depths, symmetric, typical_lengths
+from lib.sequences.gaps import fill_frames
 
 
 class Lifter:
@@ -57,6 +58,8 @@ class Lifter:
         with `steady`, bones then get the lengths that they typically have in their sequence (`sequences.bone_lengths`);
         with `smooth`, what looks like noise of the poses over time is taken away (`sequences.noise`). How far depths
         vary and how strong the noise is, is found over the whole split.
+
+        Of frames that show nobody, poses are on straight lines in time between those of the frames that do.
         """
         skeleton, windows = split.skeleton, Windows(split, self.window)
         # Crops are made once a frame and not once a window.
@@ -72,16 +75,14 @@ class Lifter:
             some = Crops(*(part[index] for part in whole))
             pose, _ = lift_both_ways(self.model, some, skeleton) if flip else lift_crops(self.model, some)
             poses.append(pose.float())
-        lifted = torch.cat(poses)
+        lifted, timing, shown = torch.cat(poses), split.timing, whole.shown
         if steady and lifted.isfinite().all():  # one frame that is not would spoil all others
-            sequences = lifted.split(split.table["length"].tolist())
-            lengths = [
-                symmetric(typical_lengths(sequence, skeleton)[0], skeleton).expand(len(sequence), -1)
-                for sequence in sequences
-            ]
+            sequences = list(zip(timing.split(lifted), timing.split(shown), strict=True))
+            typical = [symmetric(typical_lengths(part, skeleton, seen)[0], skeleton) for part, seen in sequences]
+            lengths = [one.expand(len(part), -1) for one, (part, _) in zip(typical, sequences, strict=True)]
             ray_noise = keypoint_noise(split, self.noise_seconds).to(lifted)
-            lifted = refine_depths(lifted, torch.cat(lengths), ray_noise, skeleton)
-        lifted = rotate(whole.rotation.mT, lifted)
+            lifted = refine_depths(lifted, torch.cat(lengths), ray_noise, skeleton, shown)
+        lifted = fill_frames(rotate(whole.rotation.mT, lifted), shown, timing)
         if smooth:
-            lifted = noise.denoise(lifted, split.timing, self.noise_seconds)
+            lifted = noise.denoise(lifted, timing, self.noise_seconds, shown)
         return lifted.cpu()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lib.data.masked_windows import Reconstruction
@@ -33,7 +33,7 @@ class LiftedExamples(NamedTuple):
     """Single frames and the poses that a model lifts them to, on the CPU."""
 
     skeleton: Skeleton
-    keypoints: Float[Tensor, "shown joint 2"]  # in units of the crop
+    keypoints: Float[Tensor, "shown joint 2"]  # in units of the crop; not a number where hidden
     poses: Float[Tensor, "shown joint 3"]  # root-centred, crop frame, metres
 
 
@@ -97,14 +97,22 @@ class Ingredients:
 
 
 def random_windows(
-    frames: Shaped[Tensor, "clip length"], window: WindowParams, count: int, run: int, generator: torch.Generator
+    shown: Bool[Tensor, "clip length"], window: WindowParams, count: int, run: int, generator: torch.Generator
 ) -> tuple[Int[Tensor, "window run"], Int[Tensor, "window run frame"]]:
-    """Random windows of clips, `run` successive ones each: their clips, and their frames in them."""
-    clips, length = frames.shape
-    device, half = frames.device, window.frames // 2
+    """Random windows of clips, `run` successive ones each: their clips, and their frames in them.
+
+    Their middle frames show somebody: where drawn ones do not, the nearest of their clip that do take their place. A
+    clip that has none gives what was drawn.
+    """
+    clips, length = shown.shape
+    device, half = shown.device, window.frames // 2
     clip = torch.randint(clips, (count, 1), generator=generator, device=device)
     last = length - (window.frames - 1 - half) - run
     first = torch.randint(half, last + 1, (count, 1), generator=generator, device=device)
+    starts = torch.arange(half, last + 1, device=device)
+    fit = shown.unfold(1, run, 1).all(-1)[:, half : last + 1]
+    far = (first - starts).abs() + length * ~fit[clip[:, 0]]
+    first = starts[far.argmin(1, keepdim=True)]
     middle = first + torch.arange(run, device=device)
     index = middle[..., None] + window.offsets.to(device)
     return clip.expand(-1, run), index
@@ -119,4 +127,6 @@ def lifted_examples(model: LifterModel, clips: WindowBatch, inputs: InputPipelin
     pose, _ = lift_crops(model, seen)
     size = body_size / bone_lengths(pose, inputs.skeleton).sum(-1)
     poses = (pose * size[:, None, None]).float()
-    return LiftedExamples(inputs.skeleton, seen.middle().keypoints.cpu(), poses.cpu())
+    now = seen.middle()
+    keypoints = torch.where(now.confidence[..., None] > 0, now.keypoints, torch.nan)  # no picture of what was not seen
+    return LiftedExamples(inputs.skeleton, keypoints.cpu(), poses.cpu())

@@ -11,7 +11,7 @@ from functools import partial
 from typing import NamedTuple, TypeVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lib.data.transforms import InputPipeline
@@ -125,11 +125,15 @@ class Lift:
     def before_epoch(self, teacher: LifterModel, clips: Iterator[WindowBatch], epoch: int) -> None:
         """Move the prior's body towards that of the people in the 2D, as the teacher sees them."""
         if epoch > self.batches.prior_epochs and self.prior.params.bone_learning > 0:
-            self.prior.learn_lengths(self.make_pseudo_labels(teacher, next(clips)).level)
+            pseudo = self.make_pseudo_labels(teacher, next(clips))
+            self.prior.learn_lengths(pseudo.level[pseudo.crops.shown])
 
     @torch.no_grad()
     def make_pseudo_labels(self, teacher: LifterModel, clips: WindowBatch) -> PseudoLabels:
-        """Lift every frame of clips, each in a window of its own, averaged with the mirrored view."""
+        """Lift every frame of clips, each in a window of its own, averaged with the mirrored view.
+
+        Of frames that show nobody, poses are guesses, and no window of training has them in its middle.
+        """
         crops, skeleton = self.inputs.crops(clips), self.inputs.skeleton
         count, length = crops.scale.shape
         index = (torch.arange(length)[:, None] + self.inputs.window.offsets).clamp(0, length - 1)
@@ -142,14 +146,17 @@ class Lift:
             pose, elevation = lift_both_ways(teacher, windows, skeleton)
             poses.append(pose)
             elevations.append(elevation)
-        pose = torch.cat(poses).unflatten(0, (count, length))
+        pose, shown = torch.cat(poses).unflatten(0, (count, length)), crops.shown
         if self.bone_lengths is not None:
-            bones = self.bone_lengths.update(clips.sequence, pose)[:, None].expand(-1, length, -1)
+            bones = self.bone_lengths.update(clips.sequence, pose, shown)[:, None].expand(-1, length, -1)
             noise = pose.new_tensor(self.inputs.corruption.noise)
-            pose = refine_depths(pose.flatten(0, 1), bones.flatten(0, 1), noise, skeleton).view_as(pose)
+            flat = (pose.flatten(0, 1), bones.flatten(0, 1), noise, skeleton, shown.flatten())
+            pose = refine_depths(*flat).view_as(pose)
         pose = pose * (self.prior.bones.sum() / bone_lengths(pose, skeleton).sum(-1).clamp_min(1e-6))[..., None, None]
         # All frames of a clip as the camera sees them that looks at the person in the middle of it, and is level.
-        elevation = torch.cat(elevations).unflatten(0, (count, length)).median(1).values
+        elevation = torch.cat(elevations).unflatten(0, (count, length))
+        counted = shown | ~shown.any(1, keepdim=True)
+        elevation = elevation.masked_fill(~counted, torch.nan).nanmedian(1).values
         upright = rotation_about("x", -elevation) @ crops.rotation[:, length // 2]
         return PseudoLabels(crops, rotate(upright[:, None] @ crops.rotation.mT, pose))
 
@@ -171,9 +178,12 @@ class Lift:
         Terms whose weight is 0 are left out, with the work they would cost.
         """
         windows, drawn_windows = self.batches.real, len(sample.pose)
-        if self.weights["distillation"] > 0:
-            sample = _join(sample, self._novel_view(pseudo, windows, generator))
         seen = self._view(sample)
+        if self.weights["distillation"] > 0:
+            novel, shown = self._novel_view(pseudo, windows, generator)
+            view = self._view(novel)
+            view = view._replace(confidence=view.confidence * shown[..., None])
+            sample, seen = _join(sample, novel), _join(seen, view)
         if self._needs_real:
             real = self._real_windows(pseudo, windows, generator)
             seen = _join(seen, real)
@@ -207,21 +217,28 @@ class Lift:
     def _needs_real(self) -> bool:
         return any(self.weights[name] > 0 for name in REAL_TERMS)
 
-    def _novel_view(self, pseudo: PseudoLabels, windows: int, generator: torch.Generator) -> PriorSample:
-        """Motion as the teacher sees it, some of it mirrored, before a camera on another side of it."""
+    def _novel_view(
+        self, pseudo: PseudoLabels, windows: int, generator: torch.Generator
+    ) -> tuple[PriorSample, Bool[Tensor, "window frame"]]:
+        """Motion as the teacher sees it, some of it mirrored, before a camera on another side of it.
+
+        Beside it, which frames showed somebody.
+        """
         transforms, skeleton = self.inputs.transforms, self.inputs.skeleton
-        clip, index = random_windows(pseudo.crops.scale, self.inputs.window, windows, 1, generator)
-        level = pseudo.level[clip, index[:, 0]]
+        clip, index = random_windows(pseudo.crops.shown, self.inputs.window, windows, 1, generator)
+        index = index[:, 0]
+        level = pseudo.level[clip, index]
         if transforms.flip > 0:
             chosen = torch.rand(windows, generator=generator, device=clip.device) < transforms.flip
             level = torch.where(chosen[:, None, None, None], mirror_pose(level, skeleton), level)
         lean = math.radians(transforms.rotation_deg) * (
             2 * torch.rand(windows, generator=generator, device=clip.device) - 1
         )
-        return self.prior.random_view(rotate(rotation_about("z", lean)[:, None], level), generator)
+        sample = self.prior.random_view(rotate(rotation_about("z", lean)[:, None], level), generator)
+        return sample, pseudo.crops.shown[clip, index]
 
     def _real_windows(self, pseudo: PseudoLabels, windows: int, generator: torch.Generator) -> Crops:
-        clip, index = random_windows(pseudo.crops.scale, self.inputs.window, max(1, windows // RUN), RUN, generator)
+        clip, index = random_windows(pseudo.crops.shown, self.inputs.window, max(1, windows // RUN), RUN, generator)
         runs = Crops(*(part[clip[..., None], index].flatten(1, 2) for part in pseudo.crops))
         runs = self.inputs.augmented(runs, generator)  # all windows of a run alike: its motion stays whole
         return Crops(*(part.unflatten(1, (RUN, -1)).flatten(0, 1) for part in runs))

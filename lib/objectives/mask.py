@@ -60,7 +60,7 @@ class Masked:
         generator: torch.Generator,
     ) -> Terms:
         """Mean distance of hidden points from the truth, in units of the window's scale; unknown ones do not count."""
-        clip, index = random_windows(points[..., 0, 0], self.inputs.window, self.windows, 1, generator)
+        clip, index = random_windows(points.isfinite().all(-1).any(-1), self.inputs.window, self.windows, 1, generator)
         whole = self._augmented(points[clip, index[:, 0]], generator)
         known = whole.isfinite().all(-1)
         hidden = self._hidden(whole, ratio, generator)

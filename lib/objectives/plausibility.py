@@ -73,10 +73,12 @@ class Plausibility(nn.Module):
 
 
 def fit_plausibility(split: Split, normalization: Normalization, seed: int, device: torch.device) -> Plausibility:
-    """The density of a split's 2D."""
+    """The density of a split's 2D: of whole bodies, as far as there are any."""
     torch.manual_seed(seed)  # of the first weights, which take no generator
     density = Plausibility(len(split.skeleton)).to(device)
-    crops = perspective_crops(split.rays, split.confidence, split.skeleton, normalization)
+    seen = (split.confidence > 0).all(-1)  # what stands for a hidden joint is nobody's pose
+    whole = seen if seen.any() else split.shown
+    crops = perspective_crops(split.rays[whole], split.confidence[whole], split.skeleton, normalization)
     density.fit(crops.keypoints.to(device), STEPS, BATCH, torch.Generator(device).manual_seed(seed))
     return density
 

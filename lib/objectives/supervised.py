@@ -61,7 +61,7 @@ class Supervised:
     def terms(self, model: LifterModel, labelled: Labelled, generator: torch.Generator) -> Terms:
         """Mean distance from the truth in metres, at the true distance of the root."""
         clip, index = (
-            part[:, 0] for part in random_windows(labelled.crops.scale, self.inputs.window, self.windows, 1, generator)
+            part[:, 0] for part in random_windows(labelled.crops.shown, self.inputs.window, self.windows, 1, generator)
         )
         seen = Crops(*(part[clip[:, None], index] for part in labelled.crops))
         absolute = labelled.positions[clip, index[:, index.shape[1] // 2]]

@@ -28,9 +28,9 @@ class Results:
 
     skeleton: Skeleton
     table: pd.DataFrame  # a row a sequence, with lib.data.tables.COLUMNS
-    keypoints: Float[Tensor, "frame joint 2"]
+    keypoints: Float[Tensor, "frame joint 2"]  # not a number where hidden: not drawn
     predicted: Float[Tensor, "frame joint 3"]
-    target: Float[Tensor, "frame joint 3"] | None
+    target: Float[Tensor, "frame joint 3"] | None  # not a number in sequences without 3D
 
     @classmethod
     def of(cls, split: Split, predictions: Predictions) -> "Results":
@@ -42,22 +42,27 @@ class Results:
         if not predictions.table.equals(split.table):
             raise UserError("the predictions belong to other sequences than the store: run `dvc repro evaluate` first")
         target = None if split.positions is None else root_centred(split.positions, split.skeleton)
-        return cls(split.skeleton, split.table, split.keypoints, predictions.predicted, target)
+        keypoints = torch.where((split.confidence > 0)[..., None], split.keypoints, torch.nan)
+        return cls(split.skeleton, split.table, keypoints, predictions.predicted, target)
 
     def example(self, frame: int, label: str = "") -> Example:
         """A frame of the split, labelled with its sequence and its place in it."""
         row = int(self.table["start"].searchsorted(frame, side="right")) - 1
         place = f"{sequence_names(self.table)[row]}, frame {frame - int(self.table['start'].iloc[row])}"
-        target = None if self.target is None else self.target[frame]
-        return Example(f"{label}\n{place}" if label else place, self.keypoints[frame], self.predicted[frame], target)
+        return Example(
+            f"{label}\n{place}" if label else place, self.keypoints[frame], self.predicted[frame], self._truth(frame)
+        )
 
     def typical_examples(self) -> list[Example]:
         """A good, a median and a bad frame by P-MPJPE over the whole split; none without 3D."""
         if self.target is None:
             return []
-        chunks = zip(torch.split(self.predicted * MM, CHUNK), torch.split(self.target * MM, CHUNK), strict=True)
+        labelled = self.target.isfinite().flatten(1).all(1)
+        pairs = (self.predicted[labelled] * MM, self.target[labelled] * MM)
+        chunks = zip(*(part.split(CHUNK) for part in pairs), strict=True)
         errors = torch.cat([metrics.p_mpjpe(predicted, target).mean(-1) for predicted, target in chunks])
-        return [self.example(frame, label) for label, frame in typical_frames(errors).items()]
+        frames = labelled.nonzero()[:, 0]
+        return [self.example(int(frames[number]), label) for label, number in typical_frames(errors).items()]
 
     def middle_examples(self, sequences: pd.DataFrame) -> list[Example]:
         """The middle frame of each of these sequences."""
@@ -66,12 +71,18 @@ class Results:
     def motion(self, sequence: "pd.Series[Any]", frames: int, fps: float, style: SkeletonStyle) -> list[Image.Image]:
         """The images of a sequence in motion, at its real speed."""
         shown = int(sequence["start"]) + frame_indices(sequence["length"], sequence["fps"], frames, fps)
-        target = None if self.target is None else self.target[shown]
+        target = self._truth(shown)
         title = f"{sequence['subject']}/{sequence['action']}/{sequence['camera']}"
         if target is not None:
             error = metrics.p_mpjpe(self.predicted[shown] * MM, target * MM).mean()
             title += f"\nmean P-MPJPE: {float(error):.0f} mm"
         return motion_images(self.keypoints[shown], self.predicted[shown], target, title, style)
+
+    def _truth(self, frames: int | Tensor) -> Tensor | None:
+        """The true poses of frames of one sequence, if it has any."""
+        if self.target is None or not self.target[frames].isfinite().all():
+            return None
+        return self.target[frames]
 
 
 def _ranges(sequences: pd.DataFrame) -> list[tuple[int, int]]:

@@ -80,8 +80,11 @@ def cuboid(*poses: Float[Tensor, "*frames joint 3"]) -> Box:
 
 
 def _extent(points: Float[Tensor, "*batch coord"]) -> tuple[Float[Tensor, " coord"], Float[Tensor, " coord"]]:
-    """The middle of all points and half their extent with a margin."""
+    """The middle of all points that are known and half their extent with a margin."""
     flat = points.reshape(-1, points.shape[-1])
+    flat = flat[flat.isfinite().all(-1)]
+    if len(flat) == 0:
+        flat = points.new_zeros(1, points.shape[-1])
     low, high = flat.amin(0), flat.amax(0)
     return (low + high) / 2, (high - low) * (0.5 + MARGIN)
 

@@ -25,6 +25,11 @@ class Crops(NamedTuple):
     scale: Float[Tensor, "*batch"]  # RMS or largest length of the root-centred rays
     rotation: Float[Tensor, "*batch 3 3"]  # camera frame -> crop frame
 
+    @property
+    def shown(self) -> Bool[Tensor, "*batch"]:
+        """The frames that show somebody; of the others, points and scale are stand-ins."""
+        return (self.confidence > 0).any(-1)
+
     def middle(self) -> "Crops":
         """The middle frames of windows (batch, frame, ...), without the frame axis."""
         return Crops(*(part[:, part.shape[1] // 2] for part in self))
@@ -39,7 +44,8 @@ def perspective_crops(
     """Turn the camera to the root, then centre and scale.
 
     The turn is a pan followed by a tilt, so a level camera sees the vertical in the crop's plane x = 0. Joints whose
-    confidence is 0 have no part in the scale; the root must be seen.
+    confidence is 0 have no part in the scale. The root's ray is the origin whether it is seen or not: of a root that is
+    not, the store has a stand-in (see `lib.data.calibration`), and nothing here asks how good it is.
     """
     x, y = rays[..., skeleton.root, :].unbind(-1)
     pan = rotation_about("y", -torch.atan2(x, torch.ones_like(x)))
@@ -55,9 +61,13 @@ def crop_scale(
     normalization: Normalization,
     seen: Bool[Tensor, "*batch joint"] | None = None,
 ) -> Float[Tensor, "*batch"]:
-    """The RMS ('rms') or the largest ('max') length of the root-centred rays that are seen: a crop's unit."""
+    """The RMS ('rms') or the largest ('max') length of the root-centred rays that are seen: a crop's unit.
+
+    Where none is seen, all count: they are the store's stand-ins of a frame in which nobody was detected.
+    """
     squares = centred.square().sum(-1)
     if seen is not None:
+        seen = seen | ~seen.any(-1, keepdim=True)
         squares = torch.where(seen, squares, 0.0)
     count = squares.shape[-1] if seen is None else seen.sum(-1).clamp_min(1)
     return {"rms": squares.sum(-1) / count, "max": squares.amax(-1)}[normalization].sqrt().clamp_min(1e-6)

@@ -145,7 +145,8 @@ class MotionSampler(nn.Module):
         )
         # Arms swing with the other side's leg, and bend as people run.
         nothing = torch.zeros_like(hip)
-        swing = torch.stack([0.7 * (hip.flip(-1) - hip.mean()), nothing, nothing], -1)
+        rest = self.stride[0, 0].real * extent  # the mean over a whole stride, each person's own
+        swing = torch.stack([0.7 * (hip.flip(-1) - rest), nothing, nothing], -1)
         elbow = (math.radians(30) * (speed - 0.5)[:, None, None]).expand_as(hip)
         counter = torch.stack([nothing[..., 0], nothing[..., 0], 0.15 * (hip[..., 0] - hip[..., 1])], -1)
         still = torch.zeros_like(counter)

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -31,9 +32,26 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, content: Mapping[str, object]) -> None:
-    """Write a JSON object; metrics are flat, because DVC drops nested lists and nulls."""
+    """Write a JSON object; metrics are flat, because DVC drops nested lists and nulls.
+
+    Raises:
+        UserError: a number is not finite, which JSON has no word for; the message says which.
+    """
+    for name, number in _numbers(content):
+        if not math.isfinite(number):
+            raise UserError(f"{path}: {name} would be {number}, which says nothing: look for its cause in the data")
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _numbers(content: object, name: str = "") -> Iterator[tuple[str, float]]:
+    """The floats of a JSON object with their dotted names."""
+    if isinstance(content, float):
+        yield name, content
+    elif isinstance(content, Mapping | list | tuple):
+        items = content.items() if isinstance(content, Mapping) else enumerate(content)
+        for key, value in items:
+            yield from _numbers(value, f"{name}.{key}".lstrip("."))
 
 
 def sha256(path: Path) -> str:

@@ -6,7 +6,7 @@ corrected afterwards, without any label.
 """
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lib.pose.geometry import bone_lengths
@@ -20,21 +20,26 @@ OUTLIER = 3.0  # standard deviations
 FURTHEST = 5.0  # standard deviations that a bone's depth may move, since equations are linear near the prediction alone
 STEPS = 3  # of Gauss and Newton
 LEAST_ACROSS = 0.02  # weight of a bone that points along the line of sight, where 1 is one that lies across
+LEAST_SIZE = 1e-4  # the sum of bones, in units of root depth: what is smaller, a millimetre at 10 m, is no body
+UNSEEN = 1e-9  # what a frame that shows nobody counts for: the guess that there is where a body was never seen
 REMEMBERED = 0.95  # of what was seen of a body, each time that some is seen anew
 
 
 def typical_lengths(
-    pose: Float[Tensor, "*batch frame joint 3"], skeleton: Skeleton
+    pose: Float[Tensor, "*batch frame joint 3"], skeleton: Skeleton, shown: Bool[Tensor, "*batch frame"] | None = None
 ) -> tuple[Float[Tensor, "*batch bone"], Float[Tensor, "*batch bone"]]:
     """Bone lengths over frames, relative to their sum, and how much they are to be trusted: the frames' weights.
 
     Poses are root-centred, in the crop frame. Lengths are medians, in which frames count by how far a bone lies across
-    the line of sight: there, what is seen and not the depth determines its length.
+    the line of sight: there, what is seen and not the depth determines its length. Frames that are not `shown` have
+    poses that are guesses, and count for next to nothing.
     """
     child, parent = _ends(skeleton)
     bone = pose[..., child, :] - pose[..., parent, :]
     length: Tensor = torch.linalg.vector_norm(bone, dim=-1).clamp_min(1e-6)
     weight = (1 - (bone[..., 2] / length).square()).clamp_min(LEAST_ACROSS).square()
+    if shown is not None:
+        weight = torch.where(shown[..., None], weight, UNSEEN * weight)
     relative, order = (length / length.sum(-1, keepdim=True)).sort(dim=-2)
     below = weight.gather(-2, order).cumsum(-2)
     middle = (below >= below[..., -1:, :] / 2).float().argmax(-2, keepdim=True)
@@ -55,13 +60,17 @@ class BoneLengthMemory:
         self._sum = self._weight = torch.zeros(0, len(skeleton.bones))
 
     def update(
-        self, sequence: Int[Tensor, " clip"], pose: Float[Tensor, "clip frame joint 3"]
+        self,
+        sequence: Int[Tensor, " clip"],
+        pose: Float[Tensor, "clip frame joint 3"],
+        shown: Bool[Tensor, "clip frame"] | None = None,
     ) -> Float[Tensor, "clip bone"]:
         """Add clips to what was seen of their sequences, and return the lengths known by then.
 
-        Poses are as for `typical_lengths`. The clips of a sequence count by their weights; old ones fade.
+        Poses, and which frames are shown, are as for `typical_lengths`. The clips of a sequence count by their weights;
+        old ones fade.
         """
-        lengths, weight = typical_lengths(pose, self.skeleton)
+        lengths, weight = typical_lengths(pose, self.skeleton, shown)
         missing = int(sequence.max()) + 1 - len(self._sum)
         if missing > 0:
             more = lengths.new_zeros(missing, lengths.shape[-1])
@@ -77,6 +86,7 @@ def refine_depths(
     lengths: Float[Tensor, "frame bone"],
     noise: Float[Tensor, " joint"],
     skeleton: Skeleton,
+    shown: Bool[Tensor, " frame"] | None = None,
 ) -> Float[Tensor, "frame joint 3"]:
     """Move joints along their lines of sight so that bones come near the given relative lengths.
 
@@ -86,10 +96,18 @@ def refine_depths(
     A few steps of Gauss and Newton on depths minimise how far lengths are from the given ones, and depths from the
     predicted ones, each in its standard deviations: those of lengths come from the keypoints' noise, those of depths
     from how much predicted lengths vary. Lengths and depths couple each joint to its parent alone, so the equations of
-    a step are solved from the leaves to the root.
+    a step are solved from the leaves to the root. Frames that are not `shown`, and poses that are no body but a point,
+    stay as they are and have no part in how much lengths vary.
     """
     child, parent = _ends(skeleton)
-    size = bone_lengths(pose, skeleton).sum(-1).clamp_min(1e-6)
+    size = bone_lengths(pose, skeleton).sum(-1)
+    bodies = (size > LEAST_SIZE) & size.isfinite()
+    bodies = bodies if shown is None else bodies & shown
+    if not bodies.all():
+        rest = pose.clone()
+        if bodies.any():
+            rest[bodies] = refine_depths(pose[bodies], lengths[bodies], noise, skeleton)
+        return rest
     depth = (pose[..., 2] + 1) / size[:, None]  # from here on, bones add up to 1
     rays = torch.cat([pose[..., :2] / (pose[..., 2:] + 1).clamp_min(0.05), torch.ones_like(pose[..., :1])], -1)
     noise = DENOISED * noise

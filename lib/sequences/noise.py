@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 SMOOTHING_SECONDS = 0.04  # standard deviation of the Gaussian that smooths
@@ -67,13 +67,17 @@ def noise_std(
 
 
 def denoise(
-    values: Float[Tensor, "frame joint coord"], timing: Timing, seconds: float
+    values: Float[Tensor, "frame joint coord"],
+    timing: Timing,
+    seconds: float,
+    known: Bool[Tensor, " frame"] | None = None,
 ) -> Float[Tensor, "frame joint coord"]:
     """Values with as much of their quick changes taken away as noise explains: all that a Gaussian smooths, or less.
 
     A coordinate's share is that of the noise in the variance of what smoothing takes away, as in Wiener's filter, so
-    that motion without noise stays as it is.
+    that motion without noise stays as it is. What is found about the noise is found in frames that are `known`.
     """
+    known = torch.ones_like(values[:, 0, 0], dtype=torch.bool) if known is None or not known.any() else known
     quick, kept = [], 0.0
     for part, fps in zip(timing.split(values), timing.fps, strict=True):
         kernel = _gaussian(SMOOTHING_SECONDS * fps).to(values)
@@ -83,8 +87,9 @@ def denoise(
         lasting = _correlations(len(kernel), correlation(seconds, 1 / fps)).to(values)
         kept += len(part) / len(values) * float(taken @ lasting @ taken)  # of the noise's variance
     change = torch.cat(quick)
-    noise = noise_std(values, timing, seconds).square() * kept
-    return values - (noise / change.square().mean(0).clamp_min(LEAST)).clamp_max(1) * change
+    measured = values.masked_fill(~known[:, None, None], torch.nan)
+    noise = noise_std(measured, timing, seconds).square() * kept
+    return values - (noise / change[known].square().mean(0).clamp_min(LEAST)).clamp_max(1) * change
 
 
 def _correlations(frames: int, correlation: float) -> Float[Tensor, "frame frame"]:

@@ -45,8 +45,8 @@ class PoseSequence:
     action: str
     camera: Camera
     fps: float
-    keypoints: Float[Tensor, "frame joint 2"]  # pixels
-    confidence: Float[Tensor, "frame joint"]  # 0 to 1
+    keypoints: Float[Tensor, "frame joint 2"]  # pixels; not a number, or (0, 0): not detected
+    confidence: Float[Tensor, "frame joint"]  # 0 to 1; 0: not detected
     positions: Float[Tensor, "frame joint 3"] | None
 
 

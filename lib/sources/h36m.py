@@ -5,8 +5,9 @@
 
 - 2D that goes on after the mocap's end (CPN and others) is cut to its length; 2D that ends before it is dropped,
   because nobody can say which frames are missing.
-- Takes without 3D (S11 Directions, whose recording is corrupt) or without 2D, and takes with a value that is not
-  finite, are dropped. Every dropped sequence is reported with its reason.
+- Takes without 3D (S11 Directions, whose recording is corrupt) or without 2D, and takes whose 3D has a value that is
+  not finite, are dropped. Every dropped sequence is reported with its reason.
+- 2D that is not finite, or exactly (0, 0), is of a joint that was not detected (see `lib.data.calibration`).
 - S2, S3 and S4 of the CPN files have no 3D at all: they are no subjects of this source.
 - S9's Greeting, SittingDown 1 and Waiting 1, whose 3D is shifted against the video, are kept: VideoPose3D's protocol
   keeps them, and its published figures include them. (MotionBERT drops them.)
@@ -85,7 +86,7 @@ def _fault(world: Tensor | None, view: Tensor | None) -> Reason | None:
         return "no_2d"
     if len(view) < len(world):
         return "shorter_than_mocap"
-    if not (world.isfinite().all() and view[: len(world)].isfinite().all()):
+    if not world.isfinite().all():
         return "not_finite"
     return None
 

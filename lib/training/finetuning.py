@@ -137,6 +137,7 @@ def finetune(params: Finetuning, pretrained: Checkpoint, poses: Path, board: Boa
     own, training, console = params.finetune, params.training, Console()
     hardware = Hardware.prepare(training.device, training.precision, training.threads)
     train, validation = (read_split(poses, split, "needed") for split in ("train", "validation"))
+    unlabelled = read_split(poses, "train")  # all sequences, of which some may have no 3D
     some = labelled(train, own.subjects, own.label_fraction, params.seed)
     window = WindowParams(frames=pretrained.frames, interval_seconds=pretrained.interval_seconds)
 
@@ -147,7 +148,7 @@ def finetune(params: Finetuning, pretrained: Checkpoint, poses: Path, board: Boa
         taken = transfer(pretrained.weights, model, own.load, own.strict)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(not (own.frozen and name.startswith(ENCODER) and name in taken.loaded))
-    objective = _objective(params, pretrained, train, window, hardware.fabric.device)
+    objective = _objective(params, pretrained, unlabelled, window, hardware.fabric.device)
     console.header(
         "fine-tuning",
         {
@@ -196,17 +197,17 @@ def finetune(params: Finetuning, pretrained: Checkpoint, poses: Path, board: Boa
 def _objective(
     params: Finetuning, pretrained: Checkpoint, train: Split, window: WindowParams, device: torch.device
 ) -> Objective:
-    """Labels alone, or labels beside what a lifter was pre-trained with."""
+    """Labels alone, or labels beside what a lifter was pre-trained with, on all 2D; `train` comes without 3D."""
     transforms = params.transforms.model_copy(update={"normalization": pretrained.normalization})
     inputs = input_pipeline(train, transforms, window)
     own, training = params.finetune, params.training
     supervised = Supervised(inputs, training.batch_size, pretrained.body_size)
     if own.rehearsal == 0 or own.from_scratch or "lift" not in pretrained.objectives:
         return supervised
-    prior, unlabelled = PosePrior(params.prior).to(device), replace(train, positions=None)
+    prior = PosePrior(params.prior).to(device)
     lift = Lift.make(
         Ingredients(
-            train=unlabelled,
+            train=train,
             inputs=inputs,
             prior=prior,
             losses=params.losses,
@@ -218,12 +219,14 @@ def _objective(
             device=device,
         )
     )
-    return Rehearsed(supervised, lift, (some.to(device) for some in _clips(params, unlabelled, window)), own.rehearsal)
+    return Rehearsed(supervised, lift, (some.to(device) for some in _clips(params, train, window)), own.rehearsal)
 
 
 def _clips(params: Finetuning, split: Split, window: WindowParams) -> DataLoader[WindowBatch]:
     generator = torch.Generator().manual_seed(params.seed)
-    return training_loader(Windows(split, window.clip), params.training.clips(window), params.loader, generator)
+    return training_loader(
+        Windows(split, window.clip, shown=True), params.training.clips(window), params.loader, generator
+    )
 
 
 def layer_rates(network: Network, decay: float) -> Rates:

@@ -128,8 +128,8 @@ class Progress:
 
 
 def held_out_clips(split: Split, window: WindowParams) -> WindowBatch:
-    """The clips that training validates on, evenly spread over a split."""
-    clips = Windows(split, window.clip)
+    """The clips that training validates on, evenly spaced over those of a split that show somebody."""
+    clips = Windows(split, window.clip, shown=True)
     return clips[clips.evenly_spaced(VALIDATION_WINDOWS // window.middles)]
 
 

@@ -98,7 +98,8 @@ def pretrain(params: PretrainParams, poses: Path, board: Board) -> Pretrained:
     frames = params.window.frames
     generator = torch.Generator().manual_seed(params.seed)
     clips = training.clips(params.window)
-    loader = training_loader(Windows(train, params.window.clip), clips, params.loader, generator)
+    windows = Windows(train, params.window.clip, shown=True)
+    loader = training_loader(windows, clips, params.loader, generator)
 
     torch.manual_seed(params.seed)  # of the model's first weights, the one thing that takes no generator
     model = build_model(kind.task, params.model, train.skeleton, frames)
@@ -132,11 +133,11 @@ def pretrain(params: PretrainParams, poses: Path, board: Board) -> Pretrained:
     )
     if hardware.fallback:
         console.announce(hardware.fallback)
-    alone = training_loader(Windows(train, params.window.clip), clips, params.loader, torch.Generator())
+    alone = training_loader(windows, clips, params.loader, torch.Generator())
     loader_rate = _rate(iter(alone), LOADER_BATCHES)
     prior.to(hardware.fabric.device)
-    windows = training.batches.real + training.batches.drawn
-    prior_rate = _rate(_draws(prior, inputs, windows), PRIOR_DRAWS)
+    a_step = training.batches.real + training.batches.drawn
+    prior_rate = _rate(_draws(prior, inputs, a_step), PRIOR_DRAWS)
     board.params(params.dump())
     lesson = Lesson(objective, loader, held_out_clips(validation, params.window))
     progress = fit(model, lesson, training, Session(hardware.fabric, console, board, params.seed))
@@ -157,7 +158,7 @@ def pretrain(params: PretrainParams, poses: Path, board: Board) -> Pretrained:
             "seconds": round(progress.seconds, 1),
             "poses_per_second": round(progress.poses / progress.training_seconds),
             "loader_poses_per_second": round(loader_rate * clips * params.window.middles),
-            "prior_poses_per_second": round(prior_rate * DRAWS * windows),
+            "prior_poses_per_second": round(prior_rate * DRAWS * a_step),
         },
     )
 

@@ -56,6 +56,7 @@ def test_metrics_are_flat_numbers(paths: Paths) -> None:
     assert metrics.pop("seconds") > 0
     counts = {f"{name}_sequences": 8 for name in split()} | {f"{name}_frames": 8 * FRAMES for name in split()}
     nothing = {f"dropped_{reason}": 0 for reason in REASONS} | {"dropped_sequences": 0, "cut_frames": 0}
+    nothing |= {f"{name}_{what}": 0 for name in split() for what in ("undetected_frames", "unlabelled_sequences")}
     assert metrics == counts | nothing
 
 
@@ -132,6 +133,31 @@ def test_a_source_without_3d_has_no_3d_statistics(paths: Paths, monkeypatch: pyt
     assert stats["evaluation_only"] == {} and set(stats["splits"]) == {"train", "validation", "test"}
     with pytest.raises(UserError, match="no 3D for the test split"):
         store.read_split(paths.poses, "test", labels=True)
+
+
+def test_sequences_without_3d_are_counted_and_leave_the_others_theirs(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    original = catalog.SOURCES["h36m"]
+
+    def without(raw: Path, data: SourceParams) -> SourceData:
+        source = original(raw, data)
+        few = [
+            replace(s, positions=None) if (s.subject, s.action) == ("S9", "Walking") else s for s in source.sequences
+        ]
+        return source._replace(sequences=few)
+
+    run(params(), paths)
+    assert not capsys.readouterr().out
+    before = load(paths.stats)["evaluation_only"]
+    monkeypatch.setitem(catalog.SOURCES, "h36m", without)
+    run(params(), paths)
+    assert capsys.readouterr().out == "4 of 8 test sequences have no 3D: what needs labels leaves them out\n"
+    metrics = load(paths.metrics("preprocess"))
+    assert [metrics[f"{name}_unlabelled_sequences"] for name in split()] == [0, 0, 4]
+    assert len(store.read_split(paths.poses, "test", labels=True).table) == 4
+    assert load(paths.stats)["evaluation_only"]["train"] == before["train"]
+    assert load(paths.stats)["evaluation_only"]["test"] != before["test"]
 
 
 def test_the_same_run_writes_the_same_statistics(paths: Paths) -> None:

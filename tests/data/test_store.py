@@ -56,10 +56,16 @@ def test_without_3d_labels_are_an_error(tmp_path: Path, sequences: list[PoseSequ
         store.read_split(tmp_path / "poses.h5", "train", labels=True)
 
 
-def test_one_sequence_without_3d_leaves_a_split_without(tmp_path: Path, sequences: list[PoseSequence]) -> None:
-    store.write(tmp_path / "poses.h5", {"train": [*sequences, replace(sequences[0], positions=None)]})
-    with pytest.raises(UserError, match="no 3D for the train split"):
-        store.read_split(tmp_path / "poses.h5", "train", labels=True)
+def test_a_sequence_without_3d_leaves_the_others_theirs(tmp_path: Path, sequences: list[PoseSequence]) -> None:
+    path, (first, second, third) = tmp_path / "poses.h5", sequences
+    store.write(path, {"train": [first, replace(second, positions=None), third], "test": [first, third]})
+    labelled, expected = (store.read_split(path, split, labels=True) for split in ("train", "test"))
+    assert labelled.table.equals(expected.table) and labelled.positions is not None
+    for name in ("keypoints", "confidence", "rays", "positions"):
+        assert torch.equal(getattr(labelled, name), getattr(expected, name)), name
+    assert len(store.read_split(path, "train").table) == 3  # without labels, all
+    whole = store.read_split(path, "train", labels=True, unlabelled=True)
+    assert len(whole.table) == 3 and (~whole.labelled).nonzero()[:, 0].tolist() == [7]  # one frame
 
 
 @pytest.mark.parametrize("split", ["test", "validation"])

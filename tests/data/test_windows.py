@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from lib.data.store import Split
-from lib.data.windows import LoaderParams, WindowParams, Windows, training_loader
+from lib.data.windows import LoaderParams, WindowParams, Windows, evenly_spread, training_loader
 
 
 def split(*lengths: int) -> Split:
@@ -12,6 +12,18 @@ def split(*lengths: int) -> Split:
     table = pd.DataFrame({"start": start, "length": lengths})
     rays = torch.arange(total).float().view(-1, 1, 1).expand(total, 17, 2).contiguous()
     return Split(table, rays, torch.ones(total, 17), rays, None)
+
+
+@pytest.mark.parametrize("total", [1, 2, 10, 2**24 + 3, 2**26 + 1])
+def test_evenly_spread_numbers_are_exact_beyond_what_a_float_can_count(total: int) -> None:
+    """A float32 counts to 2^24 in ones: the last number of a larger total was one that there is not."""
+    spread = evenly_spread(total, 4).tolist()
+    assert spread == [round(i * (total - 1) / (min(total, 4) - 1 or 1)) for i in range(min(total, 4))]
+
+
+def test_all_of_more_than_a_float_can_count_are_different() -> None:
+    total = 2**24 + 3
+    assert torch.equal(evenly_spread(total, total)[-9:], torch.arange(total - 9, total))
 
 
 def indices(frames: int, dilation: int, stride: int) -> torch.Tensor:

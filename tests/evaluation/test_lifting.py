@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -145,12 +146,31 @@ def test_chunks_change_nothing(split: store.Split, monkeypatch: pytest.MonkeyPat
 def test_without_3d_there_are_the_metrics_that_need_none(split: store.Split, unlabelled: store.Split) -> None:
     assert unlabelled.positions is None
     result = evaluate(unlabelled, _noisy(split), "root_depth", BODY_SIZE)
-    assert set(result.metrics) == {"frames", "mpjpe_scale", *BONES}
+    assert set(result.metrics) == {"frames", "undetected_frames", "mpjpe_scale", *BONES}
     assert result.metrics["mpjpe_scale"] == "body_size"
     assert (len(result.per_joint), len(result.per_action)) == (0, 0)
     assert tuple(result.per_joint.columns) == PER_JOINT
     assert tuple(result.per_action.columns) == PER_ACTION
     torch.testing.assert_close(bone_lengths(result.predicted).sum(-1), torch.full((60,), BODY_SIZE))
+
+
+def test_errors_are_those_of_sequences_with_3d(split: store.Split) -> None:
+    """The second of three has none: its frames are predicted and count nowhere else."""
+    lifted, positions = _noisy(split), _positions(split).clone()
+    positions[30:50] = torch.nan
+    partly = replace(split, positions=positions)
+    known = torch.cat([torch.arange(30), torch.arange(50, 60)])
+    result = evaluate(partly, lifted, "root_depth", BODY_SIZE)
+    expected = evaluate(store.labelled_only(partly), lifted[known], "root_depth", BODY_SIZE)
+    assert (result.metrics["frames"], result.metrics["labelled_frames"]) == (60, 40)
+    assert expected.metrics["frames"] == expected.metrics["labelled_frames"] == 40
+    for name in (*ERRORS, "mpjve_mm_per_s", "pck_150", "auc", "mpjpe_body_size_mm", "mpjpe_action_mean_mm"):
+        assert result.metrics[name] == expected.metrics[name], name
+    pd.testing.assert_frame_equal(result.per_joint, expected.per_joint)
+    pd.testing.assert_frame_equal(result.per_action, expected.per_action)
+    assert torch.equal(result.predicted[known], expected.predicted)
+    torch.testing.assert_close(bone_lengths(result.predicted[30:50]).sum(-1), torch.full((20,), BODY_SIZE))
+    assert mean_pose_baseline(partly, partly) == mean_pose_baseline(*2 * [store.labelled_only(partly)])
 
 
 def test_predictions_that_are_not_finite_are_an_error(split: store.Split) -> None:

@@ -1,4 +1,5 @@
 import math
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -154,3 +155,42 @@ def test_lengths_are_learned_from_the_proportions_of_poses() -> None:
 def test_a_prior_that_makes_no_sense_is_one_line(change: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
         section(PriorParams, "prior", {"prior": {**PRIOR.model_dump(), **change}})
+
+
+def test_arms_swing_about_where_they_hang_in_every_stride() -> None:
+    """Over many strides a swing has no mean, whoever else is in the batch."""
+    prior, time = PosePrior(PRIOR), torch.arange(5000) / 25  # 200 s: parts of a stride at the ends do not matter
+    strides, _ = prior._gait(6, time, torch.Generator().manual_seed(0))
+    shoulder = Angles.from_vector(strides).shoulder[..., 0]
+    assert shoulder.std(1).min() > math.radians(3)
+    assert shoulder.mean(1).abs().max() < math.radians(0.3)
+
+
+@pytest.mark.parametrize("name", MOTIONS)
+def test_one_more_sample_changes_no_other(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the same random numbers for each of them, the first windows are the same in a larger batch."""
+    weights = {kind: float(kind == "stand") for kind in PostureWeights.model_fields}
+    motions = MotionWeights(**{other: float(other == name) for other in MotionWeights.model_fields})
+    prior = PosePrior(PRIOR.model_copy(update={"motions": motions, "postures": PostureWeights(**weights)}))
+    calls: Iterator[int] = iter(())
+
+    def rows(draw: Callable[..., torch.Tensor], shape: tuple[int, ...]) -> torch.Tensor:
+        return draw(64, *shape[1:], generator=torch.Generator().manual_seed(next(calls)))[: shape[0]]
+
+    choose = torch.multinomial
+    monkeypatch.setattr(prior, "_normal", lambda *shape, generator: rows(torch.randn, shape))
+    monkeypatch.setattr(prior, "_uniform", lambda *shape, generator: rows(torch.rand, shape))
+    monkeypatch.setattr(
+        torch,
+        "multinomial",
+        lambda given, count, replacement, generator: choose(
+            given, 64, replacement, generator=torch.Generator().manual_seed(next(calls))
+        )[:count],
+    )
+    drawn = []
+    for count in (5, 6):
+        calls = iter(range(1000))
+        drawn.append(prior.sample_motion(count, 9, 25.0, torch.Generator()))
+    few, more = drawn
+    for one, other in zip(few, more, strict=True):
+        torch.testing.assert_close(one, other[:5], atol=1e-6, rtol=1e-6)

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import math
 from pathlib import Path
 
 import pytest
 
+from lib.runtime.errors import UserError
 from lib.runtime.files import replacing, sha256, write_json
 
 
@@ -53,3 +55,12 @@ def test_sha256_of_a_file_larger_than_a_chunk(tmp_path: Path) -> None:
     content = bytes(range(256)) * 5000
     (tmp_path / "file").write_bytes(content)
     assert sha256(tmp_path / "file") == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_number_that_json_has_not_is_an_error_that_names_it(tmp_path: Path, value: float) -> None:
+    path = tmp_path / "stats.json"
+    content = {"source": "h36m", "splits": {"train": {"box_px": [1.0, {"mean": value}]}}}
+    with pytest.raises(UserError, match=r"stats\.json: splits\.train\.box_px\.1\.mean would be -?(nan|inf)"):
+        write_json(path, content)
+    assert not list(tmp_path.iterdir())

@@ -111,7 +111,7 @@ def test_of_masked_windows_what_was_given_made_and_true_is_drawn(tmp_path: Path)
     for coords in (2, 3):
         checkpoint = tiny_checkpoint(frames=3, objective=f"mask_{coords}d")
         train, test = (read_split(paths.poses, name) for name in ("train", "test"))
-        result = evaluate_reconstruction(checkpoint, train, test, torch.device("cpu"))
+        result = evaluate_reconstruction(checkpoint, train, test, torch.device("cpu"), 100)
         write_examples(paths.predictions, result)
         result.table.to_csv(paths.plot("reconstruction.csv"), index=False)
         visualize.run({"prior": PRIOR.model_dump(), "visualize": PARAMS}, paths)

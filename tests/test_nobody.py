@@ -1,0 +1,156 @@
+"""What training, lifting and smoothing make of frames that show nobody."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from lib import noise
+from lib.data.store import Split
+from lib.data.transforms import normalize
+from lib.data.windows import Windows
+from lib.errors import UserError
+from lib.gaps import fill_frames
+from lib.inference import Lifter
+from lib.limbs import Bodies, steadied, symmetric, typical_lengths
+from lib.objectives.base import random_windows
+from lib.objectives.lift import Lift
+from tests.settings import head_of, synthetic_split, tiny_checkpoint, tiny_model, window
+from tests.test_limbs import STILL, people, with_wrong_depths
+from tests.test_objectives import objective
+
+NOBODY = slice(20, 28)
+
+
+def with_nobody(split: Split, rays: float = 0.0) -> Split:
+    """A split with frames that show nobody, whose stand-ins are off by something."""
+    confidence, moved = split.confidence.clone(), split.rays.clone()
+    confidence[NOBODY] = 0
+    moved[NOBODY] += rays * torch.randn(moved[NOBODY].shape, generator=torch.Generator().manual_seed(0))
+    return replace(split, confidence=confidence, rays=moved)
+
+
+def lifter(frames: int) -> Lifter:
+    lift = Lifter(tiny_checkpoint(frames), torch.device("cpu"))
+    torch.nn.init.normal_(head_of(lift.model).weight, std=0.05)
+    return lift
+
+
+def test_crops_of_nobody_have_the_scale_of_their_stand_ins() -> None:
+    split = synthetic_split(40)
+    every = torch.arange(40)
+    whole, hidden = (normalize(Windows(s, window(1))[every], "rms") for s in (split, with_nobody(split)))
+    for one, other in zip(whole, hidden, strict=True):
+        torch.testing.assert_close(one, other) if one is not whole.confidence else None
+    assert (~hidden.shown).sum() == 8
+
+
+def test_windows_have_somebody_in_their_middle_if_asked() -> None:
+    split = with_nobody(synthetic_split(40))
+    assert len(Windows(split, window(3))) == 40
+    windows = Windows(split, window(3), shown=True)
+    assert windows.middle.tolist() == [*range(20), *range(28, 40)]
+    with pytest.raises(UserError, match="none of the 40 windows shows anybody in its middle"):
+        Windows(replace(split, confidence=torch.zeros(40, 17)), window(3), shown=True)
+
+
+@pytest.mark.parametrize("run", [1, 3])
+def test_random_windows_have_somebody_in_their_middle(run: int) -> None:
+    shown = torch.ones(4, 16, dtype=torch.bool)
+    whole = random_windows(shown, window(5), 500, run, torch.Generator().manual_seed(0))
+    shown[0, 4:9], shown[1, 3], shown[2, ::5] = False, False, False
+    clip, index = random_windows(shown, window(5), 500, run, torch.Generator().manual_seed(0))
+    assert shown[clip, index[..., 2]].all()
+    same = shown[whole[0], whole[1][..., 2]].all(1)
+    assert same.float().mean() > 0.5 and torch.equal(index[same], whole[1][same])  # nothing else is drawn
+    assert torch.equal(clip, whole[0]) and (index >= 0).all() and (index < 16).all()
+
+
+@pytest.mark.parametrize("frames", [1, 5])
+def test_what_stands_for_nobody_teaches_nothing(frames: int) -> None:
+    """Bodies, the prior and the terms of a single frame do not depend on poses of frames that show nobody."""
+    results = []
+    for rays in (0.0, 0.2):
+        split = with_nobody(synthetic_split(60), rays)
+        clips = Windows(split, window(frames).clip, shown=True)[torch.tensor([14, 19, 20, 50])]
+        assert not (clips.confidence > 0).all()
+        model = tiny_model(frames)
+        torch.nn.init.normal_(head_of(model).weight, std=0.05)
+        lift: Lift = objective(frames=frames)
+        lift.prior.params = lift.prior.params.model_copy(update={"bone_learning": 0.5})
+        lift.adapt(model, iter([clips]), epoch=3)
+        observed = lift.observe(model, clips)
+        generator = torch.Generator().manual_seed(0)
+        terms = lift.terms(model, observed, next(lift.draws(8, generator)), generator)
+        assert all(value.isfinite() for value in terms.values()) and observed.level.isfinite().all()
+        results.append((lift.prior.lengths, lift.bodies, terms if frames == 1 else {}))
+    (lengths, bodies, terms), (others, other_bodies, other_terms) = results
+    if frames == 1:  # windows of several frames see how large the stand-ins are
+        torch.testing.assert_close(lengths, others, rtol=1e-5, atol=0)
+        assert isinstance(bodies, Bodies) and isinstance(other_bodies, Bodies)
+        torch.testing.assert_close(bodies._sum, other_bodies._sum, rtol=1e-5, atol=0)
+    for name, value in terms.items():
+        torch.testing.assert_close(value, other_terms[name], rtol=1e-4, atol=1e-6)
+
+
+def test_lengths_are_those_of_the_frames_that_show_somebody() -> None:
+    pose, truth = people(2, 30)
+    shown = torch.ones(2, 30, dtype=torch.bool)
+    shown[:, 5:25] = False
+    wrong = torch.where(shown[..., None, None], pose, torch.randn(pose.shape))
+    torch.testing.assert_close(symmetric(typical_lengths(wrong, shown)[0]), truth)
+    found = Bodies().see(torch.arange(2), wrong, torch.zeros_like(shown))  # of a body that nobody saw there is a guess
+    assert found.isfinite().all()
+
+
+def test_one_frame_without_a_body_spoils_no_other() -> None:
+    pose, truth = people(4, 100)
+    lengths = truth[:, None].expand(-1, 100, -1).flatten(0, 1)
+    wrong = with_wrong_depths(pose, 0.005).flatten(0, 1)
+    expected = steadied(wrong, lengths, STILL + 0.001)
+    for nobody in (0.0, 1e-7, torch.nan):
+        with_one = torch.cat([wrong, torch.full((1, 17, 3), nobody)])
+        result = steadied(with_one, torch.cat([lengths, lengths[:1]]), STILL + 0.001)
+        torch.testing.assert_close(result[:-1], expected)
+        torch.testing.assert_close(result[-1], with_one[-1], equal_nan=True)
+    shown = torch.ones(len(wrong), dtype=torch.bool)
+    shown[7] = False
+    far = wrong.clone()
+    far[7] = torch.randn(17, 3)
+    result = steadied(far, lengths, STILL + 0.001, shown)
+    assert torch.equal(result[7], far[7])
+    torch.testing.assert_close(result[8:], expected[8:], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("rays", [0.0, 0.3])
+def test_poses_of_nobody_lie_between_their_neighbours(rays: float) -> None:
+    lift, split = lifter(1), synthetic_split(60, 15)
+    whole = lift.lift(split, 100)
+    poses = lift.lift(with_nobody(split, rays), 100, smooth=False)
+    weight = torch.arange(1, 9)[:, None, None] / 9
+    torch.testing.assert_close(
+        poses[NOBODY], torch.lerp(poses[19].expand(8, -1, -1), poses[28].expand(8, -1, -1), weight)
+    )
+    again = lift.lift(with_nobody(split), 100, smooth=False)
+    torch.testing.assert_close(poses, again)  # whatever stands in their place
+    assert not torch.equal(poses, whole)
+
+
+def test_lines_in_time_stay_in_their_sequence() -> None:
+    values = torch.arange(10.0).view(10, 1, 1).expand(10, 17, 3)
+    known = torch.tensor([1, 0, 1, 0, 0, 1, 1, 0, 0, 0]) > 0
+    filled = fill_frames(torch.where(known[:, None, None], values, 99.0), known, [4, 3, 3])
+    assert filled[:, 0, 0].tolist() == [0, 1, 2, 2, 5, 5, 6, 99, 99, 99]  # the last shows nobody at all
+    assert fill_frames(values, torch.ones(10, dtype=torch.bool), [10]) is values
+
+
+def test_noise_is_measured_where_somebody_is_seen() -> None:
+    values = torch.randn(200, 17, 3, generator=torch.Generator().manual_seed(0))
+    known = torch.ones(200, dtype=torch.bool)
+    expected = noise.without(values, [200], 0.0, 50.0, known)
+    torch.testing.assert_close(noise.without(values, [200], 0.0, 50.0), expected)
+    known[100:] = False
+    wild = torch.where(known[:, None, None], values, 50 * values)
+    alone = noise.without(values[:100], [100], 0.0, 50.0)
+    torch.testing.assert_close(noise.without(wild, [100, 100], 0.0, 50.0, known)[:100], alone)
+    assert not torch.allclose(noise.without(wild, [100, 100], 0.0, 50.0)[:100], alone, atol=0.1)
