@@ -44,7 +44,7 @@ def paths(tmp_path: Path, h36m_raw: Path) -> Paths:
 def test_subjects_go_to_their_splits(paths: Paths) -> None:
     run(params(), paths)
     for name, subject in (("train", "S1"), ("validation", "S8"), ("test", "S9")):
-        stored = store.read_split(paths.poses, name, labels=True)
+        stored = store.read_split(paths.poses, name, "needed")
         assert set(stored.table["subject"]) == {subject}
         assert len(stored.table) == 8 and len(stored.keypoints) == 8 * FRAMES
 
@@ -96,7 +96,7 @@ def test_statistics_of_the_2d(paths: Paths) -> None:
 def test_statistics_of_the_3d_stand_apart(paths: Paths) -> None:
     run(params(), paths)
     stats = load(paths.stats)
-    stored = store.read_split(paths.poses, "test", labels=True)
+    stored = store.read_split(paths.poses, "test", "needed")
     assert stored.positions is not None
     test = stats["evaluation_only"]["test"]
     for (child, parent), (name, length) in zip(H36M.bones, test["bone_length_m"].items(), strict=True):
@@ -131,7 +131,7 @@ def test_a_source_without_3d_has_no_3d_statistics(paths: Paths, monkeypatch: pyt
     stats = load(paths.stats)
     assert stats["evaluation_only"] == {} and set(stats["splits"]) == {"train", "validation", "test"}
     with pytest.raises(UserError, match="no 3D for the test split"):
-        store.read_split(paths.poses, "test", labels=True)
+        store.read_split(paths.poses, "test", "needed")
 
 
 def test_the_same_run_writes_the_same_statistics(paths: Paths) -> None:

@@ -4,6 +4,7 @@ import torch
 
 from lib.data.store import Split
 from lib.data.windows import LoaderParams, WindowParams, Windows, training_loader
+from lib.pose.skeleton import H36M
 
 
 def split(*lengths: int) -> Split:
@@ -11,7 +12,7 @@ def split(*lengths: int) -> Split:
     start = [sum(lengths[:i]) for i in range(len(lengths))]
     table = pd.DataFrame({"start": start, "length": lengths})
     rays = torch.arange(total).float().view(-1, 1, 1).expand(total, 17, 2).contiguous()
-    return Split(table, rays, torch.ones(total, 17), rays, None)
+    return Split(H36M, table, rays, torch.ones(total, 17), rays, None)
 
 
 def indices(frames: int, dilation: int, stride: int) -> torch.Tensor:
