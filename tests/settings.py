@@ -13,12 +13,13 @@ from lib.models.checkpoints import Checkpoint
 from lib.models.heads import BodyHead
 from lib.models.lifters import LiftingModel
 from lib.models.networks import Architecture
+from lib.models.reconstructors import ReconstructionModel
 from lib.models.tasks import Task, build_model
 from lib.models.transformer import Transformer
 from lib.models.vit import Vit
 from lib.objectives.losses import LossParams
 from lib.pose.geometry import project
-from lib.pose.skeleton import H36M
+from lib.pose.skeleton import H36M, Skeleton
 from lib.prior.motions import MotionWeights
 from lib.prior.postures import PostureWeights
 from lib.prior.sampler import PosePrior, PriorParams
@@ -55,6 +56,8 @@ NO_TRANSFORMS = TransformParams(
 )
 MASKING = MaskingParams(kind="mixed", ratio=(0.2, 0.4), tubelet_frames=2, noise=0.0)
 ALL_LOSSES = LossParams(**dict.fromkeys(LossParams.model_fields, 0.1))
+# Another skeleton than Human3.6M's, whose sides do not lie beside each other.
+SMALL = Skeleton(("pelvis", "chest", "left_hand", "head", "right_hand"), (-1, 0, 1, 1, 1))
 TINY = Transformer.Params(width=8, heads=2, hidden=32, encoder_depth=1, decoder_depth=1, dropout=0.0)
 TINY_VIT = Vit.Params(
     **TINY.model_dump(exclude={"encoder_depth"}),
@@ -106,6 +109,12 @@ def tiny_model(frames: int, name: str = "transformer") -> LiftingModel:
     """A lifter with seeded weights."""
     torch.manual_seed(0)
     return LiftingModel(NETWORKS[name], H36M, frames)
+
+
+def tiny_reconstructor(name: str, coords: int, frames: int = 5) -> ReconstructionModel:
+    """A model with seeded weights that gives windows of points back."""
+    torch.manual_seed(0)
+    return ReconstructionModel(NETWORKS[name], H36M, frames, coords)
 
 
 def head_of(model: LiftingModel) -> torch.nn.Linear:

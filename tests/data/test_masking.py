@@ -11,7 +11,7 @@ OTHERS = [joint for joint in range(len(H36M)) if joint != H36M.root]
 
 
 def hidden(kind: AnyKind, ratio: float, frames: int = FRAMES) -> torch.Tensor:
-    return hide(kind, ratio, 3, 200, frames, torch.Generator().manual_seed(0))
+    return hide(kind, ratio, 3, (200, frames), H36M, torch.Generator().manual_seed(0))
 
 
 @pytest.mark.parametrize("kind", KINDS)

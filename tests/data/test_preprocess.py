@@ -44,7 +44,7 @@ def paths(tmp_path: Path, h36m_raw: Path) -> Paths:
 def test_subjects_go_to_their_splits(paths: Paths) -> None:
     run(params(), paths)
     for name, subject in (("train", "S1"), ("validation", "S8"), ("test", "S9")):
-        stored = store.read_split(paths.poses, name, labels=True)
+        stored = store.read_split(paths.poses, name, "needed")
         assert set(stored.table["subject"]) == {subject}
         assert len(stored.table) == 8 and len(stored.keypoints) == 8 * FRAMES
 
@@ -97,7 +97,7 @@ def test_statistics_of_the_2d(paths: Paths) -> None:
 def test_statistics_of_the_3d_stand_apart(paths: Paths) -> None:
     run(params(), paths)
     stats = load(paths.stats)
-    stored = store.read_split(paths.poses, "test", labels=True)
+    stored = store.read_split(paths.poses, "test", "needed")
     assert stored.positions is not None
     test = stats["evaluation_only"]["test"]
     for (child, parent), (name, length) in zip(H36M.bones, test["bone_length_m"].items(), strict=True):
@@ -132,7 +132,7 @@ def test_a_source_without_3d_has_no_3d_statistics(paths: Paths, monkeypatch: pyt
     stats = load(paths.stats)
     assert stats["evaluation_only"] == {} and set(stats["splits"]) == {"train", "validation", "test"}
     with pytest.raises(UserError, match="no 3D for the test split"):
-        store.read_split(paths.poses, "test", labels=True)
+        store.read_split(paths.poses, "test", "needed")
 
 
 def test_sequences_without_3d_are_counted_and_leave_the_others_theirs(
@@ -155,7 +155,7 @@ def test_sequences_without_3d_are_counted_and_leave_the_others_theirs(
     assert capsys.readouterr().out == "4 of 8 test sequences have no 3D: what needs labels leaves them out\n"
     metrics = load(paths.metrics("preprocess"))
     assert [metrics[f"{name}_unlabelled_sequences"] for name in split()] == [0, 0, 4]
-    assert len(store.read_split(paths.poses, "test", labels=True).table) == 4
+    assert len(store.read_split(paths.poses, "test", "needed").table) == 4
     assert load(paths.stats)["evaluation_only"]["train"] == before["train"]
     assert load(paths.stats)["evaluation_only"]["test"] != before["test"]
 

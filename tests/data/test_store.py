@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from lib.data import store
+from lib.data.tables import COLUMNS
 from lib.pose.cameras import Camera
+from lib.pose.skeleton import H36M
 from lib.runtime.errors import UserError
 from lib.sources.base import PoseSequence
 from lib.sources.h36m_cameras import cameras
@@ -28,10 +30,10 @@ def sequences() -> list[PoseSequence]:
 
 
 def test_ranges_of_the_table_give_back_every_sequence(tmp_path: Path, sequences: list[PoseSequence]) -> None:
-    store.write(tmp_path / "poses.h5", {"train": sequences, "test": []})
-    split = store.read_split(tmp_path / "poses.h5", "train", labels=True)
+    store.write(tmp_path / "poses.h5", {"train": sequences, "test": []}, H36M)
+    split = store.read_split(tmp_path / "poses.h5", "train", "needed")
     assert split.positions is not None
-    assert tuple(split.table.columns) == store.COLUMNS
+    assert tuple(split.table.columns) == COLUMNS
     assert list(split.table["start"]) == [0, 7, 8] and list(split.table["length"]) == [7, 1, 12]
     for row, written in zip(split.table.to_dict("records"), sequences, strict=True):
         assert (row["subject"], row["action"], row["camera"]) == (written.subject, written.action, written.camera.name)
@@ -45,55 +47,63 @@ def test_ranges_of_the_table_give_back_every_sequence(tmp_path: Path, sequences:
 
 
 def test_positions_stay_unread_unless_asked_for(tmp_path: Path, sequences: list[PoseSequence]) -> None:
-    store.write(tmp_path / "poses.h5", {"train": sequences})
+    store.write(tmp_path / "poses.h5", {"train": sequences}, H36M)
     assert store.read_split(tmp_path / "poses.h5", "train").positions is None
 
 
 def test_without_3d_labels_are_an_error(tmp_path: Path, sequences: list[PoseSequence]) -> None:
-    store.write(tmp_path / "poses.h5", {"train": [replace(s, positions=None) for s in sequences]})
+    store.write(tmp_path / "poses.h5", {"train": [replace(s, positions=None) for s in sequences]}, H36M)
     assert len(store.read_split(tmp_path / "poses.h5", "train").keypoints) == 20
     with pytest.raises(UserError, match="no 3D for the train split"):
-        store.read_split(tmp_path / "poses.h5", "train", labels=True)
+        store.read_split(tmp_path / "poses.h5", "train", "needed")
 
 
 def test_a_sequence_without_3d_leaves_the_others_theirs(tmp_path: Path, sequences: list[PoseSequence]) -> None:
     path, (first, second, third) = tmp_path / "poses.h5", sequences
-    store.write(path, {"train": [first, replace(second, positions=None), third], "test": [first, third]})
-    labelled, expected = (store.read_split(path, split, labels=True) for split in ("train", "test"))
+    store.write(path, {"train": [first, replace(second, positions=None), third], "test": [first, third]}, H36M)
+    labelled, expected = (store.read_split(path, split, "needed") for split in ("train", "test"))
     assert labelled.table.equals(expected.table) and labelled.positions is not None
     for name in ("keypoints", "confidence", "rays", "positions"):
         assert torch.equal(getattr(labelled, name), getattr(expected, name)), name
     assert len(store.read_split(path, "train").table) == 3  # without labels, all
-    whole = store.read_split(path, "train", labels=True, unlabelled=True)
+    whole = store.read_split(path, "train", "if any")
     assert len(whole.table) == 3 and (~whole.labelled).nonzero()[:, 0].tolist() == [7]  # one frame
+
+
+def test_labels_are_read_if_there_are_any(tmp_path: Path, sequences: list[PoseSequence]) -> None:
+    path = tmp_path / "poses.h5"
+    store.write(path, {"train": sequences, "test": [replace(s, positions=None) for s in sequences]}, H36M)
+    assert store.read_split(path, "train", "if any").positions is not None
+    assert store.read_split(path, "test", "if any").positions is None
+    assert (store.has_labels(path, "train"), store.has_labels(path, "test")) == (True, False)
 
 
 @pytest.mark.parametrize("split", ["test", "validation"])
 def test_an_empty_or_missing_split_is_an_error(tmp_path: Path, sequences: list[PoseSequence], split: str) -> None:
-    store.write(tmp_path / "poses.h5", {"train": sequences, "test": []})
+    store.write(tmp_path / "poses.h5", {"train": sequences, "test": []}, H36M)
     with pytest.raises(UserError, match=rf"has no {split} sequences: name subjects .* data\.split\.{split}"):
         store.read_split(tmp_path / "poses.h5", split)
 
 
 def test_a_missing_store_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is missing: run `dvc repro preprocess` first"):
+    with pytest.raises(UserError, match="poses.h5 is missing: run `dvc repro preprocess` first"):
         store.read_split(tmp_path / "poses.h5", "train")
 
 
 def test_a_failed_write_leaves_the_old_store(tmp_path: Path, sequences: list[PoseSequence]) -> None:
     path = tmp_path / "poses.h5"
-    store.write(path, {"train": sequences})
+    store.write(path, {"train": sequences}, H36M)
     first, *_ = sequences
     assert first.positions is not None
     broken = replace(first, keypoints=first.keypoints[:, :16], confidence=first.confidence[:, :16], positions=None)
     with pytest.raises(RuntimeError):
-        store.write(path, {"train": [*sequences, broken]})
+        store.write(path, {"train": [*sequences, broken]}, H36M)
     assert len(store.read_split(path, "train").keypoints) == 20
     assert [p.name for p in tmp_path.iterdir()] == ["poses.h5"]
 
 
 def test_arrays_are_contiguous_float32(tmp_path: Path, sequences: list[PoseSequence]) -> None:
-    store.write(tmp_path / "poses.h5", {"train": sequences})
+    store.write(tmp_path / "poses.h5", {"train": sequences}, H36M)
     with h5py.File(tmp_path / "poses.h5") as file:
         for name in ("keypoints", "confidence", "rays", "positions"):
             assert file["train"][name].dtype == "float32" and file["train"][name].chunks is None
@@ -105,7 +115,7 @@ def test_a_damaged_store_says_so(tmp_path: Path, sequences: list[PoseSequence]) 
         path.write_bytes(damage)
         with pytest.raises(UserError, match=r"poses\.h5 is damaged: delete it and run `dvc repro preprocess`"):
             store.read_split(path, "train")
-    store.write(path, {"train": sequences})
+    store.write(path, {"train": sequences}, H36M)
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(UserError, match="damaged"):
         store.read_split(path, "train")
@@ -114,7 +124,7 @@ def test_a_damaged_store_says_so(tmp_path: Path, sequences: list[PoseSequence]) 
 def test_a_keypoint_beyond_the_lens_is_hidden(tmp_path: Path, sequences: list[PoseSequence]) -> None:
     keypoints = sequences[0].keypoints.clone()
     keypoints[2, 5], keypoints[3, 6] = torch.tensor([1600.0, 1600.0]), torch.tensor([2500.0, 2500.0])
-    store.write(tmp_path / "poses.h5", {"train": [replace(sequences[0], keypoints=keypoints)]})
+    store.write(tmp_path / "poses.h5", {"train": [replace(sequences[0], keypoints=keypoints)]}, H36M)
     split = store.read_split(tmp_path / "poses.h5", "train")
     assert split.rays.isfinite().all()
     hidden = split.confidence == 0

@@ -4,41 +4,25 @@ from dataclasses import replace
 import pytest
 import torch
 
-from lib.data.transforms import Corruption, CropBatch, augment, corrupt, corruption_like, mirror, normalize
-from lib.data.windows import WindowBatch
-from lib.objectives.lift import see
-from lib.pose.geometry import crop_scale, project, rotate, rotation_about
+from lib.data.transforms import Corruption, augment, corrupt, corruption_like
+from lib.objectives.lift import render_view
+from lib.pose.crops import Crops, crop_scale
+from lib.pose.geometry import rotate, rotation_about
 from lib.pose.skeleton import H36M
 from lib.prior.sampler import PosePrior
-from tests.settings import CLEAN, NO_TRANSFORMS, PRIOR, TRANSFORMS, synthetic_split
+from tests.settings import CLEAN, NO_TRANSFORMS, PRIOR, TRANSFORMS, synthetic_split, window
 
 
-def crops() -> CropBatch:
-    sample = PosePrior(PRIOR).sample_motion(16, 3, 50.0, torch.Generator().manual_seed(0))
-    return see(sample, "rms")
-
-
-def test_flipping_twice_is_the_identity() -> None:
-    once = mirror(crops())
-    assert not torch.equal(once.keypoints, crops().keypoints)
-    for got, expected in zip(mirror(once), crops(), strict=True):
-        torch.testing.assert_close(got, expected)
-
-
-def test_a_flip_is_what_a_mirrored_scene_shows() -> None:
-    sample = PosePrior(PRIOR).sample(16, torch.Generator().manual_seed(0))
-    points = sample.pose + torch.stack([torch.full((16,), 0.7), torch.zeros(16), sample.root_depth], -1)[:, None]
-    mirrored = points[:, torch.tensor(H36M.mirror)] * torch.tensor([-1.0, 1.0, 1.0])
-    ones = torch.ones(16, 1, 17)
-    expected = normalize(WindowBatch(project(mirrored)[:, None], ones, torch.arange(16)), "rms")
-    got = mirror(normalize(WindowBatch(project(points)[:, None], ones, torch.arange(16)), "rms"))
-    for a, b in zip(got, expected, strict=True):
-        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
+def crops() -> Crops:
+    sample = PosePrior(PRIOR).sample_motion(16, 3, 0.02, torch.Generator().manual_seed(0))
+    return render_view(sample, "rms")
 
 
 def test_a_rotation_is_what_a_rolled_camera_shows() -> None:
     before = crops()
-    after = augment(before, NO_TRANSFORMS.model_copy(update={"rotation_deg": 30.0}), torch.Generator().manual_seed(0))
+    after = augment(
+        before, NO_TRANSFORMS.model_copy(update={"rotation_deg": 30.0}), H36M, torch.Generator().manual_seed(0)
+    )
     rays = torch.nn.functional.pad(before.keypoints * before.scale[..., None, None], (0, 1), value=1.0)
     world = rotate(before.rotation.mT, rays)  # the same rays, seen through either crop
     turned = rotate(after.rotation, world)
@@ -49,7 +33,7 @@ def test_a_rotation_is_what_a_rolled_camera_shows() -> None:
 
 def test_scaling_changes_the_scale_alone_and_stays_in_its_range() -> None:
     before = crops()
-    after = augment(before, NO_TRANSFORMS.model_copy(update={"scaling": 0.2}), torch.Generator().manual_seed(0))
+    after = augment(before, NO_TRANSFORMS.model_copy(update={"scaling": 0.2}), H36M, torch.Generator().manual_seed(0))
     ratio = after.scale / before.scale
     assert ratio.min() >= 0.8 - 1e-6
     assert ratio.max() <= 1.2 + 1e-6
@@ -61,7 +45,7 @@ def test_scaling_changes_the_scale_alone_and_stays_in_its_range() -> None:
 def test_noise_has_its_standard_deviation_and_leaves_a_normalised_crop() -> None:
     before = crops()
     corruption = replace(CLEAN, noise=(0.001,) * 17)
-    after = corrupt(before, corruption, "rms", torch.Generator().manual_seed(0))
+    after = corrupt(before, corruption, "rms", H36M, torch.Generator().manual_seed(0))
     noise = (after.keypoints * after.scale[..., None, None] - before.keypoints * before.scale[..., None, None])[
         ..., 1:, :
     ]
@@ -72,9 +56,9 @@ def test_noise_has_its_standard_deviation_and_leaves_a_normalised_crop() -> None
 
 
 def test_noise_lasts_over_frames() -> None:
-    still = CropBatch(*(part[:, :1].expand(-1, 40, *part.shape[2:]) for part in crops()))
+    still = Crops(*(part[:, :1].expand(-1, 40, *part.shape[2:]) for part in crops()))
     corruption = Corruption(noise=(0.0, *[0.001] * 16), correlation=0.7, outliers=0.0, mask=0.0)
-    after = corrupt(still, corruption, "rms", torch.Generator().manual_seed(0))
+    after = corrupt(still, corruption, "rms", H36M, torch.Generator().manual_seed(0))
     noise = (after.keypoints * after.scale[..., None, None] - still.keypoints * still.scale[..., None, None])[
         ..., 1:, :
     ]
@@ -85,7 +69,7 @@ def test_noise_lasts_over_frames() -> None:
 
 def test_outliers_are_as_many_as_asked_and_stay_within_a_unit() -> None:
     before = crops()
-    after = corrupt(before, replace(CLEAN, outliers=0.1), "rms", torch.Generator().manual_seed(0))
+    after = corrupt(before, replace(CLEAN, outliers=0.1), "rms", H36M, torch.Generator().manual_seed(0))
     moved = (after.keypoints * (after.scale / before.scale)[..., None, None] - before.keypoints).abs().amax(-1)
     roots = (moved[..., 1:] > 1e-5).all(-1)  # where the root is off, all the others are
     assert 0.05 < (moved[~roots][..., 1:] > 1e-5).float().mean() < 0.15
@@ -94,7 +78,7 @@ def test_outliers_are_as_many_as_asked_and_stay_within_a_unit() -> None:
 
 
 def test_masks_hide_their_share_of_joints_and_never_the_root() -> None:
-    hidden = corrupt(crops(), replace(CLEAN, mask=0.5), "rms", torch.Generator().manual_seed(0))
+    hidden = corrupt(crops(), replace(CLEAN, mask=0.5), "rms", H36M, torch.Generator().manual_seed(0))
     assert (hidden.confidence[..., H36M.root] == 1).all()
     assert 0.4 < (hidden.confidence[..., 1:] == 0).float().mean() < 0.6
 
@@ -102,7 +86,7 @@ def test_masks_hide_their_share_of_joints_and_never_the_root() -> None:
 def test_no_transform_changes_nothing() -> None:
     generator = torch.Generator().manual_seed(0)
     for got, expected in zip(
-        corrupt(augment(crops(), NO_TRANSFORMS, generator), CLEAN, "rms", generator), crops(), strict=True
+        corrupt(augment(crops(), NO_TRANSFORMS, H36M, generator), CLEAN, "rms", H36M, generator), crops(), strict=True
     ):
         assert torch.equal(got, expected)
 
@@ -110,12 +94,12 @@ def test_no_transform_changes_nothing() -> None:
 def test_auto_noise_and_outliers_are_those_of_the_2d() -> None:
     auto = TRANSFORMS.model_copy(update={"noise": "auto", "outliers": "auto"})
     clean = synthetic_split(400, 400)
-    found = corruption_like(clean, auto, dilation=1)
+    found = corruption_like(clean, auto, window(9))
     assert max(found.noise) < 0.0005
     assert found.outliers < 0.001
     assert found.mask == auto.mask
     assert found.correlation == pytest.approx(math.exp(-0.02 / 0.08))
-    assert corruption_like(clean, auto, dilation=4).correlation == pytest.approx(math.exp(-1))
+    assert corruption_like(clean, auto, window(9, 4)).correlation == pytest.approx(math.exp(-1))
 
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(clean.rays.shape, generator=generator)
@@ -124,35 +108,31 @@ def test_auto_noise_and_outliers_are_those_of_the_2d() -> None:
     size = torch.linspace(0.002, 0.008, 17)  # of each joint
     wild = torch.rand(clean.confidence.shape, generator=generator) < 0.01
     rays = clean.rays + size[:, None] * noise + 0.2 * wild[..., None]
-    found = corruption_like(replace(clean, rays=rays), auto, dilation=1)
+    found = corruption_like(replace(clean, rays=rays), auto, window(9))
     torch.testing.assert_close(torch.tensor(found.noise), size, rtol=0.15, atol=0)
     assert 0.005 < found.outliers < 0.02
 
 
 def test_numbers_are_taken_as_they_are() -> None:
     params = TRANSFORMS.model_copy(update={"noise": 0.3, "outliers": 0.1})
-    found = corruption_like(synthetic_split(10), params, dilation=1)
+    found = corruption_like(synthetic_split(10), params, window(9))
     assert found.noise == (0.3,) * 17
     assert found.outliers == 0.1
 
 
 def test_sequences_of_two_frames_have_no_noise_to_be_seen() -> None:
     auto = TRANSFORMS.model_copy(update={"noise": "auto", "outliers": "auto"})
-    found = corruption_like(synthetic_split(2), auto, dilation=1)
+    found = corruption_like(synthetic_split(2), auto, window(9))
     assert (max(found.noise), found.outliers) == (0, 0)
 
 
-def test_hidden_joints_have_no_part_in_scale_noise_and_outliers() -> None:
+def test_hidden_joints_have_no_part_in_noise_and_outliers() -> None:
     clean = synthetic_split(300)
     hidden = torch.rand(300, 17, generator=torch.Generator().manual_seed(0)) < 0.1
     hidden[:, H36M.root] = False
     rays, confidence = clean.rays.masked_fill(hidden[..., None], 0.0), (~hidden).float()
     auto = TRANSFORMS.model_copy(update={"noise": "auto", "outliers": "auto"})
     gaps = replace(clean, rays=rays, confidence=confidence)
-    plain, found = (corruption_like(split, auto, dilation=1) for split in (clean, gaps))
+    plain, found = (corruption_like(split, auto, window(9)) for split in (clean, gaps))
     assert found.noise == pytest.approx(plain.noise, rel=0.5, abs=2e-4)
     assert found.outliers == plain.outliers == 0
-    one = normalize(WindowBatch(rays[:, None], confidence[:, None], torch.arange(300)), "rms")
-    moved = torch.where(hidden[..., None], rays + 9, rays)
-    other = normalize(WindowBatch(moved[:, None], confidence[:, None], torch.arange(300)), "rms")
-    assert torch.equal(one.scale, other.scale)

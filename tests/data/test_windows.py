@@ -3,71 +3,74 @@ import pytest
 import torch
 
 from lib.data.store import Split
-from lib.data.windows import LoaderParams, WindowParams, Windows, evenly_spread, training_loader
+from lib.data.windows import LoaderParams, WindowParams, Windows, evenly_spaced, training_loader
+from lib.pose.skeleton import H36M
+from tests.settings import window
 
 
 def split(*lengths: int) -> Split:
     total = sum(lengths)
     start = [sum(lengths[:i]) for i in range(len(lengths))]
-    table = pd.DataFrame({"start": start, "length": lengths})
+    table = pd.DataFrame({"start": start, "length": lengths, "fps": 50.0})
     rays = torch.arange(total).float().view(-1, 1, 1).expand(total, 17, 2).contiguous()
-    return Split(table, rays, torch.ones(total, 17), rays, None)
+    return Split(H36M, table, rays, torch.ones(total, 17), rays, None)
 
 
 @pytest.mark.parametrize("total", [1, 2, 10, 2**24 + 3, 2**26 + 1])
-def test_evenly_spread_numbers_are_exact_beyond_what_a_float_can_count(total: int) -> None:
+def test_evenly_spaced_numbers_are_exact_beyond_what_a_float_can_count(total: int) -> None:
     """A float32 counts to 2^24 in ones: the last number of a larger total was one that there is not."""
-    spread = evenly_spread(total, 4).tolist()
+    spread = evenly_spaced(total, 4).tolist()
     assert spread == [round(i * (total - 1) / (min(total, 4) - 1 or 1)) for i in range(min(total, 4))]
 
 
 def test_all_of_more_than_a_float_can_count_are_different() -> None:
     total = 2**24 + 3
-    assert torch.equal(evenly_spread(total, total)[-9:], torch.arange(total - 9, total))
+    assert torch.equal(evenly_spaced(total, total)[-9:], torch.arange(total - 9, total))
 
 
-def indices(frames: int, dilation: int, stride: int) -> torch.Tensor:
+def indices(frames: int, step: int) -> torch.Tensor:
     """The frame numbers of all windows of sequences of 7, 2 and 12 frames."""
-    windows = Windows(split(7, 2, 12), WindowParams(frames=frames, dilation=dilation, stride=stride))
+    windows = Windows(split(7, 2, 12), window(frames, step))
     return windows.frame_index(torch.arange(len(windows)))
 
 
-SHAPES = [(1, 1, 1), (3, 1, 1), (3, 1, 3), (4, 1, 2), (9, 1, 5), (3, 2, 1), (2, 3, 2), (5, 4, 1)]
+SHAPES = [(1, 1), (3, 1), (4, 1), (9, 1), (3, 2), (2, 3), (5, 4)]
 
 
-@pytest.mark.parametrize(("frames", "dilation", "stride"), SHAPES)
-def test_windows_stay_in_their_sequence(frames: int, dilation: int, stride: int) -> None:
-    index = indices(frames, dilation, stride)
+@pytest.mark.parametrize(("frames", "step"), SHAPES)
+def test_windows_stay_in_their_sequence(frames: int, step: int) -> None:
+    index = indices(frames, step)
     sequence = torch.repeat_interleave(torch.arange(3), torch.tensor([7, 2, 12]))[index]
     assert (sequence == sequence[:, :1]).all()
 
 
-@pytest.mark.parametrize(("frames", "dilation"), [(1, 1), (3, 1), (4, 3), (9, 2)])
-def test_every_frame_is_the_middle_of_a_window(frames: int, dilation: int) -> None:
-    assert indices(frames, dilation, stride=1)[:, frames // 2].tolist() == list(range(21))
+@pytest.mark.parametrize(("frames", "step"), SHAPES)
+def test_every_frame_is_the_middle_of_a_window(frames: int, step: int) -> None:
+    assert indices(frames, step)[:, frames // 2].tolist() == list(range(21))
 
 
-def test_middles_are_a_stride_apart_and_frames_a_dilation() -> None:
-    windows = Windows(split(10), WindowParams(frames=3, dilation=2, stride=3))
-    index = windows.frame_index(torch.arange(len(windows)))
-    assert index[:, 1].tolist() == [0, 3, 6, 9]
-    assert index[1:3].tolist() == [[1, 3, 5], [4, 6, 8]]
+def test_frames_are_an_interval_apart_at_any_rate() -> None:
+    """Sequences of 50, 25 and 5 frames a second, of which the last is slower than the interval."""
+    rates = split(10, 10, 10)
+    rates.table["fps"] = [50.0, 25.0, 5.0]
+    index = Windows(rates, WindowParams(frames=3, interval_seconds=0.08)).frame_index(torch.tensor([5, 15, 25]))
+    assert index.tolist() == [[1, 5, 9], [13, 15, 17], [24, 25, 26]]
 
 
 def test_beyond_its_ends_a_sequence_stands_still() -> None:
-    windows = Windows(split(2), WindowParams(frames=5, dilation=1, stride=1))
+    windows = Windows(split(2), window(5))
     assert windows.frame_index(torch.tensor([0, 1])).tolist() == [[0, 0, 0, 1, 1], [0, 0, 1, 1, 1]]
 
 
 def test_a_batch_is_the_frames_of_its_windows() -> None:
-    windows = Windows(split(5), WindowParams(frames=2, dilation=1, stride=1))
+    windows = Windows(split(5), window(2))
     batch = windows[torch.tensor([1, 4])]
     assert batch.rays[..., 0, 0].tolist() == [[0, 1], [3, 4]]
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_the_loader_shuffles_by_its_generator_and_never_ends(workers: int) -> None:
-    windows = Windows(split(10), WindowParams(frames=1, dilation=1, stride=1))
+    windows = Windows(split(10), window(1))
 
     def first(count: int, seed: int) -> list[float]:
         loader = training_loader(windows, 4, LoaderParams(workers=workers), torch.Generator().manual_seed(seed))

@@ -17,14 +17,9 @@ from lib.evaluation.lifting import (
     EvaluationParams,
     evaluate,
     mean_pose_baseline,
-    read_predictions,
-    read_split,
-    root_centred,
-    scale_by_body_size,
-    scale_by_root_depth,
-    write_predictions,
 )
-from lib.pose.geometry import bone_lengths
+from lib.inference.predictions import scale_by_body_size, scale_by_root_depth
+from lib.pose.geometry import bone_lengths, root_centred
 from lib.pose.skeleton import H36M
 from lib.runtime.errors import UserError
 from lib.runtime.params import section
@@ -35,12 +30,12 @@ BONES = ("bone_symmetry_error", "bone_constancy_error")
 
 @pytest.fixture
 def split(tmp_path: Path) -> store.Split:
-    return read_split(write_store(tmp_path / "poses.h5"), "test")
+    return store.read_split(write_store(tmp_path / "poses.h5"), "test", "if any")
 
 
 @pytest.fixture
 def unlabelled(tmp_path: Path) -> store.Split:
-    return read_split(write_store(tmp_path / "unlabelled.h5", labels=False), "test")
+    return store.read_split(write_store(tmp_path / "unlabelled.h5", labels=False), "test", "if any")
 
 
 def _positions(split: store.Split) -> Tensor:
@@ -49,7 +44,7 @@ def _positions(split: store.Split) -> Tensor:
 
 
 def _noisy(split: store.Split, level: float = 0.01, seed: int = 0) -> Tensor:
-    noise = root_centred(torch.randn(_positions(split).shape, generator=torch.Generator().manual_seed(seed)))
+    noise = root_centred(torch.randn(_positions(split).shape, generator=torch.Generator().manual_seed(seed)), H36M)
     return lifted_truth(_positions(split)) + level * noise
 
 
@@ -65,21 +60,13 @@ def test_the_truth_has_no_error(split: store.Split) -> None:
     assert result.metrics["pck_150"] == 100
     assert result.metrics["auc"] == pytest.approx(100 * 30 / 31)
     assert result.metrics["frames"] == 60
-    torch.testing.assert_close(result.predicted, root_centred(_positions(split)))
+    torch.testing.assert_close(result.predicted, root_centred(_positions(split), H36M))
 
 
 def test_metrics_are_flat_numbers_and_the_name_of_the_scale(split: store.Split) -> None:
     result = evaluate(split, _noisy(split), "root_depth", BODY_SIZE)
     assert json.loads(json.dumps(result.metrics, allow_nan=False)) == result.metrics
     assert [name for name, value in result.metrics.items() if isinstance(value, str)] == ["mpjpe_scale"]
-
-
-def test_scales_by_hand(split: store.Split) -> None:
-    lifted = lifted_truth(_positions(split))
-    by_depth = scale_by_root_depth(lifted, _positions(split))
-    torch.testing.assert_close(by_depth, root_centred(_positions(split)))
-    by_size = scale_by_body_size(7 * lifted, 2.5)
-    torch.testing.assert_close(bone_lengths(by_size).sum(-1), torch.full((60,), 2.5))
 
 
 def test_the_scale_changes_mpjpe_and_neither_n_nor_p_mpjpe(split: store.Split) -> None:
@@ -91,16 +78,16 @@ def test_the_scale_changes_mpjpe_and_neither_n_nor_p_mpjpe(split: store.Split) -
     assert depth.metrics["mpjpe_body_size_mm"] == size.metrics["mpjpe_body_size_mm"] == size.metrics["mpjpe_mm"]
     for name in ("n_mpjpe_mm", "p_mpjpe_mm", *BONES):
         assert _number(depth.metrics[name]) == pytest.approx(_number(size.metrics[name]), rel=1e-3)
-    torch.testing.assert_close(bone_lengths(size.predicted).sum(-1), torch.full((60,), 1.1 * BODY_SIZE))
+    torch.testing.assert_close(bone_lengths(size.predicted, H36M).sum(-1), torch.full((60,), 1.1 * BODY_SIZE))
 
 
 def test_means_over_frames_and_over_actions(split: store.Split) -> None:
     level = torch.cat([torch.full((30,), 0.01), torch.full((20,), 0.03), torch.full((10,), 0.02)])
-    noise = root_centred(torch.randn(60, 17, 3, generator=torch.Generator().manual_seed(0)))
+    noise = root_centred(torch.randn(60, 17, 3, generator=torch.Generator().manual_seed(0)), H36M)
     lifted = lifted_truth(_positions(split)) + level[:, None, None] * noise
     result = evaluate(split, lifted, "root_depth", BODY_SIZE)
-    target = root_centred(_positions(split)) * 1000
-    errors = metrics.p_mpjpe(scale_by_root_depth(lifted, _positions(split)) * 1000, target)
+    target = root_centred(_positions(split), H36M) * 1000
+    errors = metrics.p_mpjpe(scale_by_root_depth(lifted, _positions(split), H36M) * 1000, target)
     eating = torch.cat([errors[:30], errors[50:]])  # two takes, two subjects, one action
     walking = errors[30:50]
     assert result.per_action["action"].tolist() == ["Eating", "Walking"]
@@ -117,9 +104,9 @@ def test_means_over_frames_and_over_actions(split: store.Split) -> None:
 def test_velocity_never_crosses_the_border_of_two_sequences(split: store.Split) -> None:
     lifted = lifted_truth(_positions(split))
     sizes = torch.cat([torch.full((30,), 1.0), torch.full((20,), 2.0), torch.full((10,), 3.0)])
-    grown = scale_by_body_size(lifted, 1.0) * sizes[:, None, None]
+    grown = scale_by_body_size(lifted, 1.0, H36M) * sizes[:, None, None]
     result = evaluate(split, grown / _positions(split)[:, 0].norm(dim=-1)[:, None, None], "root_depth", BODY_SIZE)
-    target = root_centred(_positions(split))
+    target = root_centred(_positions(split), H36M)
     pairs = [(grown[frames] * 1000, target[frames] * 1000) for frames in (slice(30), slice(30, 50), slice(50, 60))]
     expected = torch.cat([metrics.mpjve(*pair, fps=50.0) for pair in pairs]).mean()
     assert result.metrics["mpjve_mm_per_s"] == pytest.approx(float(expected), rel=1e-4)
@@ -151,7 +138,7 @@ def test_without_3d_there_are_the_metrics_that_need_none(split: store.Split, unl
     assert (len(result.per_joint), len(result.per_action)) == (0, 0)
     assert tuple(result.per_joint.columns) == PER_JOINT
     assert tuple(result.per_action.columns) == PER_ACTION
-    torch.testing.assert_close(bone_lengths(result.predicted).sum(-1), torch.full((60,), BODY_SIZE))
+    torch.testing.assert_close(bone_lengths(result.predicted, H36M).sum(-1), torch.full((60,), BODY_SIZE))
 
 
 def test_errors_are_those_of_sequences_with_3d(split: store.Split) -> None:
@@ -169,7 +156,7 @@ def test_errors_are_those_of_sequences_with_3d(split: store.Split) -> None:
     pd.testing.assert_frame_equal(result.per_joint, expected.per_joint)
     pd.testing.assert_frame_equal(result.per_action, expected.per_action)
     assert torch.equal(result.predicted[known], expected.predicted)
-    torch.testing.assert_close(bone_lengths(result.predicted[30:50]).sum(-1), torch.full((20,), BODY_SIZE))
+    torch.testing.assert_close(bone_lengths(result.predicted[30:50], H36M).sum(-1), torch.full((20,), BODY_SIZE))
     assert mean_pose_baseline(partly, partly) == mean_pose_baseline(*2 * [store.labelled_only(partly)])
 
 
@@ -181,32 +168,14 @@ def test_predictions_that_are_not_finite_are_an_error(split: store.Split) -> Non
 
 
 def test_the_mean_pose_is_a_baseline(split: store.Split, unlabelled: store.Split, tmp_path: Path) -> None:
-    train = read_split(tmp_path / "poses.h5", "train")
+    train = store.read_split(tmp_path / "poses.h5", "train", "if any")
     errors = mean_pose_baseline(train, split)
-    mean = root_centred(_positions(train)).mean(0)
-    expected = (mean - root_centred(_positions(split))).norm(dim=-1).mean() * 1000
+    mean = root_centred(_positions(train), H36M).mean(0)
+    expected = (mean - root_centred(_positions(split), H36M)).norm(dim=-1).mean() * 1000
     assert errors["mpjpe_mm"] == pytest.approx(float(expected), rel=1e-4)
     assert tuple(errors) == ERRORS
     with pytest.raises(UserError, match="the mean-pose baseline needs 3D"):
         mean_pose_baseline(train, unlabelled)
-
-
-def test_predictions_survive_their_file(split: store.Split, tmp_path: Path) -> None:
-    predicted = root_centred(_positions(split))
-    write_predictions(tmp_path / "predictions" / "test.h5", split, predicted)
-    read = read_predictions(tmp_path / "predictions" / "test.h5")
-    assert torch.equal(read.predicted, predicted)
-    pd.testing.assert_frame_equal(read.table, split.table)
-
-
-def test_missing_predictions_are_an_error(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="test.h5 is missing: run `dvc repro evaluate` first"):
-        read_predictions(tmp_path / "test.h5")
-
-
-def test_a_missing_store_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="poses.h5 is missing: run `dvc repro preprocess` first"):
-        read_split(tmp_path / "poses.h5", "test")
 
 
 def test_an_unknown_scale_is_an_error() -> None:

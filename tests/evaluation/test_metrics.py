@@ -151,16 +151,16 @@ def _with_lengths(**lengths: float) -> Tensor:
 
 
 def test_bone_symmetry_error_compares_left_and_right() -> None:
-    assert metrics.bone_symmetry_error(_with_lengths()).max() == 0
-    errors = metrics.bone_symmetry_error(_with_lengths(left_knee=1.1, right_knee=0.9, head=3.0))
+    assert metrics.bone_symmetry_error(_with_lengths(), H36M).max() == 0
+    errors = metrics.bone_symmetry_error(_with_lengths(left_knee=1.1, right_knee=0.9, head=3.0), H36M)
     assert errors.shape == (6,)  # hip, thigh, shank, shoulder, upper arm, forearm
     assert sorted(errors.tolist()) == pytest.approx([0, 0, 0, 0, 0, 20], abs=1e-4)
 
 
 def test_bone_constancy_error_is_relative_to_the_size_of_each_frame() -> None:
     pose = _with_lengths()
-    assert metrics.bone_constancy_error(torch.stack([pose, 3 * pose, 0.2 * pose])).max() < 1e-4
+    assert metrics.bone_constancy_error(torch.stack([pose, 3 * pose, 0.2 * pose]), H36M).max() < 1e-4
     # Two bones trade 10 %: the total stays, so that their deviation is 10 % of their mean and all others' is none.
     pair = torch.stack([_with_lengths(head=1.1, left_knee=0.9), _with_lengths(head=0.9, left_knee=1.1)])
-    errors = metrics.bone_constancy_error(pair)
+    errors = metrics.bone_constancy_error(pair, H36M)
     assert sorted(errors.tolist()) == pytest.approx([0.0] * 14 + [10, 10], abs=1e-3)

@@ -1,30 +1,39 @@
-"""Errors of reconstructed windows: in batches, and of what was seen alone."""
+"""How well hidden points are given back: in batches, and of what was seen alone."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 
+from lib.data.masked_windows import Reconstruction, masked, root_centred_points
 from lib.data.store import Split
+from lib.data.windows import Windows
+from lib.evaluation.reconstruction import (
+    ReconstructionResult,
+    _pixels,
+    evaluate_reconstruction,
+    hidden_error,
+    read_examples,
+    write_examples,
+)
 from lib.models.reconstructors import ReconstructionModel
-from lib.reconstruction_evaluation import ReconstructionResult, _pixels, evaluate_reconstruction
-from lib.skeleton import H36M
-from tests.settings import synthetic_split, tiny_checkpoint
+from lib.models.tasks import Task
+from lib.pose.skeleton import H36M
+from tests.settings import SMALL, synthetic_split, tiny_checkpoint, window
 
 WRIST = H36M.index("left_wrist")
 
 
-def result(test: Split, batch_size: int = 1000, objective: str = "mask_2d") -> ReconstructionResult:
-    checkpoint = tiny_checkpoint(frames=3, objective=objective)
+def result(test: Split, batch_size: int = 1000, task: Task = "reconstruction_2d") -> ReconstructionResult:
+    checkpoint = tiny_checkpoint(frames=3, task=task)
     return evaluate_reconstruction(checkpoint, synthetic_split(40), test, torch.device("cpu"), batch_size)
 
 
-@pytest.mark.parametrize("objective", ["mask_2d", "mask_3d"])
-def test_batches_bound_what_the_model_is_given_and_change_nothing(
-    objective: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole, sizes = result(synthetic_split(40), objective=objective), []
+@pytest.mark.parametrize("task", ["reconstruction_2d", "reconstruction_3d"])
+def test_batches_bound_what_the_model_is_given_and_change_nothing(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, sizes = result(synthetic_split(40), task=task), []
     forward = ReconstructionModel.forward
 
     def spy(self: ReconstructionModel, *given: torch.Tensor) -> torch.Tensor:
@@ -32,7 +41,7 @@ def test_batches_bound_what_the_model_is_given_and_change_nothing(
         return forward(self, *given)
 
     monkeypatch.setattr(ReconstructionModel, "forward", spy)
-    few = result(synthetic_split(40), 7, objective)
+    few = result(synthetic_split(40), 7, task)
     assert max(sizes) == 7
     assert few.metrics == pytest.approx(whole.metrics, rel=1e-4)
     pd.testing.assert_frame_equal(few.table, whole.table, rtol=1e-4)
@@ -76,3 +85,24 @@ def test_windows_around_frames_that_show_nobody_are_left_out() -> None:
     unseen = result(replace(test, confidence=confidence))
     assert unseen.metrics["windows"] == 30
     assert not unseen.table.isna().to_numpy().any()
+
+
+def test_the_error_of_hidden_points_by_hand() -> None:
+    whole = root_centred_points(Windows(synthetic_split(60), window(5))[torch.arange(10)], 3, H36M)
+    hidden = torch.zeros(whole.shape[:-1], dtype=torch.bool)
+    hidden[:, :, WRIST] = True
+    given = masked(whole, hidden)
+    off = given.whole + torch.tensor([3.0, 4.0, 0.0]) / given.scale[..., None, None]
+    error = hidden_error(off, given, torch.full((10,), 1000.0), H36M)
+    assert error[WRIST].item() == pytest.approx(5000, rel=1e-4)
+    assert error.isfinite().nonzero().tolist() == [[WRIST]]  # no other joint is hidden anywhere
+
+
+def test_examples_survive_their_file(tmp_path: Path) -> None:
+    whole, hidden = torch.randn(6, 3, len(SMALL), 2), torch.rand(6, 3, len(SMALL)) < 0.5
+    written = Reconstruction(SMALL, whole, hidden, whole + 1)
+    write_examples(tmp_path / "test.h5", written)
+    read = read_examples(tmp_path / "test.h5")
+    assert read is not None and read.skeleton == SMALL
+    for got, expected in zip(read[1:], written[1:], strict=True):
+        assert torch.equal(got, expected)

@@ -87,7 +87,7 @@ def test_heads_must_divide_width(network: type[Transformer] | type[Vit]) -> None
 @every_network
 @pytest.mark.parametrize("size", ["small", "base", "large"])
 def test_every_size_of_params_yaml_lifts_windows(name: str, size: str) -> None:
-    network = Architecture.named(name, size, PARAMS).build(frames=9, coords=3, outputs=5)
+    network = Architecture.named(name, size, PARAMS).build(H36M, frames=9, coords=3, outputs=5)
     points = torch.randn(2, 9, len(H36M), 3)
     assert network(points, torch.ones(2, 9, len(H36M)), torch.ones(2, 9)).shape == (2, 5)
 
@@ -107,7 +107,7 @@ def test_what_is_dumped_is_loaded() -> None:
 def test_tubelets_of_every_kind_tell_the_frames_apart(pool: str, positions: str) -> None:
     torch.manual_seed(0)
     params = TINY_VIT.model_copy(update={"pool": pool, "positions": positions, "patch_frames": 1})
-    model = Architecture("vit", params).build(frames=3, coords=2, outputs=4)
+    model = Architecture("vit", params).build(H36M, frames=3, coords=2, outputs=4)
     keypoints, confidence, scale = inputs(3)
     backwards = model(keypoints.flip(1), confidence, scale)
     assert not torch.allclose(model(keypoints, confidence, scale), backwards, atol=1e-6)

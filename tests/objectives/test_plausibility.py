@@ -2,7 +2,7 @@ import math
 
 import torch
 
-from lib.objectives.lift import see
+from lib.objectives.lift import render_view
 from lib.objectives.plausibility import COMPONENTS, Plausibility
 from lib.pose.skeleton import H36M
 from lib.prior.sampler import PosePrior
@@ -10,8 +10,8 @@ from tests.settings import PRIOR
 
 
 def crops(count: int, seed: int) -> torch.Tensor:
-    sample = PosePrior(PRIOR).sample_motion(count, 1, 50.0, torch.Generator().manual_seed(seed))
-    return see(sample, "rms").keypoints[:, 0]
+    sample = PosePrior(PRIOR).sample_motion(count, 1, 0.02, torch.Generator().manual_seed(seed))
+    return render_view(sample, "rms").keypoints[:, 0]
 
 
 def fitted(steps: int) -> Plausibility:

@@ -11,7 +11,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from lib.data import store
-from lib.evaluation.lifting import Predictions, root_centred
+from lib.inference.predictions import Predictions
 from lib.plotting.animation import frame_indices, motion_images, write_gif
 from lib.plotting.figures import (
     Example,
@@ -24,13 +24,14 @@ from lib.plotting.figures import (
 from lib.plotting.params import VisualizeParams
 from lib.plotting.results import Results
 from lib.plotting.selection import select_sequences, typical_frames
-from lib.plotting.skeletons import FRONT, Colors, cuboid, draw_2d, draw_3d, square, to_plot
+from lib.plotting.skeletons import FRONT, SkeletonStyle, cuboid, draw_2d, draw_3d, square, to_plot
+from lib.pose.geometry import root_centred
 from lib.pose.skeleton import H36M
 from lib.runtime.errors import UserError
 from lib.runtime.params import section
 from tests.synthetic import CAMERA, motion, write_store
 
-COLORS = Colors()
+STYLE = SkeletonStyle(H36M)
 PARAMS = {
     "sequences": ["*"],
     "count": 2,
@@ -44,7 +45,7 @@ PARAMS = {
 
 def _example(labels: bool = True) -> Example:
     positions = motion(1)[0]
-    pose = root_centred(positions)
+    pose = root_centred(positions, H36M)
     return Example("S9/Walking, frame 0", CAMERA.project(positions), pose, pose.clone() if labels else None)
 
 
@@ -56,11 +57,11 @@ def _texts(figure: Figure) -> list[str]:
 def test_people_stand_upright_in_both_drawings() -> None:
     head, pelvis = H36M.index("head"), H36M.index("pelvis")
     assert to_plot(torch.tensor([1.0, 2.0, 3.0])).tolist() == [1, 3, -2]
-    pose = to_plot(root_centred(motion(1)[0]))
+    pose = to_plot(root_centred(motion(1)[0], H36M))
     assert pose[head, 2] > pose[pelvis, 2] + 0.5
     axes = new_figure(3.0, 3.0).subplots()
     keypoints = CAMERA.project(motion(1)[0])
-    draw_2d(axes, keypoints, COLORS)
+    draw_2d(axes, keypoints, STYLE)
     assert axes.yaxis_inverted()
     assert keypoints[head, 1] < keypoints[pelvis, 1]
     _, height = axes.transData.transform(keypoints.numpy()).T
@@ -70,8 +71,8 @@ def test_people_stand_upright_in_both_drawings() -> None:
 def test_axes_are_equal() -> None:
     figure = new_figure(6.0, 3.0)
     flat, space = figure.add_subplot(1, 2, 1), figure.add_subplot(1, 2, 2, projection="3d")
-    draw_2d(flat, CAMERA.project(motion(1)[0]), COLORS)
-    draw_3d(space, root_centred(motion(1)[0]), COLORS)
+    draw_2d(flat, CAMERA.project(motion(1)[0]), STYLE)
+    draw_3d(space, root_centred(motion(1)[0], H36M), STYLE)
     assert flat.get_aspect() == 1.0
     ranges = [np.ptp(limits) for limits in (space.get_xlim(), space.get_ylim(), space.get_zlim())]
     np.testing.assert_allclose(space._box_aspect / ranges, (space._box_aspect / ranges)[0])
@@ -79,10 +80,10 @@ def test_axes_are_equal() -> None:
 
 def test_a_bone_has_the_colour_of_its_side() -> None:
     axes = new_figure(3.0, 3.0).add_subplot(projection="3d")
-    lines = draw_3d(axes, root_centred(motion(1)[0]), COLORS)
+    lines = draw_3d(axes, root_centred(motion(1)[0], H36M), STYLE)
     for line, (child, _) in zip(lines, H36M.bones, strict=True):
         side = H36M.names[child].split("_")[0]
-        expected = {"left": COLORS.left, "right": COLORS.right}.get(side, COLORS.middle)
+        expected = {"left": STYLE.left, "right": STYLE.right}.get(side, STYLE.middle)
         assert to_rgba(line.get_color()) == to_rgba(expected)
 
 
@@ -95,7 +96,7 @@ def test_the_drawn_body_faces_us() -> None:
 
 
 def test_everybody_is_inside_the_boxes() -> None:
-    poses = root_centred(motion(30))
+    poses = root_centred(motion(30), H36M)
     keypoints = CAMERA.project(motion(30))
     for points, box in ((poses, cuboid(poses)), (keypoints, square(keypoints))):
         assert ((points - torch.tensor(box.center)).abs() < torch.tensor(box.half)).all()
@@ -103,7 +104,7 @@ def test_everybody_is_inside_the_boxes() -> None:
 
 @pytest.mark.parametrize("labels", [True, False])
 def test_a_pose_row_has_its_panels_titles_units_and_legend(labels: bool) -> None:
-    figure = pose_rows([_example(labels), _example(labels)], COLORS)
+    figure = pose_rows([_example(labels), _example(labels)], STYLE)
     texts = _texts(figure)
     assert len(figure.axes) == (6 if labels else 4)
     assert texts.count("true 3D") == (2 if labels else 0)
@@ -116,7 +117,7 @@ def test_a_pose_row_has_its_panels_titles_units_and_legend(labels: bool) -> None
 def test_predicted_and_true_pose_share_their_limits() -> None:
     example = _example()
     example = example._replace(predicted=example.predicted * 1.2)
-    _, predicted, true = pose_rows([example], COLORS).axes
+    _, predicted, true = pose_rows([example], STYLE).axes
     assert predicted.get_xlim() == true.get_xlim()
     assert predicted.get_ylim() == true.get_ylim()
     assert predicted.get_zlim() == true.get_zlim()  # type: ignore[attr-defined]
@@ -125,13 +126,13 @@ def test_predicted_and_true_pose_share_their_limits() -> None:
 def test_error_by_joint_has_bars_a_body_and_units() -> None:
     values = np.linspace(10, 90, 17)
     table = pd.DataFrame({"joint": H36M.names, "mpjpe_mm": values + 5, "n_mpjpe_mm": values, "p_mpjpe_mm": values})
-    figure = error_by_joint(table, COLORS)
+    figure = error_by_joint(table, STYLE)
     bars, body, _ = figure.axes
     expected = [float(values[H36M.index(name)]) for name in FRONT]
     assert [bar.get_width() for bar in bars.patches] == pytest.approx(expected)  # type: ignore[attr-defined]
     assert np.shape(body.collections[0].get_offsets()) == (17, 2)
     labels = {text.get_text(): text.get_color() for text in bars.get_yticklabels()}
-    assert (labels["left wrist"], labels["right wrist"]) == (COLORS.left, COLORS.right)
+    assert (labels["left wrist"], labels["right wrist"]) == (STYLE.left, STYLE.right)
     assert {"error (mm)", "P-MPJPE (mm)", "the body faces you"} <= set(_texts(figure))
 
 
@@ -162,14 +163,19 @@ def test_training_curves_have_a_panel_a_quantity() -> None:
 
 def test_a_gif_has_the_frames_the_speed_and_few_bytes(tmp_path: Path) -> None:
     positions = motion(4)
-    images = motion_images(CAMERA.project(positions), root_centred(positions), root_centred(positions), "S9", COLORS)
+    images = motion_images(
+        CAMERA.project(positions), root_centred(positions, H36M), root_centred(positions, H36M), "S9", STYLE
+    )
     for name in ("one.gif", "two.gif"):
         write_gif(tmp_path / name, images, fps=12.5)
     with Image.open(tmp_path / "one.gif") as gif:
         assert (getattr(gif, "n_frames", 0), gif.info["duration"], gif.info["loop"]) == (4, 80, 0)
         gif.seek(2)
         colors = {color for _, color in gif.convert("RGB").getcolors() or []}
-    assert {(255, 255, 255), *(tuple(round(255 * c) for c in to_rgba(side)[:3]) for side in COLORS[:2])} <= colors
+    assert {
+        (255, 255, 255),
+        *(tuple(round(255 * c) for c in to_rgba(side)[:3]) for side in (STYLE.left, STYLE.right)),
+    } <= colors
     assert (tmp_path / "one.gif").read_bytes() == (tmp_path / "two.gif").read_bytes()
     assert (tmp_path / "one.gif").stat().st_size / 4 * 48 < 700_000
 
@@ -206,15 +212,15 @@ def test_typical_frames_are_those_of_the_quantiles() -> None:
 
 
 def test_an_example_knows_its_sequence(tmp_path: Path) -> None:
-    split = store.read_split(write_store(tmp_path / "poses.h5"), "test", labels=True)
+    split = store.read_split(write_store(tmp_path / "poses.h5"), "test", "needed")
     assert split.positions is not None
-    results = Results.of(split, Predictions(split.table, root_centred(split.positions)))
+    results = Results.of(split, Predictions(split.table, root_centred(split.positions, H36M)))
     assert results.example(49, "good").label == "good\nS9/Walking/camera1, frame 19"
     assert results.example(50).label == "S11/Eating 2/camera1, frame 0"
 
 
 def test_predictions_of_other_sequences_are_an_error(tmp_path: Path) -> None:
-    split = store.read_split(write_store(tmp_path / "poses.h5"), "test", labels=True)
+    split = store.read_split(write_store(tmp_path / "poses.h5"), "test", "needed")
     other = split.table.assign(subject="S5")
     with pytest.raises(UserError, match="the predictions belong to other sequences than the store"):
         Results.of(split, Predictions(other, torch.zeros(60, 17, 3)))

@@ -8,7 +8,7 @@ from lib.pose.geometry import bone_lengths
 from lib.pose.skeleton import H36M
 from lib.prior.kinematics import forward_kinematics
 from lib.prior.sampler import PosePrior
-from lib.sequences.bone_lengths import Bodies, steadied, symmetric, typical_lengths
+from lib.sequences.bone_lengths import BoneLengthMemory, refine_depths, symmetric, typical_lengths
 from tests.settings import PRIOR
 
 STILL = torch.zeros(len(H36M))
@@ -20,15 +20,15 @@ def people(count: int, frames: int, seed: int = 0) -> tuple[Tensor, Tensor]:
     prior = PosePrior(PRIOR.model_copy(update={"tilt_spread_deg": 0.0}))
     body = prior.sample_body(count, generator)
     body = type(body)(*(part.repeat_interleave(frames, 0) for part in body))
-    sample = prior.view(forward_kinematics(prior.sample_angles(count * frames, generator), body), generator)
-    lengths = bone_lengths(sample.pose).unflatten(0, (count, frames))[:, 0]
+    sample = prior.view(forward_kinematics(prior.postures.sample(count * frames, generator), body), generator)
+    lengths = bone_lengths(sample.pose, H36M).unflatten(0, (count, frames))[:, 0]
     pose = sample.pose / sample.root_depth[:, None, None]
     return pose.unflatten(0, (count, frames)), lengths / lengths.sum(-1, keepdim=True)
 
 
 def with_wrong_depths(pose: Tensor, spread: float) -> Tensor:
     """The same keypoints, at depths that are off by a share of the body's size."""
-    size = bone_lengths(pose).sum(-1, keepdim=True)
+    size = bone_lengths(pose, H36M).sum(-1, keepdim=True)
     off = spread * size * torch.randn(pose.shape[:-1], generator=torch.Generator().manual_seed(1))
     off[..., H36M.root] = 0
     factor = 1 + off / (1 + pose[..., 2])
@@ -38,15 +38,15 @@ def with_wrong_depths(pose: Tensor, spread: float) -> Tensor:
 
 def test_typical_lengths_of_true_poses_are_the_true_ones() -> None:
     pose, truth = people(3, 20)
-    torch.testing.assert_close(symmetric(typical_lengths(pose)[0]), truth)
+    torch.testing.assert_close(symmetric(typical_lengths(pose, H36M)[0], H36M), truth)
 
 
 def test_typical_lengths_trust_bones_that_lie_across_the_line_of_sight() -> None:
     pose, truth = people(4, 300)
     wrong = with_wrong_depths(pose, 0.01)
-    plain = bone_lengths(wrong)
-    plain = symmetric((plain / plain.sum(-1, keepdim=True)).median(1).values)
-    found = symmetric(typical_lengths(wrong)[0])
+    plain = bone_lengths(wrong, H36M)
+    plain = symmetric((plain / plain.sum(-1, keepdim=True)).median(1).values, H36M)
+    found = symmetric(typical_lengths(wrong, H36M)[0], H36M)
     assert (found / truth).log().abs().mean() < 0.9 * (plain / truth).log().abs().mean()
 
 
@@ -55,7 +55,7 @@ def test_known_lengths_bring_depths_nearer_to_the_truth(spread: float) -> None:
     pose, truth = people(4, 200)
     lengths = truth[:, None].expand(-1, 200, -1).flatten(0, 1)
     wrong = with_wrong_depths(pose, spread).flatten(0, 1)
-    better = steadied(wrong, lengths, STILL)
+    better = refine_depths(wrong, lengths, STILL, H36M)
     before, after = ((part - pose.flatten(0, 1)).norm(dim=-1).mean() for part in (wrong, better))
     assert after < 0.8 * before
 
@@ -63,7 +63,7 @@ def test_known_lengths_bring_depths_nearer_to_the_truth(spread: float) -> None:
 def test_true_poses_stay_as_they_are() -> None:
     pose, truth = people(2, 50)
     flat = pose.flatten(0, 1)
-    kept = steadied(flat, truth[:, None].expand(-1, 50, -1).flatten(0, 1), STILL)
+    kept = refine_depths(flat, truth[:, None].expand(-1, 50, -1).flatten(0, 1), STILL, H36M)
     torch.testing.assert_close(kept, flat, atol=1e-5, rtol=0)
 
 
@@ -71,7 +71,7 @@ def test_true_poses_stay_as_they_are() -> None:
 def test_what_a_pose_projects_to_stays(seed: int, noise: float) -> None:
     pose, truth = people(2, 10, seed)
     wrong = with_wrong_depths(pose, 0.02).flatten(0, 1)
-    moved = steadied(wrong, truth[:, None].expand(-1, 10, -1).flatten(0, 1), STILL + noise)
+    moved = refine_depths(wrong, truth[:, None].expand(-1, 10, -1).flatten(0, 1), STILL + noise, H36M)
     before, after = (part[..., :2] / (part[..., 2:] + 1) for part in (wrong, moved))
     torch.testing.assert_close(after, before, atol=1e-5, rtol=0)
     assert moved[:, H36M.root].abs().max() == 0
@@ -81,20 +81,22 @@ def test_noise_makes_lengths_count_for_less() -> None:
     pose, truth = people(4, 100)
     lengths = truth[:, None].expand(-1, 100, -1).flatten(0, 1)
     wrong = with_wrong_depths(pose, 0.01).flatten(0, 1)
-    moves = [(steadied(wrong, lengths, STILL + noise) - wrong).norm(dim=-1).mean() for noise in (0.0, 0.003, 0.03)]
+    moves = [
+        (refine_depths(wrong, lengths, STILL + noise, H36M) - wrong).norm(dim=-1).mean() for noise in (0.0, 0.003, 0.03)
+    ]
     assert moves[0] > moves[1] > moves[2]
 
 
 def test_a_body_is_learned_from_all_clips_of_its_sequence() -> None:
     pose, truth = people(2, 90)
-    bodies, sequence = Bodies(), torch.tensor([4, 4, 1])
+    memory, sequence = BoneLengthMemory(H36M), torch.tensor([4, 4, 1])
     clips = torch.stack([pose[0, :30], pose[0, 30:60], pose[1, :30]])
-    torch.testing.assert_close(bodies.see(sequence, clips), truth[[0, 0, 1]])
+    torch.testing.assert_close(memory.update(sequence, clips), truth[[0, 0, 1]])
     wrong = with_wrong_depths(pose, 0.01)
-    noisy = Bodies()
-    first = noisy.see(torch.tensor([4]), wrong[:1, :5])
+    noisy = BoneLengthMemory(H36M)
+    first = noisy.update(torch.tensor([4]), wrong[:1, :5])
     for at in range(5, 90, 5):
-        last = noisy.see(torch.tensor([4]), wrong[:1, at : at + 5])
+        last = noisy.update(torch.tensor([4]), wrong[:1, at : at + 5])
     assert (last / truth[0]).log().abs().mean() < 0.7 * (first / truth[0]).log().abs().mean()
 
 
@@ -103,13 +105,13 @@ def test_estimated_lengths_help_where_errors_are_a_persons_own() -> None:
     pose, _ = people(3, 300)
     generator = torch.Generator().manual_seed(2)
     slow = torch.randn(3, 10, len(H36M), generator=generator).repeat_interleave(30, 1)  # lasts for a second or so
-    size = bone_lengths(pose).sum(-1, keepdim=True)
+    size = bone_lengths(pose, H36M).sum(-1, keepdim=True)
     off = 0.004 * size * slow
     off[..., H36M.root] = 0
     axis = pose.new_tensor([0.0, 0.0, 1.0])
     wrong = (pose + axis) * (1 + off / (1 + pose[..., 2]))[..., None] - axis
-    lengths = symmetric(typical_lengths(wrong)[0])[:, None].expand(-1, 300, -1)
-    better = steadied(wrong.flatten(0, 1), lengths.flatten(0, 1), STILL)
+    lengths = symmetric(typical_lengths(wrong, H36M)[0], H36M)[:, None].expand(-1, 300, -1)
+    better = refine_depths(wrong.flatten(0, 1), lengths.flatten(0, 1), STILL, H36M)
     before, after = ((part - pose.flatten(0, 1)).norm(dim=-1).mean() for part in (wrong.flatten(0, 1), better))
     assert after < 0.9 * before
 
@@ -117,7 +119,7 @@ def test_estimated_lengths_help_where_errors_are_a_persons_own() -> None:
 def test_no_bone_moves_far_however_wrong_depths_are() -> None:
     pose, truth = people(3, 200)
     wrong = with_wrong_depths(pose, 0.05).flatten(0, 1)  # a fifth of a metre a joint
-    moved = steadied(wrong, truth[:, None].expand(-1, 200, -1).flatten(0, 1), STILL)
-    size = bone_lengths(wrong).sum(-1)
+    moved = refine_depths(wrong, truth[:, None].expand(-1, 200, -1).flatten(0, 1), STILL, H36M)
+    size = bone_lengths(wrong, H36M).sum(-1)
     assert moved.isfinite().all()
     assert ((moved - wrong).norm(dim=-1) / size[:, None]).max() < 1.0

@@ -1,178 +1,158 @@
-"""Frames in which nobody was detected, and joints that were not: no stage fails, and no output has a number missing."""
+"""What training, lifting and smoothing make of frames that show nobody."""
 
-import copy
-import json
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
-import h5py
-import numpy as np
-import pandas as pd
 import pytest
+import torch
 
-from lib import checkpoints
-from lib.console import Console
-from lib.data.sequences import SourceData, SourceParams
-from lib.paths import Paths
-from lib.skeleton import H36M
-from lib.sources import catalog
-from stages import evaluate, finetune, preprocess, pretrain, visualize
-from tests.data.files import Array, h36m_takes, write_h36m
-from tests.settings import PARAMS
+from lib.data.store import Split
+from lib.data.windows import Windows
+from lib.inference.lifter import Lifter
+from lib.objectives.base import random_windows
+from lib.objectives.lift import Lift
+from lib.pose.crops import perspective_crops
+from lib.pose.skeleton import H36M
+from lib.runtime.errors import UserError
+from lib.sequences.bone_lengths import BoneLengthMemory, refine_depths, symmetric, typical_lengths
+from lib.sequences.gaps import fill_frames
+from lib.sequences.noise import Timing, denoise
+from tests.objectives.test_lift import objective
+from tests.sequences.test_bone_lengths import STILL, people, with_wrong_depths
+from tests.settings import head_of, synthetic_split, tiny_checkpoint, tiny_model, window
 
-NOBODY = (np.nan, 0.0, 321.5)  # what files hold in place of keypoints: nothing, the corner, any one point
-STAGES = (preprocess, pretrain, finetune, evaluate, visualize)
-
-
-@pytest.fixture
-def params() -> dict[str, Any]:
-    params: dict[str, Any] = copy.deepcopy(PARAMS)
-    params["data"] |= {"source": "h36m", "split": {"train": ["S1"], "validation": ["S8"], "test": ["S9"]}}
-    params["training"] |= {"debug": True, "device": "cpu", "threads": 1}
-    params["visualize"] |= {"gif_frames": 2, "count": 1}
-    return params
+NOBODY = slice(20, 28)
+WHOLE, HALVES = Timing([200], [50.0]), Timing([100, 100], [50.0, 50.0])
 
 
-def with_gaps(
-    subjects: dict[str, dict[str, Any]], first: int, frames: int, value: float, joints: Any = ..., views: Any = ...
-) -> None:
-    """Put a value in place of some frames of every take, in some cameras."""
-    for takes in subjects.values():
-        for cameras in takes.values():
-            for camera in range(4) if views is ... else views:
-                cameras[camera][first : first + frames, joints] = value
+def with_nobody(split: Split, rays: float = 0.0) -> Split:
+    """A split with frames that show nobody, whose stand-ins are off by something."""
+    confidence, moved = split.confidence.clone(), split.rays.clone()
+    confidence[NOBODY] = 0
+    moved[NOBODY] += rays * torch.randn(moved[NOBODY].shape, generator=torch.Generator().manual_seed(0))
+    return replace(split, confidence=confidence, rays=moved)
 
 
-def numbers(path: Path) -> dict[str, Array]:
-    """Every array of numbers in an HDF5 file."""
-    found: dict[str, Array] = {}
-
-    def add(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and item.dtype.kind in "fiu":
-            found[name] = item[:]
-
-    with h5py.File(path) as file:
-        file.visititems(add)
-    return found
+def lifter(frames: int) -> Lifter:
+    lift = Lifter(tiny_checkpoint(frames), torch.device("cpu"))
+    torch.nn.init.normal_(head_of(lift.model).weight, std=0.05)
+    return lift
 
 
-def assert_nothing_is_missing(paths: Paths, known: bool = True) -> None:
-    """But what nobody saw, in the examples of reconstruction, and positions that are not `known`."""
-    unknown = ("whole",) if known else ("whole", "positions")
-    for path in (paths.poses, paths.predictions):
-        for name, values in numbers(path).items():
-            if not name.endswith(unknown):
-                assert np.isfinite(values).all(), f"{path.name}: {name}"
-    for path in [paths.stats, *(paths.root / "metrics").glob("*.json")]:
-        json.loads(path.read_text(), parse_constant=pytest.fail)
-    for path in (paths.root / "plots").glob("*.csv"):
-        table = pd.read_csv(path)
-        if path.name not in ("training.csv", "finetuning.csv"):  # terms that some epochs do not have
-            assert not table.isna().to_numpy().any(), path.name
-    for path in (paths.pretrained, paths.finetuned):
-        assert all(value.isfinite().all() for value in checkpoints.load(path).weights.values())
+def test_crops_of_nobody_have_the_scale_of_their_stand_ins() -> None:
+    split = synthetic_split(40)
+    whole, hidden = (perspective_crops(s.rays, s.confidence, H36M) for s in (split, with_nobody(split)))
+    for one, other in zip(whole, hidden, strict=True):
+        torch.testing.assert_close(one, other) if one is not whole.confidence else None
+    assert (~hidden.shown).sum() == 8
 
 
-def run(params: dict[str, Any], root: Path, keypoints: dict[str, dict[str, Any]], known: bool = True) -> Paths:
-    """All stages on the made-up takes with these keypoints; no output of theirs has a number missing."""
-    paths = Paths(root)
-    write_h36m(paths.raw("h36m"), h36m_takes()[0], keypoints)
-    for stage in STAGES:
-        stage.run(params, paths)
-    assert_nothing_is_missing(paths, known)
-    return paths
+def test_windows_have_somebody_in_their_middle_if_asked() -> None:
+    split = with_nobody(synthetic_split(40))
+    assert len(Windows(split, window(3))) == 40
+    windows = Windows(split, window(3), shown=True)
+    assert windows.middle.tolist() == [*range(20), *range(28, 40)]
+    with pytest.raises(UserError, match="none of the 40 windows shows anybody in its middle"):
+        Windows(replace(split, confidence=torch.zeros(40, 17)), window(3), shown=True)
 
 
-def counts(paths: Paths, stage: str) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(paths.metrics(stage).read_text())
-    return content
+@pytest.mark.parametrize("run", [1, 3])
+def test_random_windows_have_somebody_in_their_middle(run: int) -> None:
+    shown = torch.ones(4, 16, dtype=torch.bool)
+    whole = random_windows(shown, window(5), 500, run, torch.Generator().manual_seed(0))
+    shown[0, 4:9], shown[1, 3], shown[2, ::5] = False, False, False
+    clip, index = random_windows(shown, window(5), 500, run, torch.Generator().manual_seed(0))
+    assert shown[clip, index[..., 2]].all()
+    same = shown[whole[0], whole[1][..., 2]].all(1)
+    assert same.float().mean() > 0.5 and torch.equal(index[same], whole[1][same])  # nothing else is drawn
+    assert torch.equal(clip, whole[0]) and (index >= 0).all() and (index < 16).all()
 
 
-@pytest.mark.parametrize("frames", [1, 10])
-def test_frames_in_which_nobody_was_detected(frames: int, params: dict[str, Any], tmp_path: Path) -> None:
-    _, keypoints = h36m_takes()
-    for camera, value in enumerate(NOBODY):
-        with_gaps(keypoints, 12, frames, value, views=[camera])
-    with_gaps(keypoints, 0, frames, np.nan, views=[3])  # at the beginning, and at the end
-    with_gaps(keypoints, 30 - frames, frames, np.nan, views=[3])
-    paths = run(params, tmp_path, keypoints)
-    expected = np.zeros((2, 4, 30), bool)  # takes, cameras, frames
-    expected[:, :3, 12 : 12 + frames] = expected[:, 3, :frames] = expected[:, 3, 30 - frames :] = True
-    for split in ("train", "validation", "test"):
-        confidence = numbers(paths.poses)[f"{split}/confidence"].reshape(2, 4, 30, 17)
-        assert ((confidence == 0) == expected[..., None]).all()
-        assert counts(paths, "preprocess")[f"{split}_undetected_frames"] == 2 * 5 * frames
-    measured = counts(paths, "evaluate")
-    assert (measured["frames"], measured["undetected_frames"]) == (240, 2 * 5 * frames)
+@pytest.mark.parametrize("frames", [1, 5])
+def test_what_stands_for_nobody_teaches_nothing(frames: int) -> None:
+    """Bodies, the prior and the terms of a single frame do not depend on poses of frames that show nobody."""
+    results = []
+    for rays in (0.0, 0.2):
+        split = with_nobody(synthetic_split(60), rays)
+        clips = Windows(split, window(frames).clip, shown=True)[torch.tensor([14, 19, 20, 50])]
+        assert not (clips.confidence > 0).all()
+        model = tiny_model(frames)
+        torch.nn.init.normal_(head_of(model).weight, std=0.05)
+        lift: Lift = objective(frames=frames)
+        lift.prior.params = lift.prior.params.model_copy(update={"bone_learning": 0.5})
+        lift.before_epoch(model, iter([clips]), epoch=3)
+        pseudo = lift.make_pseudo_labels(model, clips)
+        generator = torch.Generator().manual_seed(0)
+        terms = lift.terms(model, pseudo, next(lift.draws(8, generator)), generator)
+        assert all(value.isfinite() for value in terms.values()) and pseudo.level.isfinite().all()
+        results.append((lift.prior.lengths, lift.bone_lengths, terms if frames == 1 else {}))
+    (lengths, bodies, terms), (others, other_bodies, other_terms) = results
+    if frames == 1:  # windows of several frames see how large the stand-ins are
+        torch.testing.assert_close(lengths, others, rtol=1e-5, atol=0)
+        assert isinstance(bodies, BoneLengthMemory) and isinstance(other_bodies, BoneLengthMemory)
+        torch.testing.assert_close(bodies._sum, other_bodies._sum, rtol=1e-5, atol=0)
+    for name, value in terms.items():
+        torch.testing.assert_close(value, other_terms[name], rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("objective", ["mask_2d", "mask_3d", "supervised"])
-def test_every_objective_bears_gaps(objective: str, params: dict[str, Any], tmp_path: Path) -> None:
-    params["training"]["objective"] = objective
-    _, keypoints = h36m_takes()
-    with_gaps(keypoints, 12, 7, 0.0)
-    run(params, tmp_path, keypoints)
+def test_lengths_are_those_of_the_frames_that_show_somebody() -> None:
+    pose, truth = people(2, 30)
+    shown = torch.ones(2, 30, dtype=torch.bool)
+    shown[:, 5:25] = False
+    wrong = torch.where(shown[..., None, None], pose, torch.randn(pose.shape))
+    torch.testing.assert_close(symmetric(typical_lengths(wrong, H36M, shown)[0], H36M), truth)
+    # Of a body that nobody saw there is a guess.
+    found = BoneLengthMemory(H36M).update(torch.arange(2), wrong, torch.zeros_like(shown))
+    assert found.isfinite().all()
 
 
-def test_joints_that_were_not_detected(params: dict[str, Any], tmp_path: Path) -> None:
-    """For some frames, among them the root: the take stays, and they are hidden."""
-    _, keypoints = h36m_takes()
-    hidden = ([0], [0, 1], [0, 1, 4], [13, 16])
-    for camera, joints in enumerate(hidden):
-        with_gaps(keypoints, 5, 9, np.nan, joints, [camera])
-        with_gaps(keypoints, 20, 4, 0.0, joints, [camera])
-    paths = run(params, tmp_path, keypoints)
-    assert (counts(paths, "preprocess")["dropped_sequences"], counts(paths, "evaluate")["undetected_frames"]) == (0, 0)
-    expected = np.zeros((2, 4, 30, 17), bool)
-    for camera, joints in enumerate(hidden):
-        for joint in joints:
-            expected[:, camera, 5:14, joint] = expected[:, camera, 20:24, joint] = True
-    assert ((numbers(paths.poses)["test/confidence"].reshape(expected.shape) == 0) == expected).all()
+def test_one_frame_without_a_body_spoils_no_other() -> None:
+    pose, truth = people(4, 100)
+    lengths = truth[:, None].expand(-1, 100, -1).flatten(0, 1)
+    wrong = with_wrong_depths(pose, 0.005).flatten(0, 1)
+    expected = refine_depths(wrong, lengths, STILL + 0.001, H36M)
+    for nobody in (0.0, 1e-7, torch.nan):
+        with_one = torch.cat([wrong, torch.full((1, 17, 3), nobody)])
+        result = refine_depths(with_one, torch.cat([lengths, lengths[:1]]), STILL + 0.001, H36M)
+        torch.testing.assert_close(result[:-1], expected)
+        torch.testing.assert_close(result[-1], with_one[-1], equal_nan=True)
+    shown = torch.ones(len(wrong), dtype=torch.bool)
+    shown[7] = False
+    far = wrong.clone()
+    far[7] = torch.randn(17, 3)
+    result = refine_depths(far, lengths, STILL + 0.001, H36M, shown)
+    assert torch.equal(result[7], far[7])
+    torch.testing.assert_close(result[8:], expected[8:], atol=1e-4, rtol=0)
 
 
-def test_a_joint_that_nobody_ever_saw(params: dict[str, Any], tmp_path: Path) -> None:
-    params["training"]["objective"] = "mask_2d"
-    _, keypoints = h36m_takes()
-    with_gaps(keypoints, 0, 30, np.nan, [H36M.index("head")])
-    joints = set(pd.read_csv(run(params, tmp_path, keypoints).plot("reconstruction.csv"))["joint"])
-    assert joints == set(H36M.names) - {"head", "pelvis"}
+@pytest.mark.parametrize("rays", [0.0, 0.3])
+def test_poses_of_nobody_lie_between_their_neighbours(rays: float) -> None:
+    lift, split = lifter(1), synthetic_split(60, 15)
+    whole = lift.lift(split, 100)
+    poses = lift.lift(with_nobody(split, rays), 100, smooth=False)
+    weight = torch.arange(1, 9)[:, None, None] / 9
+    torch.testing.assert_close(
+        poses[NOBODY], torch.lerp(poses[19].expand(8, -1, -1), poses[28].expand(8, -1, -1), weight)
+    )
+    again = lift.lift(with_nobody(split), 100, smooth=False)
+    torch.testing.assert_close(poses, again)  # whatever stands in their place
+    assert not torch.equal(poses, whole)
 
 
-def test_a_take_in_which_nobody_was_detected_is_dropped(params: dict[str, Any], tmp_path: Path) -> None:
-    positions, keypoints = h36m_takes()
-    keypoints["S1"]["Walking"][2][:] = 0.0
-    paths = Paths(tmp_path)
-    write_h36m(paths.raw("h36m"), positions, keypoints)
-    preprocess.run(params, paths)
-    assert (counts(paths, "preprocess")["dropped_no_2d"], counts(paths, "preprocess")["train_sequences"]) == (1, 7)
+def test_lines_in_time_stay_in_their_sequence() -> None:
+    values = torch.arange(10.0).view(10, 1, 1).expand(10, 17, 3)
+    known = torch.tensor([1, 0, 1, 0, 0, 1, 1, 0, 0, 0]) > 0
+    filled = fill_frames(torch.where(known[:, None, None], values, 99.0), known, Timing([4, 3, 3], [50.0] * 3))
+    assert filled[:, 0, 0].tolist() == [0, 1, 2, 2, 5, 5, 6, 99, 99, 99]  # the last shows nobody at all
+    assert fill_frames(values, torch.ones(10, dtype=torch.bool), Timing([10], [50.0])) is values
 
 
-@pytest.mark.parametrize("objective", ["lift", "mask_3d"])
-def test_takes_without_3d_among_others(
-    objective: str, params: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Every stage runs, and what needs labels has those of the other takes."""
-    params["training"]["objective"] = objective
-    params["finetune"] |= {"enabled": objective == "lift", "label_fraction": 1.0}
-    read = catalog.SOURCES["h36m"]
-
-    def without(raw: Path, data: SourceParams) -> SourceData:
-        source = read(raw, data)
-        return source._replace(
-            sequences=[replace(s, positions=None) if s.action == "Walking" else s for s in source.sequences]
-        )
-
-    monkeypatch.setitem(catalog.SOURCES, "h36m", without)
-    lines = []
-    monkeypatch.setattr(Console, "header", lambda self, title, values: lines.append((title, dict(values))))
-    paths = run(params, tmp_path, h36m_takes()[1], known=False)
-    assert counts(paths, "preprocess")["train_unlabelled_sequences"] == 4
-    if objective == "lift":
-        assert counts(paths, "finetune")["labelled_frames"] == 4 * 30
-        assert (counts(paths, "evaluate")["frames"], counts(paths, "evaluate")["labelled_frames"]) == (240, 120)
-        assert set(pd.read_csv(paths.plot("per_action.csv"))["action"]) == {"Eating"}
-        assert dict(lines)["fine-tuning"]["beside labels"] == "lift on all 2D"
-        assert {path.name for path in paths.figures.iterdir()} >= {"examples.png", "sequences.png"}
-    else:
-        assert counts(paths, "evaluate")["windows"] == 120
+def test_noise_is_measured_where_somebody_is_seen() -> None:
+    values = torch.randn(200, 17, 3, generator=torch.Generator().manual_seed(0))
+    known = torch.ones(200, dtype=torch.bool)
+    expected = denoise(values, WHOLE, 0.0, known)
+    torch.testing.assert_close(denoise(values, WHOLE, 0.0), expected)
+    known[100:] = False
+    wild = torch.where(known[:, None, None], values, 50 * values)
+    alone = denoise(values[:100], Timing([100], [50.0]), 0.0)
+    torch.testing.assert_close(denoise(wild, HALVES, 0.0, known)[:100], alone)
+    assert not torch.allclose(denoise(wild, HALVES, 0.0)[:100], alone, atol=0.1)

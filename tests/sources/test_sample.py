@@ -152,7 +152,7 @@ def test_bodies_differ_and_are_symmetric_and_rigid(sample_raw: Path) -> None:
     lengths = {}
     for subject, sequence in sequences.items():
         assert sequence.positions is not None
-        bones = bone_lengths(sequence.positions)
+        bones = bone_lengths(sequence.positions, H36M)
         torch.testing.assert_close(bones, bones[:1].expand_as(bones), atol=1e-5, rtol=0)
         torch.testing.assert_close(bones[:, list(H36M.mirror_bones)], bones, atol=1e-5, rtol=0)
         lengths[subject] = bones[0]

@@ -6,8 +6,11 @@ import pytest
 import torch
 from PIL import Image
 
-from lib.evaluation.lifting import evaluate, read_split, write_predictions
+from lib.data.store import read_split
+from lib.evaluation.lifting import evaluate
 from lib.evaluation.reconstruction import evaluate_reconstruction, write_examples
+from lib.inference.predictions import write_predictions
+from lib.models.tasks import Task
 from lib.runtime.errors import UserError
 from lib.runtime.paths import Paths
 from stages import visualize
@@ -20,9 +23,9 @@ TABLES = ("per_joint.csv", "per_action.csv", "training.csv", "finetuning.csv")
 
 def _outputs_of_other_stages(root: Path, labels: bool = True) -> Paths:
     paths = Paths(root)
-    truth = read_split(write_store(paths.poses), "test")
+    truth = read_split(write_store(paths.poses), "test", "if any")
     assert truth.positions is not None
-    split = read_split(write_store(paths.poses, labels), "test")
+    split = read_split(write_store(paths.poses, labels), "test", "if any")
     result = evaluate(split, lifted_truth(truth.positions), "root_depth", BODY_SIZE)
     write_predictions(paths.predictions, split, result.predicted)
     paths.plot("").mkdir()
@@ -108,11 +111,12 @@ def test_a_missing_table_names_the_stage_to_run(tmp_path: Path, missing: str, st
 
 def test_of_masked_windows_what_was_given_made_and_true_is_drawn(tmp_path: Path) -> None:
     paths = _outputs_of_other_stages(tmp_path)
-    for coords in (2, 3):
-        checkpoint = tiny_checkpoint(frames=3, objective=f"mask_{coords}d")
-        train, test = (read_split(paths.poses, name) for name in ("train", "test"))
+    tasks: tuple[Task, ...] = ("reconstruction_2d", "reconstruction_3d")
+    for task in tasks:
+        checkpoint = tiny_checkpoint(frames=3, task=task)
+        train, test = (read_split(paths.poses, name, "if any") for name in ("train", "test"))
         result = evaluate_reconstruction(checkpoint, train, test, torch.device("cpu"), 100)
-        write_examples(paths.predictions, result)
+        write_examples(paths.predictions, result.examples)
         result.table.to_csv(paths.plot("reconstruction.csv"), index=False)
         visualize.run({"prior": PRIOR.model_dump(), "visualize": PARAMS}, paths)
         assert _names(paths.figures) == {"training.png", "reconstruction.png", "error_by_mask.png"}

@@ -14,15 +14,13 @@ from lib.data.store import read_split
 from lib.data.windows import WindowBatch
 from lib.models import checkpoints
 from lib.models.lifters import LifterModel
-from lib.objectives.lift import Batches, Lift, Observed
-from lib.objectives.rehearsal import Rehearsed
+from lib.objectives.lift import Lift, PseudoLabels
 from lib.objectives.supervised import Labelled, Supervised
-from lib.prior.sampler import PosePrior
 from lib.runtime.errors import UserError
 from lib.runtime.paths import Paths
 from lib.training.finetuning import Finetuning, layer_rates
 from stages import finetune
-from tests.settings import ALL_LOSSES, CLEAN, NO_TRANSFORMS, PARAMS, PRIOR, tiny_checkpoint, tiny_model, window
+from tests.settings import PARAMS, tiny_checkpoint, tiny_model
 from tests.synthetic import write_store
 
 
@@ -57,7 +55,7 @@ def test_off_it_passes_the_pretrained_model_on(params: dict[str, Any], paths: Pa
     params["finetune"]["enabled"] = False
     finetune.run(params, paths)
     passed, pretrained = checkpoints.load(paths.finetuned), checkpoints.load(paths.pretrained)
-    assert passed.objective == pretrained.objective
+    assert (passed.objectives, passed.task) == (pretrained.objectives, pretrained.task)
     assert all(torch.equal(value, pretrained.weights[name]) for name, value in passed.weights.items())
     assert paths.metrics("finetune").read_text() == '{\n  "enabled": false\n}\n'
     assert len(paths.plot("finetuning.csv").read_text().splitlines()) == 1
@@ -73,7 +71,7 @@ def test_a_frozen_encoder_keeps_its_weights(params: dict[str, Any], paths: Paths
 
 def test_frozen_layers_are_those_that_were_loaded(params: dict[str, Any], paths: Paths) -> None:
     """A 3D model's embedding does not fit: it is new, and has to learn."""
-    checkpoints.save(tiny_checkpoint(frames=3, objective="mask_3d"), paths.pretrained)
+    checkpoints.save(tiny_checkpoint(frames=3, task="reconstruction_3d"), paths.pretrained)
     trained = []
     for epochs in (1, 2):  # of five steps
         params["finetune"] |= {"frozen": True, "epochs": epochs, "steps_per_epoch": 5, "batch_size": 16}
@@ -109,13 +107,13 @@ def test_what_pre_trained_goes_on_beside_the_labels_unless_it_is_off(
     params: dict[str, Any], paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
-    real = Lift.observe
+    real = Lift.make_pseudo_labels
 
-    def observe(self: Lift, teacher: LifterModel, clips: WindowBatch) -> Observed:
+    def make_pseudo_labels(self: Lift, teacher: LifterModel, clips: WindowBatch) -> PseudoLabels:
         seen.append(clips.positions)
         return real(self, teacher, clips)
 
-    monkeypatch.setattr(Lift, "observe", observe)
+    monkeypatch.setattr(Lift, "make_pseudo_labels", make_pseudo_labels)
     finetune.run(params, paths)
     assert seen and all(positions is None for positions in seen)  # it goes on without labels
     rehearsed = weights(paths)
@@ -126,19 +124,10 @@ def test_what_pre_trained_goes_on_beside_the_labels_unless_it_is_off(
     assert any(not torch.equal(value, rehearsed[name]) for name, value in weights(paths).items())
 
 
-def test_the_total_of_labels_and_rehearsal_by_hand() -> None:
-    supervised = Supervised(3.5, NO_TRANSFORMS, CLEAN, window(3), 8)
-    lift = Lift(PosePrior(PRIOR), ALL_LOSSES, NO_TRANSFORMS, CLEAN, window(3), Batches(8, 8, 0), 50.0)
-    both = Rehearsed(supervised, lift, iter([]), 0.5)
-    terms = {"supervised": torch.tensor(2.0), "prior": torch.tensor(3.0), "distillation": torch.tensor(1.0)}
-    assert both.total(terms) == pytest.approx(2 + 0.5 * 0.1 * (3 + 1))
-    assert both.total({"supervised": torch.tensor(2.0)}) == 2  # validation reads labels alone
-
-
 def test_other_labels_than_the_chosen_ones_change_nothing(params: dict[str, Any], paths: Paths) -> None:
     finetune.run(params, paths)
     first = weights(paths)
-    chosen = labelled(read_split(paths.poses, "train", labels=True), (), 0.5, params["seed"])
+    chosen = labelled(read_split(paths.poses, "train", "needed"), (), 0.5, params["seed"])
     assert len(chosen.rays) == 10
     with h5py.File(paths.poses, "r+") as file:
         file["train/positions"][10:] += 1.0  # one sequence of 20 frames, of which the first 10 are labelled
@@ -170,7 +159,7 @@ def test_crops_have_the_unit_of_the_checkpoint(
     real = Supervised.label
 
     def label(self: Supervised, clips: WindowBatch) -> Labelled:
-        used.add(self.transforms.normalization)
+        used.add(self.inputs.transforms.normalization)
         return real(self, clips)
 
     monkeypatch.setattr(Supervised, "label", label)
@@ -179,7 +168,7 @@ def test_crops_have_the_unit_of_the_checkpoint(
 
 
 def test_a_checkpoint_that_does_not_fit_is_one_line(params: dict[str, Any], paths: Paths) -> None:
-    checkpoints.save(tiny_checkpoint(frames=3, objective="mask_3d"), paths.pretrained)
+    checkpoints.save(tiny_checkpoint(frames=3, task="reconstruction_3d"), paths.pretrained)
     params["finetune"] |= {"load": "encoder", "strict": True}
     with pytest.raises(UserError, match=r"does not fit the model \(encoder\): network.encoder.embed.weight is"):
         finetune.run(params, paths)

@@ -4,16 +4,16 @@ import pytest
 import torch
 
 from lib.data.windows import LoaderParams, Windows, training_loader
-from lib.objectives.lift import Batches, Lift
+from lib.objectives.base import Batches
+from lib.objectives.lift import Lift, LiftParams
 from lib.objectives.plausibility import Plausibility
 from lib.prior.sampler import PosePrior
 from lib.runtime.console import Console
 from lib.runtime.device import make_fabric
 from lib.runtime.errors import UserError
 from lib.runtime.tensorboard import Board
-from lib.sequences.bone_lengths import Bodies
-from lib.training.loop import Progress, fit
-from tests.settings import ALL_LOSSES, CORRUPTION, PRIOR, TRAINING, TRANSFORMS, synthetic_split, tiny_model, window
+from lib.training.loop import Lesson, Progress, Session, fit
+from tests.settings import ALL_LOSSES, PRIOR, TRAINING, pipeline, synthetic_split, tiny_model, window
 
 # The mean loss of each of four epochs of five steps on the CPU, with every term on; a refactoring must not change them.
 GOLDEN = [0.031491, 0.576856, 0.449736, 0.403039]
@@ -24,21 +24,12 @@ def train(tmp_path: Path, **changes: object) -> Progress:
     params = TRAINING.model_copy(update=changes)
     clips = Windows(synthetic_split(30, 30), window(1).clip)
     loader = training_loader(clips, 4, LoaderParams(workers=0), torch.Generator().manual_seed(0))
-    objective = Lift(
-        PosePrior(PRIOR),
-        ALL_LOSSES,
-        TRANSFORMS,
-        CORRUPTION,
-        window(1),
-        Batches(8, 8, 1),
-        50.0,
-        Plausibility(17),
-        Bodies(),
-    )
-    board = Board(tmp_path, "pretrain", {})
-    held_out = clips[torch.tensor([8, 38])]
+    lift = LiftParams(ALL_LOSSES, Batches(8, 8, 1), constant_bones=True)
+    objective = Lift(pipeline(), PosePrior(PRIOR), lift, Plausibility(17))
+    board = Board(tmp_path, "pretrain")
+    lesson = Lesson(objective, loader, clips[torch.tensor([8, 38])])
     fabric = make_fabric(torch.device("cpu"), "32-true")
-    progress = fit(fabric, tiny_model(1), objective, loader, held_out, params, Console(quiet=True), board, seed=0)
+    progress = fit(tiny_model(1), lesson, params, Session(fabric, Console(quiet=True), board, seed=0))
     board.close()
     return progress
 
