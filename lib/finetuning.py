@@ -119,7 +119,7 @@ def finetune(params: Finetuning, pretrained: Checkpoint, poses: Path, logs: Path
         UserError: the checkpoint does not fit, or there is no 3D.
     """
     own, training, console = params.finetune, params.training, Console()
-    hardware = Hardware.prepare(training.device, training.precision, training.threads)
+    hardware = Hardware.prepare(training.device, training.precision, training.threads, console.announce)
     train, validation = (read_split(poses, split, labels=True) for split in ("train", "validation"))
     some = labelled(train, own.subjects, own.label_fraction, params.seed)
     window = WindowParams(frames=pretrained.frames, dilation=pretrained.dilation, stride=1)
@@ -148,7 +148,9 @@ def finetune(params: Finetuning, pretrained: Checkpoint, poses: Path, logs: Path
     clips, held_out = _clips(params, some, window), held_out_clips(validation, window)
     rates = layer_rates(model.network, 1.0 if own.from_scratch else own.layer_decay)
     board = Board(logs, "finetune", {"finetune": own.model_dump(), "training": training.model_dump()})
-    progress = fit(hardware.fabric, model, objective, clips, held_out, training, console, board, params.seed, rates)
+    progress = fit(
+        hardware.fabric, model, objective, clips, held_out, training, console, board, params.seed, rates, hardware.tuner
+    )
     board.close()
     return Finetuned(
         checkpoint=replace(

@@ -92,10 +92,10 @@ class Pretrained(NamedTuple):
     metrics: dict[str, object]
 
 
-def pretrain(params: PretrainParams, poses: Path, logs: Path) -> Pretrained:
+def pretrain(params: PretrainParams, poses: Path, logs: Path, console: Console | None = None) -> Pretrained:
     """Train on the store's training subjects: on their 2D alone, unless the objective is the supervised reference."""
-    training, console = params.training, Console()
-    hardware = Hardware.prepare(training.device, training.precision, training.threads)
+    training, console = params.training, console or Console()
+    hardware = Hardware.prepare(training.device, training.precision, training.threads, console.announce)
     device = hardware.fabric.device
     labels = training.objective in LABELLED  # every other objective has to do without
     train, validation = (read_split(poses, split, labels) for split in ("train", "validation"))
@@ -126,7 +126,9 @@ def pretrain(params: PretrainParams, poses: Path, logs: Path) -> Pretrained:
     prior_rate = _rate(_draws(prior.to(device), params.window, training.windows), PRIOR_DRAWS)
     board = Board(logs, "pretrain", params.dump())
     held_out = held_out_clips(validation, params.window)
-    progress = fit(hardware.fabric, model, objective, loader, held_out, training, console, board, params.seed)
+    progress = fit(
+        hardware.fabric, model, objective, loader, held_out, training, console, board, params.seed, tuner=hardware.tuner
+    )
     board.close()
     return Pretrained(
         best=_checkpoint(params, prior, progress, best=True),

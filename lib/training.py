@@ -23,6 +23,7 @@ from lib.objectives.base import REFRESH, Objective
 from lib.optimization import Rates, Schedule, ScheduleParams, build_optimizer, build_schedule
 from lib.params import Section
 from lib.tensorboard import Board
+from lib.threads import ThreadTuner
 
 Count = Annotated[int, Field(ge=1)]
 VIEWS = 4  # how often training sees a window before the next clips, from different sides
@@ -134,11 +135,13 @@ def fit(
     board: Board,
     seed: int,
     rates: Rates | None = None,
+    tuner: ThreadTuner | None = None,
 ) -> Progress:
     """Train a model and return its averaged weights, best and last, with the curves.
 
     The best weights are those with the lowest validation loss, which reads no label unless the objective does; training
     stops when that has not fallen for `patience` validations. `rates` are factors of single parameters' learning rates.
+    `tuner` changes the number of threads on the way, which is fixed without it.
     """
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(params.ema_decay)).to(fabric.device)
     averaged.eval()
@@ -147,7 +150,7 @@ def fit(
     schedule = build_schedule(optimizer, params.schedule, params.epochs * params.steps_per_epoch)
     student, optimizer = fabric.setup(model, optimizer)
     generator = torch.Generator(fabric.device).manual_seed(seed)
-    run = _Run(fabric, student, averaged, objective, optimizer, schedule, generator, params)
+    run = _Run(fabric, student, averaged, objective, optimizer, schedule, generator, params, tuner)
     validation = validation.to(fabric.device)
     progress, stream, started = Progress(), (some.to(fabric.device) for some in clips), time.monotonic()
 
@@ -184,6 +187,7 @@ class _Run:
     schedule: Schedule
     generator: torch.Generator
     params: TrainingParams
+    tuner: ThreadTuner | None
 
 
 def _train_epoch(
@@ -192,10 +196,10 @@ def _train_epoch(
     """One epoch of steps; returns its row of the curves."""
     params, objective, began = run.params, run.objective, time.monotonic()
     objective.adapt(run.averaged.module, stream, epoch)
-    steps = objective.steps(run.averaged.module, stream, epoch, run.generator)
+    steps = islice(objective.steps(run.averaged.module, stream, epoch, run.generator), params.steps_per_epoch)
     recent: list[dict[str, Tensor]] = []
     run.student.train()
-    for step, terms_of in enumerate(islice(steps, params.steps_per_epoch), start=1):
+    for step, terms_of in enumerate(run.tuner.timed(steps) if run.tuner else steps, start=1):
         terms = terms_of(run.student)
         loss = objective.total(terms)
         run.optimizer.zero_grad()
