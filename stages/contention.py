@@ -28,7 +28,7 @@ Speeds = list[float]  # poses per second, a phase each
 
 
 def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> None:
-    """Measure every choice in turn, and print the medians of the rounds with what auto loses against the best number."""
+    """Measure every choice in turn, and print the medians with what auto loses against the best number."""
     console = Console()
     choices: list[int | str] = ["auto", *candidate_threads()]
     measured: dict[int | str, list[Speeds]] = {choice: [] for choice in choices}

@@ -1,3 +1,4 @@
+import itertools
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from lib.limbs import Bodies
 from lib.objectives.lift import Batches, Lift
 from lib.plausibility import Plausibility
 from lib.tensorboard import Board
+from lib.threads import ThreadTuner
 from lib.training import Progress, fit
 from tests.settings import ALL_LOSSES, CORRUPTION, PRIOR, TRAINING, TRANSFORMS, synthetic_split, tiny_model, window
 
@@ -19,7 +21,7 @@ from tests.settings import ALL_LOSSES, CORRUPTION, PRIOR, TRAINING, TRANSFORMS, 
 GOLDEN = [0.031491, 0.576856, 0.449736, 0.403039]
 
 
-def train(tmp_path: Path, **changes: object) -> Progress:
+def train(tmp_path: Path, tuner: ThreadTuner | None = None, **changes: object) -> Progress:
     """A short run on synthetic sequences, with params.yaml's model."""
     params = TRAINING.model_copy(update=changes)
     clips = Windows(synthetic_split(30, 30), window(1).clip)
@@ -38,7 +40,8 @@ def train(tmp_path: Path, **changes: object) -> Progress:
     board = Board(tmp_path, "pretrain", {})
     held_out = clips[torch.tensor([8, 38])]
     fabric = make_fabric(torch.device("cpu"), "32-true")
-    progress = fit(fabric, tiny_model(1), objective, loader, held_out, params, Console(quiet=True), board, seed=0)
+    console = Console(quiet=True)
+    progress = fit(fabric, tiny_model(1), objective, loader, held_out, params, console, board, seed=0, tuner=tuner)
     board.close()
     return progress
 
@@ -51,6 +54,15 @@ def test_golden_losses(tmp_path: Path) -> None:
 def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
     first, second = train(tmp_path / "a").last, train(tmp_path / "b").last
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_tuner_that_changes_no_number_changes_no_weight(tmp_path: Path) -> None:
+    turns: list[int] = []
+    ticks = itertools.count()
+    tuner = ThreadTuner((1, 2), 1, print, turns.append, lambda: float(next(ticks)))
+    fixed, tuned = train(tmp_path / "fixed").last, train(tmp_path / "tuned", tuner).last
+    assert all(torch.equal(fixed[name], tuned[name]) for name in fixed)
+    assert set(turns) == {1, 2}  # it was asked, and tried
 
 
 def test_curves_and_best_weights(tmp_path: Path) -> None:
