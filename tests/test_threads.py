@@ -73,6 +73,14 @@ def test_a_collapse_is_left_at_once() -> None:
     ]
 
 
+@pytest.mark.parametrize("begin", [32.0, 33.0, 34.0, 35.0, 36.0])
+def test_a_slow_step_calls_for_a_trial_before_its_time(begin: float) -> None:
+    machine = Machine(phases({1: 0.05, 2: 0.035}, {1: 0.05, 2: 0.12}, begin, 1e9), start=2, counts=(1, 2))
+    machine.train(begin + 3.5)
+    assert 3.5 < INTERVAL
+    assert machine.tuner.threads == 1
+
+
 def test_it_stays_where_fewer_threads_are_no_faster_though_all_are_slower() -> None:
     machine = Machine(phases(ALONE, {1: 0.2, 2: 0.15, 4: 0.1}, 30, 90), start=4).train(150)
     assert machine.lines == []
