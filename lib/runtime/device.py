@@ -4,7 +4,7 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +12,7 @@ import torch
 from lightning_fabric import Fabric
 
 from lib.runtime.errors import UserError
+from lib.runtime.threads import ThreadTuner
 
 Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 
@@ -87,20 +88,29 @@ class Hardware:
     fabric: Fabric
     description: str  # for the header of the run
     fallback: str | None  # one line to announce if it is not what was asked for
+    tuner: ThreadTuner | None = None  # changes the number of threads while training goes on; None: it is fixed
 
     @classmethod
-    def prepare(cls, device: str, precision: Precision, threads: int | Literal["auto"]) -> "Hardware":
-        """Set the number of threads of this process, and launch fabric; raises UserError as the parts do."""
+    def prepare(
+        cls, device: str, precision: Precision, threads: int | Literal["auto"], announce: Callable[[str], None]
+    ) -> "Hardware":
+        """Set the number of threads of this process, and launch fabric; raises UserError as the parts do.
+
+        On a CPU, `auto` threads are tuned during training, which announces the changes.
+        """
         found = resolve_device(device)
         chosen, fallback = resolve_precision(precision, found)
         count = choose_threads(threads)
         torch.set_num_threads(count)
-        description = f"{found}, {chosen}" + (f", {count} threads" if found.type == "cpu" else "")
-        return cls(make_fabric(found, chosen), description, fallback)
+        if found.type != "cpu":
+            return cls(make_fabric(found, chosen), f"{found}, {chosen}", fallback)
+        tuner = ThreadTuner(candidate_threads(), count, announce) if threads == "auto" else None
+        description = f"{found}, {chosen}, {count} threads" + (" to begin with" if tuner else "")
+        return cls(make_fabric(found, chosen), description, fallback, tuner)
 
 
 def choose_threads(requested: int | Literal["auto"]) -> int:
-    """The number of CPU threads to compute with; auto measures, and takes the fewest within 10 % of the fastest."""
+    """The number of CPU threads to begin with; auto measures, and takes the fewest within 10 % of the fastest."""
     if requested != "auto":
         if requested > (os.cpu_count() or 1):
             raise UserError(
@@ -115,12 +125,17 @@ def fewest_fast_threads(speeds: Mapping[int, float]) -> int:
     return min(threads for threads, speed in speeds.items() if speed >= 0.9 * max(speeds.values()))
 
 
+def candidate_threads() -> list[int]:
+    """The numbers of threads that auto chooses from: 1, 2, 4, ... and all that this process may use."""
+    return _thread_counts(_usable_cores())
+
+
 def measure_threads(seconds: float = 0.2) -> dict[int, float]:
-    """GFLOP/s of float32 matmuls by number of threads: 1, 2, 4, ... and all that this process may use.
+    """GFLOP/s of float32 matmuls by number of threads, for all that auto chooses from.
 
     On a busy machine two threads can be slower than one, because each matmul waits for its slowest thread.
     """
-    counts = _thread_counts(_usable_cores())
+    counts = candidate_threads()
     left, right = torch.rand(2048, 256), torch.rand(256, 256)  # the size of a linear layer's work on a small batch
     operations = 2 * left.shape[0] * left.shape[1] * right.shape[1]
     before = torch.get_num_threads()

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +17,9 @@ def main(run: Callable[[dict[str, Any], Paths], None]) -> None:
     """Run a stage on ./params.yaml in the current folder; a user's error ends it in one line and exit code 1."""
     try:
         params = read(Path("params.yaml"))
-        # By name, so that it is no dependency of every stage on all of lib: it decides no output.
-        importlib.import_module("lib.pipeline.sections").check_params(params)
+        if "DVC_STAGE" not in os.environ:  # DVC has run the stage check by then, and importing all of lib takes seconds
+            # By name, so that it is no dependency of every stage on all of lib: it decides no output.
+            importlib.import_module("lib.pipeline.sections").check_params(params)
         run(params, Paths())
     except UserError as error:
         sys.exit(f"error: {error}")

@@ -135,7 +135,7 @@ def finetune(params: Finetuning, pretrained: Checkpoint, poses: Path, board: Boa
         UserError: the checkpoint does not fit, or there is no 3D.
     """
     own, training, console = params.finetune, params.training, Console()
-    hardware = Hardware.prepare(training.device, training.precision, training.threads)
+    hardware = Hardware.prepare(training.device, training.precision, training.threads, console.announce)
     train, validation = (read_split(poses, split, "needed") for split in ("train", "validation"))
     unlabelled = read_split(poses, "train")  # all sequences, of which some may have no 3D
     some = labelled(train, own.subjects, own.label_fraction, params.seed)
@@ -165,7 +165,7 @@ def finetune(params: Finetuning, pretrained: Checkpoint, poses: Path, board: Boa
     clips, held_out = _clips(params, some, window), held_out_clips(validation, window)
     rates = layer_rates(model.network, 1.0 if own.from_scratch else own.layer_decay)
     board.params({"finetune": own.model_dump(), "training": training.model_dump()})
-    session = Session(hardware.fabric, console, board, params.seed)
+    session = Session(hardware.fabric, console, board, params.seed, hardware.tuner)
     progress = fit(model, Lesson(objective, clips, held_out), training, session, rates)
     board.close()
     return Finetuned(

@@ -23,6 +23,7 @@ from lib.runtime.console import Progress as Bar
 from lib.runtime.errors import UserError
 from lib.runtime.params import DeviceName, Section
 from lib.runtime.tensorboard import Board
+from lib.runtime.threads import ThreadTuner
 from lib.training.optimization import Rates, Schedule, ScheduleParams, build_optimizer, build_schedule
 
 Epochs = Annotated[int, Field(ge=1, le=10_000)]
@@ -148,6 +149,7 @@ class Session(NamedTuple):
     console: Console
     board: Board
     seed: int
+    tuner: ThreadTuner | None = None  # changes the number of threads on the way, which is fixed without it
 
 
 def fit(
@@ -158,7 +160,7 @@ def fit(
     The best weights are those with the lowest validation loss, which reads no label unless the objective does; training
     stops when that has not fallen for `patience` validations. `rates` are factors of single parameters' learning rates.
     """
-    fabric, console, board, seed = session
+    fabric, console, board, seed, tuner = session
     objective = lesson.objective
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(params.ema_decay)).to(fabric.device)
     averaged.eval()
@@ -167,7 +169,7 @@ def fit(
     schedule = build_schedule(optimizer, params.schedule, params.epochs * params.steps_per_epoch)
     student, optimizer = fabric.setup(model, optimizer)
     generator = torch.Generator(fabric.device).manual_seed(seed)
-    run = _Run(fabric, student, averaged, objective, optimizer, schedule, generator, params)
+    run = _Run(fabric, student, averaged, objective, optimizer, schedule, generator, params, tuner)
     validation = lesson.validation.to(fabric.device)
     progress, stream, started = Progress(), (some.to(fabric.device) for some in lesson.clips), time.monotonic()
 
@@ -204,6 +206,7 @@ class _Run:
     schedule: Schedule
     generator: torch.Generator
     params: TrainingParams
+    tuner: ThreadTuner | None
 
 
 def _train_epoch(
@@ -212,10 +215,10 @@ def _train_epoch(
     """One epoch of steps; returns its row of the curves."""
     params, objective, began = run.params, run.objective, time.monotonic()
     objective.before_epoch(run.averaged.module, stream, epoch)
-    steps = objective.steps(run.averaged.module, stream, epoch, run.generator)
+    steps = islice(objective.steps(run.averaged.module, stream, epoch, run.generator), params.steps_per_epoch)
     recent: list[dict[str, Tensor]] = []
     run.student.train()
-    for step, terms_of in enumerate(islice(steps, params.steps_per_epoch), start=1):
+    for step, terms_of in enumerate(run.tuner.timed(steps) if run.tuner else steps, start=1):
         terms = terms_of(run.student)
         loss = objective.total(terms)
         run.optimizer.zero_grad()

@@ -87,11 +87,11 @@ class Pretrained(NamedTuple):
     speed: dict[str, float]  # differs from run to run, so it is no metric
 
 
-def pretrain(params: PretrainParams, poses: Path, board: Board) -> Pretrained:
+def pretrain(params: PretrainParams, poses: Path, board: Board, console: Console | None = None) -> Pretrained:
     """Train on the store's training subjects: on their 2D alone, unless the objective claims labels."""
-    training, console = params.training, Console()
+    training, console = params.training, console or Console()
     kind = OBJECTIVES[training.objective]
-    hardware = Hardware.prepare(training.device, training.precision, training.threads)
+    hardware = Hardware.prepare(training.device, training.precision, training.threads, console.announce)
     train, validation = (
         read_split(poses, split, "needed" if kind.labels else "never") for split in ("train", "validation")
     )
@@ -140,7 +140,7 @@ def pretrain(params: PretrainParams, poses: Path, board: Board) -> Pretrained:
     prior_rate = _rate(_draws(prior, inputs, a_step), PRIOR_DRAWS)
     board.params(params.dump())
     lesson = Lesson(objective, loader, held_out_clips(validation, params.window))
-    progress = fit(model, lesson, training, Session(hardware.fabric, console, board, params.seed))
+    progress = fit(model, lesson, training, Session(hardware.fabric, console, board, params.seed, hardware.tuner))
     board.close()
     return Pretrained(
         best=_checkpoint(params, train.skeleton, prior.body_size, progress, best=True),

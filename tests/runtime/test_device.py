@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from lib.runtime import device as module
 from lib.runtime.console import Console
 from lib.runtime.device import (
+    Hardware,
     Precision,
     choose_threads,
     describe_devices,
@@ -116,6 +118,40 @@ def test_threads() -> None:
     assert fewest_fast_threads({1: 80.0, 2: 100.0, 4: 104.0}) == 2
     assert fewest_fast_threads({1: 60.0, 2: 40.0}) == 1
     assert [module._thread_counts(cores) for cores in (1, 2, 6, 8)] == [[1], [1, 2], [1, 2, 4, 6], [1, 2, 4, 8]]
+
+
+def test_threads_are_tuned_where_they_are_left_open_on_a_cpu() -> None:
+    before = torch.get_num_threads()
+    try:
+        fixed, left_open = (Hardware.prepare("cpu", "32-true", threads, print) for threads in (1, "auto"))
+    finally:
+        torch.set_num_threads(before)
+    assert fixed.tuner is None
+    assert fixed.description == "cpu, 32-true, 1 threads"
+    assert left_open.tuner is not None
+    assert left_open.tuner.counts == module.candidate_threads()
+    assert left_open.description.endswith(f"{left_open.tuner.threads} threads to begin with")
+
+
+def test_no_threads_are_tuned_beside_an_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(monkeypatch, cuda=1)
+    fabric = make_fabric(CPU, "32-true")
+    monkeypatch.setattr(module, "make_fabric", lambda device, precision: fabric)
+    before = torch.get_num_threads()
+    try:
+        assert Hardware.prepare("auto", "auto", "auto", print).tuner is None
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, "passive"), ("active", "active")])
+def test_threads_of_every_command_wait_passively_unless_the_user_says_how(given: str | None, expected: str) -> None:
+    code = "import stages, sys, os; print('torch' in sys.modules, os.environ['OMP_WAIT_POLICY'])"
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    environment |= {} if given is None else {"OMP_WAIT_POLICY": given}
+    root = Path(__file__).parents[2]
+    result = subprocess.run([sys.executable, "-c", code], cwd=root, env=environment, capture_output=True, check=True)
+    assert result.stdout.decode().split() == ["False", expected]
 
 
 def test_measuring_threads_leaves_torch_as_it_was() -> None:

@@ -1,3 +1,4 @@
+import itertools
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from lib.runtime.console import Console
 from lib.runtime.device import make_fabric
 from lib.runtime.errors import UserError
 from lib.runtime.tensorboard import Board
+from lib.runtime.threads import ThreadTuner
 from lib.training.loop import Lesson, Progress, Session, fit
 from tests.settings import ALL_LOSSES, PRIOR, TRAINING, pipeline, synthetic_split, tiny_model, window
 
@@ -19,7 +21,7 @@ from tests.settings import ALL_LOSSES, PRIOR, TRAINING, pipeline, synthetic_spli
 GOLDEN = [0.031491, 0.576856, 0.449736, 0.403039]
 
 
-def train(tmp_path: Path, **changes: object) -> Progress:
+def train(tmp_path: Path, tuner: ThreadTuner | None = None, **changes: object) -> Progress:
     """A short run on synthetic sequences, with params.yaml's model."""
     params = TRAINING.model_copy(update=changes)
     clips = Windows(synthetic_split(30, 30), window(1).clip)
@@ -29,7 +31,7 @@ def train(tmp_path: Path, **changes: object) -> Progress:
     board = Board(tmp_path, "pretrain")
     lesson = Lesson(objective, loader, clips[torch.tensor([8, 38])])
     fabric = make_fabric(torch.device("cpu"), "32-true")
-    progress = fit(tiny_model(1), lesson, params, Session(fabric, Console(quiet=True), board, seed=0))
+    progress = fit(tiny_model(1), lesson, params, Session(fabric, Console(quiet=True), board, seed=0, tuner=tuner))
     board.close()
     return progress
 
@@ -42,6 +44,15 @@ def test_golden_losses(tmp_path: Path) -> None:
 def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
     first, second = train(tmp_path / "a").last, train(tmp_path / "b").last
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_tuner_that_changes_no_number_changes_no_weight(tmp_path: Path) -> None:
+    turns: list[int] = []
+    ticks = itertools.count()
+    tuner = ThreadTuner((1, 2), 1, print, turns.append, lambda: float(next(ticks)))
+    fixed, tuned = train(tmp_path / "fixed").last, train(tmp_path / "tuned", tuner).last
+    assert all(torch.equal(fixed[name], tuned[name]) for name in fixed)
+    assert set(turns) == {1, 2}  # it was asked, and tried
 
 
 def test_curves_and_best_weights(tmp_path: Path) -> None:
