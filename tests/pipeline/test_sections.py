@@ -115,7 +115,7 @@ def test_unknown_keys_are_refused_everywhere(section: str) -> None:
         ("prior.elevation_deg", [1e30, 1], "[0] = 1e+30: must be a number from -90 to 90"),
         ("data.split.train", ["S1", ""], "[1] = '': must be the name of a subject"),
         ("visualize.sequences", [], "must be a list, each of it text such as S9/*/*, at least one"),
-        ("data.source", "a/b", "must be a name of letters, digits, _ and -: a path has it"),
+        ("data.source", "a/b", "must be a name of letters, digits, _ and - alone"),
         ("training.device", "gpu", "must be auto, cpu, mps, cuda or cuda:NUMBER"),
         ("masking.ratio", [0.1, 1], "[1] = 1: must be a number from 0 to below 1"),
         ("training.schedule", 3, "must be a mapping with name, warmup_steps"),

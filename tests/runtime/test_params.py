@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field
 from ruamel.yaml import YAML
@@ -72,6 +72,7 @@ def test_what_the_core_schema_does_not_know_is_a_string(scalar: str, load: Any) 
 NUMBERS = r"[-+]?([0-9]{1,3}(\.[0-9]{0,3})?([eE][-+]?[0-9]{1,2})?|\.[0-9]{1,3}([eE][-+][0-9]{1,2})?)"
 
 
+@settings(deadline=None)  # of what both readers take, which a busy machine stretches
 @given(st.from_regex(NUMBERS, fullmatch=True))
 def test_numbers_as_ruamel_reads_them(tmp_path_factory: pytest.TempPathFactory, scalar: str) -> None:
     path = tmp_path_factory.getbasetemp() / "number.yaml"
