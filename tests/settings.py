@@ -31,30 +31,36 @@ PARAMS = read(Path(__file__).with_name("params.yaml"))  # a copy, so that tuning
 # Fixed, so that tuning params.yaml changes no test.
 PRIOR = PriorParams(
     postures=PostureWeights(stand=0.25, walk=0.25, step=0.12, sit=0.2, crouch=0.08, bend=0.1),
-    tumbling=0.05,
+    tumbling_probability=0.05,
     motions=MotionWeights(move=0.3, sit=0.1, reach=0.15, turn=0.1, idle=0.15, gait=0.2),
-    bone_spread=0.1,
-    tilt_spread_deg=6.0,
-    bone_learning=0.0,
+    bone_length_std=0.1,
+    rest_direction_std_deg=6.0,
+    bone_length_update=0.0,
     elevation_deg=(10.0, 8.0),
-    roll_deg=2.0,
+    roll_std_deg=2.0,
     distance_m=(3.0, 7.0),
 )
 TRANSFORMS = TransformParams(
     normalization="rms",
-    flip=0.5,
+    flip_probability=0.5,
     rotation_deg=5.0,
-    noise=0.001,
-    noise_seconds=0.08,
-    outliers=0.0,
-    mask=0.02,
+    noise_std=0.001,
+    noise_correlation_seconds=0.08,
+    outlier_probability=0.0,
+    hidden_probability=0.02,
 )
-CORRUPTION = Corruption(noise=(0.001,) * 17, correlation=0.5, outliers=0.0, mask=0.02)
-CLEAN = Corruption(noise=(0.0,) * 17, correlation=0.0, outliers=0.0, mask=0.0)
+CORRUPTION = Corruption(noise_std=(0.001,) * 17, correlation=0.5, outliers=0.0, hidden=0.02)
+CLEAN = Corruption(noise_std=(0.0,) * 17, correlation=0.0, outliers=0.0, hidden=0.0)
 NO_TRANSFORMS = TransformParams(
-    normalization="rms", flip=0.0, rotation_deg=0.0, noise=0.0, noise_seconds=0.08, outliers=0.0, mask=0.0
+    normalization="rms",
+    flip_probability=0.0,
+    rotation_deg=0.0,
+    noise_std=0.0,
+    noise_correlation_seconds=0.08,
+    outlier_probability=0.0,
+    hidden_probability=0.0,
 )
-MASKING = MaskingParams(kind="mixed", ratio=(0.2, 0.4), tubelet_frames=2, noise=0.0)
+MASKING = MaskingParams(kind="mixed", ratio=(0.2, 0.4), tubelet_frames=2, noise_std=0.0)
 ALL_LOSSES = LossParams(**dict.fromkeys(LossParams.model_fields, 0.1))
 # Another skeleton than Human3.6M's, whose sides do not lie beside each other.
 SMALL = Skeleton(("pelvis", "chest", "left_hand", "head", "right_hand"), (-1, 0, 1, 1, 1))
@@ -80,7 +86,7 @@ TRAINING = TrainingParams(
     batch_size=8,
     prior_batch_size=8,
     prior_epochs=1,
-    steady_teacher=True,
+    constant_bone_lengths=True,
     optimizer="adamw",
     lr=1e-3,
     weight_decay=1e-4,
@@ -134,7 +140,7 @@ def tiny_checkpoint(frames: int, step: int = 1, task: Task = "lifting") -> Check
         frames=frames,
         interval_seconds=step / 50,
         normalization="rms",
-        noise_seconds=0.08,
+        noise_correlation_seconds=0.08,
         body_size=3.5,
         masking=MASKING.model_dump(mode="json"),
         skeleton=H36M,

@@ -31,7 +31,7 @@ class Calibrated(NamedTuple):
     rays: Float[Tensor, "frame joint 2"]
 
 
-def detected(
+def detected_joints(
     keypoints: Float[Tensor, "frame joint 2"], confidence: Float[Tensor, "frame joint"]
 ) -> Bool[Tensor, "frame joint"]:
     """Which joints were seen; none of a frame whose joints all lie in one point."""
@@ -48,7 +48,7 @@ def calibrate(sequence: PoseSequence, skeleton: Skeleton) -> Calibrated:
     error = (sequence.camera.to_pixels(rays) - keypoints).abs().amax(-1)
     found = error < 1  # pixel; not a number is not found
     rays = torch.where(found[..., None], rays, 0.0)
-    seen = detected(keypoints, torch.where(found, sequence.confidence, 0.0))
+    seen = detected_joints(keypoints, torch.where(found, sequence.confidence, 0.0))
     return Calibrated(keypoints, torch.where(seen, sequence.confidence, 0.0), _with_stand_ins(rays, seen, skeleton))
 
 

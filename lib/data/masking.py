@@ -25,7 +25,7 @@ class MaskingParams(Section):
     ratio: tuple[Share, Share]  # of a window: in the first epoch, and in the last, linear between
     tubelet_frames: Annotated[int, Field(ge=1, le=512)]
     # Standard deviation of what is added to what stays visible, in crop units.
-    noise: Annotated[float, Field(ge=0, le=1)]
+    noise_std: Annotated[float, Field(ge=0, le=1)]
 
     def ratio_at(self, progress: float) -> float:
         """The ratio after a part (0 to 1) of the training."""

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lib.data import store
-from lib.data.calibration import detected
+from lib.data.calibration import detected_joints
 from lib.data.store import Split
 from lib.pose.crops import perspective_crops
 from lib.pose.geometry import bone_lengths, root_centred
@@ -128,7 +128,7 @@ def split_sequences(data: SourceData, params: SourceParams) -> tuple[dict[str, l
 def _unfit(sequence: PoseSequence, min_frames: int) -> Reason | None:
     if len(sequence.keypoints) < min_frames:
         return "too_short"
-    return None if detected(sequence.keypoints, sequence.confidence).any() else "no_2d"
+    return None if detected_joints(sequence.keypoints, sequence.confidence).any() else "no_2d"
 
 
 def count_dropped(dropped: Iterable[Dropped], subjects: Sequence[str] | None = None) -> dict[str, dict[str, Any]]:
@@ -165,10 +165,10 @@ def flat_metrics(
 
 def keypoint_statistics(split: Split) -> dict[str, Any]:
     """What a split holds, and the scale of its 2D, where joints are seen; nothing of its 3D."""
-    shown, seen = split.shown, split.confidence > 0
-    high, low = (torch.where(seen[..., None], split.keypoints, far)[shown] for far in (-torch.inf, torch.inf))
+    detected, seen = split.detected, split.confidence > 0
+    high, low = (torch.where(seen[..., None], split.keypoints, far)[detected] for far in (-torch.inf, torch.inf))
     box = high.amax(1) - low.amin(1)
-    chunks = zip(split.rays[shown].split(_CHUNK), split.confidence[shown].split(_CHUNK), strict=True)
+    chunks = zip(split.rays[detected].split(_CHUNK), split.confidence[detected].split(_CHUNK), strict=True)
     scale = torch.cat([perspective_crops(*chunk, split.skeleton).scale for chunk in chunks])
     table = split.table
     return {
@@ -177,8 +177,8 @@ def keypoint_statistics(split: Split) -> dict[str, Any]:
         "frames": len(split.keypoints),
         "seconds": round(float((table["length"] / table["fps"]).sum()), 3),
         "fps": sorted(float(fps) for fps in table["fps"].unique()),
-        "undetected_frames": int((~shown).sum()),  # which show nobody
-        "hidden_joints": int((~seen[shown]).sum()),  # of the other frames
+        "undetected_frames": int((~detected).sum()),  # which show nobody
+        "hidden_joints": int((~seen[detected]).sum()),  # of the other frames
         "confidence": _mean_and_std(split.confidence[seen]),
         "box_width_px": _mean_and_std(box[:, 0]),
         "box_height_px": _mean_and_std(box[:, 1]),

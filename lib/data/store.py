@@ -39,7 +39,7 @@ class Split:
     positions: Float[Tensor, "frame joint 3"] | None  # metres, camera frame; None unless asked for. NaN: has no 3D
 
     @property
-    def shown(self) -> Bool[Tensor, " frame"]:
+    def detected(self) -> Bool[Tensor, " frame"]:
         """The frames that show somebody; rays of the others, and of a root that is hidden, are stand-ins."""
         return (self.confidence > 0).any(-1)
 

@@ -30,22 +30,26 @@ class TransformParams(Section):
     """`data.transforms`."""
 
     normalization: Normalization  # a crop's unit: the RMS or the largest distance of its joints from the root
-    flip: Share  # probability
+    flip_probability: Share  # of mirrored windows
     rotation_deg: Annotated[float, Field(ge=0, le=180)]  # uniform within +- this
-    noise: Literal["auto"] | Share  # standard deviation of rays: pixels over the focal length
-    noise_seconds: Annotated[float, Field(ge=0, le=10)]  # after which a joint's noise has forgotten itself to 1/e
-    outliers: Literal["auto"] | Share  # probability that a joint is somewhere else, up to a unit away along each axis
-    mask: Annotated[float, Field(ge=0, lt=1)]  # probability that a joint is hidden; never the root
+    noise_std: Literal["auto"] | Share  # standard deviation of rays: pixels over the focal length
+    noise_correlation_seconds: Annotated[
+        float, Field(ge=0, le=10)
+    ]  # after which a joint's noise has forgotten itself to 1/e
+    outlier_probability: (
+        Literal["auto"] | Share
+    )  # probability that a joint is somewhere else, up to a unit away along each axis
+    hidden_probability: Annotated[float, Field(ge=0, lt=1)]  # probability that a joint is hidden; never the root
 
 
 @dataclass(frozen=True)
 class Corruption:
     """What a detector does to keypoints, and training to clean ones."""
 
-    noise: tuple[float, ...]  # standard deviation of each joint's rays: pixels over the focal length
+    noise_std: tuple[float, ...]  # standard deviation of each joint's rays: pixels over the focal length
     correlation: float  # of a joint's noise with that of the window's next frame
     outliers: float  # probability that a joint is somewhere else
-    mask: float  # probability that a joint is hidden
+    hidden: float  # probability that a joint is hidden
 
 
 @dataclass(frozen=True)
@@ -82,8 +86,8 @@ def augment(crops: Crops, params: TransformParams, skeleton: Skeleton, generator
     def uniform() -> Tensor:
         return torch.rand(count, generator=generator, device=device)
 
-    if params.flip > 0:
-        crops = flip_some(crops, uniform() < params.flip, skeleton)
+    if params.flip_probability > 0:
+        crops = flip_some(crops, uniform() < params.flip_probability, skeleton)
     if params.rotation_deg > 0:
         angle = math.radians(params.rotation_deg) * (2 * uniform() - 1)
         roll = rotation_about("z", angle)[:, None]
@@ -98,24 +102,24 @@ def corrupt(
 
     Where the root is off, all the others are, since it stays the crop's origin; it is never hidden.
     """
-    if not (any(corruption.noise) or corruption.outliers > 0 or corruption.mask > 0):
+    if not (any(corruption.noise_std) or corruption.outliers > 0 or corruption.hidden > 0):
         return crops
     keypoints, confidence, scale = crops.keypoints, crops.confidence, crops.scale
     device, frames = keypoints.device, keypoints.shape[1]
-    if corruption.mask > 0:
+    if corruption.hidden > 0:
         others = torch.ones(len(skeleton), device=device)
         others[skeleton.root] = 0
-        hidden = torch.rand(confidence.shape, generator=generator, device=device) < corruption.mask * others
+        hidden = torch.rand(confidence.shape, generator=generator, device=device) < corruption.hidden * others
         confidence = confidence.masked_fill(hidden, 0.0)
-    if any(corruption.noise) or corruption.outliers > 0:
+    if any(corruption.noise_std) or corruption.outliers > 0:
         off = torch.randn(keypoints.shape, generator=generator, device=device)
         if frames > 1 and corruption.correlation > 0:
             mixing = noise.autoregression(frames, corruption.correlation).to(off)
             off = torch.einsum("st,btjc->bsjc", mixing, off)
-        off = off * off.new_tensor(corruption.noise)[:, None] / scale[..., None, None]
+        off = off * off.new_tensor(corruption.noise_std)[:, None] / scale[..., None, None]
         if corruption.outliers > 0:
-            wild = torch.rand(confidence.shape, generator=generator, device=device) < corruption.outliers
-            off = off + (2 * torch.rand(keypoints.shape, generator=generator, device=device) - 1) * wild[..., None]
+            displaced = torch.rand(confidence.shape, generator=generator, device=device) < corruption.outliers
+            off = off + (2 * torch.rand(keypoints.shape, generator=generator, device=device) - 1) * displaced[..., None]
         keypoints = keypoints + off - off[..., skeleton.root, None, :]
     change = crop_scale(keypoints, normalization, confidence > 0)
     return Crops(keypoints / change[..., None, None], confidence, scale * change, crops.rotation)
@@ -126,14 +130,14 @@ def corruption_like(split: Split, params: TransformParams, window: WindowParams)
 
     A joint that jumps by half a unit within a frame is an outlier, which three second differences see.
     """
-    std, outliers = params.noise, params.outliers
+    std, outliers = params.noise_std, params.outlier_probability
     return Corruption(
-        noise=tuple(keypoint_noise(split, params.noise_seconds).tolist())
+        noise_std=tuple(keypoint_noise(split, params.noise_correlation_seconds).tolist())
         if std == "auto"
         else (std,) * len(split.skeleton),
-        correlation=noise.correlation(params.noise_seconds, window.interval_seconds),
+        correlation=noise.correlation(params.noise_correlation_seconds, window.interval_seconds),
         outliers=_jumps(split, params.normalization) / 3 if outliers == "auto" else outliers,
-        mask=params.mask,
+        hidden=params.hidden_probability,
     )
 
 

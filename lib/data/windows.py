@@ -69,14 +69,14 @@ class Windows(Dataset[WindowBatch]):
     """Windows of a split; indexed by a tensor of window numbers, it returns them as one batch.
 
     Every frame of a sequence is the middle of a window, whose frames are those nearest to whole intervals from it, and
-    different ones where a sequence is slow. Beyond its ends, a sequence stands still. With `shown`, only the windows
-    whose middle frame shows somebody.
+    different ones where a sequence is slow. Beyond its ends, a sequence stands still. With `detected_only`, only the
+    windows whose middle frame shows somebody.
 
     Raises:
         UserError: there is no such window.
     """
 
-    def __init__(self, split: Split, params: WindowParams, shown: bool = False) -> None:
+    def __init__(self, split: Split, params: WindowParams, detected_only: bool = False) -> None:
         start = torch.from_numpy(split.table["start"].to_numpy())
         length = torch.from_numpy(split.table["length"].to_numpy())
         fps = torch.from_numpy(split.table["fps"].to_numpy())
@@ -84,8 +84,8 @@ class Windows(Dataset[WindowBatch]):
         sequence = torch.repeat_interleave(torch.arange(len(length)), length)
         number = torch.arange(len(sequence)) - torch.repeat_interleave(length.cumsum(0) - length, length)
         middle = start[sequence] + number
-        if shown:
-            kept = split.shown[middle]
+        if detected_only:
+            kept = split.detected[middle]
             if not kept.any():
                 raise UserError(f"none of {len(kept)} windows shows anybody in its middle: look at the 2D keypoints")
             sequence, middle = sequence[kept], middle[kept]

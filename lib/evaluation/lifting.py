@@ -38,14 +38,14 @@ class EvaluationParams(Section):
     device: DeviceName
     batch_size: Annotated[int, Field(ge=1, le=1_000_000)]  # frames
     flip: bool  # average with the prediction of the mirrored keypoints
-    steady: bool  # bones keep the lengths that they typically have in a sequence
-    smooth: bool  # what looks like noise of the poses over time is taken away
+    constant_bone_lengths: bool  # refine depths over each sequence
+    denoise: bool  # temporal (Wiener) smoothing, as much as the noise that is found
     scale: Scale  # a source without 3D always has body_size
 
     @property
     def lifting(self) -> dict[str, Any]:
         """The arguments of `lib.inference.lifter.Lifter.lift`."""
-        return self.model_dump(include={"batch_size", "flip", "steady", "smooth"})
+        return self.model_dump(include={"batch_size", "flip", "constant_bone_lengths", "denoise"})
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def evaluate(split: Split, predicted: Float[Tensor, "frame joint 3"], scale: Sca
         )
     skeleton = split.skeleton
     by_body_size = scale_by_body_size(predicted, body_size, skeleton)
-    flat: dict[str, int | float | str] = {"frames": len(predicted), "undetected_frames": int((~split.shown).sum())}
+    flat: dict[str, int | float | str] = {"frames": len(predicted), "undetected_frames": int((~split.detected).sum())}
     bones = _bone_metrics(split, predicted)
     if split.positions is None:
         no_joints, no_actions = (pd.DataFrame(columns=pd.Index(columns)) for columns in (PER_JOINT, PER_ACTION))

@@ -37,7 +37,7 @@ TABLES: dict[str, dict[str, Changes]] = {
     "ablation": {
         "default": {},
         "no drawn poses": {"losses.prior": 0.0},
-        "bones of the teacher's poses vary": {"training.steady_teacher": False},
+        "bones of the teacher's poses vary": {"training.constant_bone_lengths": False},
         "no self-distillation": {"losses.distillation": 0.0},
         "plausibility": {"losses.plausibility": 0.01},
         "symmetric bones": {"losses.symmetry": 0.1},
@@ -46,8 +46,8 @@ TABLES: dict[str, dict[str, Changes]] = {
         "smoothness": {"losses.smoothness": 0.1},
         "reconstruction of 2D": {"losses.reconstruction": 0.1},
         "elevation not learned": {"losses.elevation": 0.0},
-        "proportions not learned": {"prior.bone_learning": 0.0},
-        "rest directions vary": {"prior.tilt_spread_deg": 6.0},
+        "proportions not learned": {"prior.bone_length_update": 0.0},
+        "rest directions vary": {"prior.rest_direction_std_deg": 6.0},
     },
     "windows": {
         f"{frames} frames": {"data.window.frames": frames, "data.window.interval_seconds": interval}

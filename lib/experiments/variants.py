@@ -24,7 +24,7 @@ from lib.training.pretraining import Pretrained, PretrainParams, pretrain
 Changes = Mapping[str, object]  # dotted keys of params.yaml -> values
 FIGURES = ("mpjpe_mm", "n_mpjpe_mm", "p_mpjpe_mm", "mpjpe_body_size_mm")
 WINDOW_FIGURES = ("n_mpjpe_mm", "p_mpjpe_mm")  # of windows as they are lifted, without sequence-level refinement
-PER_WINDOW = {"steady": False, "smooth": False}
+PER_WINDOW = {"constant_bone_lengths": False, "denoise": False}
 
 
 def changed(params: Mapping[str, Any], changes: Changes) -> dict[str, Any]:

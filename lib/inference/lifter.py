@@ -31,7 +31,7 @@ class Lifter:
         self.model = model.to(device)
         self.window = WindowParams(frames=checkpoint.frames, interval_seconds=checkpoint.interval_seconds)
         self.normalization = checkpoint.normalization
-        self.noise_seconds = checkpoint.noise_seconds
+        self.noise_correlation_seconds = checkpoint.noise_correlation_seconds
         self.body_size = checkpoint.body_size
         self.device = device
 
@@ -50,13 +50,14 @@ class Lifter:
 
     @torch.inference_mode()
     def lift(
-        self, split: Split, batch_size: int, flip: bool = True, steady: bool = True, smooth: bool = True
+        self, split: Split, batch_size: int, flip: bool = True, constant_bone_lengths: bool = True, denoise: bool = True
     ) -> Float[Tensor, "frame joint 3"]:
         """Lift every frame of a split: root-centred poses in the camera frame, in units of root depth, on the CPU.
 
         Every frame is lifted in a window of its own. With `flip`, the mirrored view is lifted as well and averaged;
-        with `steady`, bones then get the lengths that they typically have in their sequence (`sequences.bone_lengths`);
-        with `smooth`, what looks like noise of the poses over time is taken away (`sequences.noise`). How far depths
+        with `constant_bone_lengths`, bones then get the lengths that they typically have in their sequence
+        (`sequences.bone_lengths`);
+        with `denoise`, what looks like noise of the poses over time is taken away (`sequences.noise`). How far depths
         vary and how strong the noise is, is found over the whole split.
 
         Of frames that show nobody, poses are on straight lines in time between those of the frames that do.
@@ -75,14 +76,14 @@ class Lifter:
             some = Crops(*(part[index] for part in whole))
             pose, _ = lift_both_ways(self.model, some, skeleton) if flip else lift_crops(self.model, some)
             poses.append(pose.float())
-        lifted, timing, shown = torch.cat(poses), split.timing, whole.shown
-        if steady and lifted.isfinite().all():  # one frame that is not would spoil all others
-            sequences = list(zip(timing.split(lifted), timing.split(shown), strict=True))
+        lifted, timing, detected = torch.cat(poses), split.timing, whole.detected
+        if constant_bone_lengths and lifted.isfinite().all():  # one frame that is not would spoil all others
+            sequences = list(zip(timing.split(lifted), timing.split(detected), strict=True))
             typical = [symmetric(typical_lengths(part, skeleton, seen)[0], skeleton) for part, seen in sequences]
             lengths = [one.expand(len(part), -1) for one, (part, _) in zip(typical, sequences, strict=True)]
-            ray_noise = keypoint_noise(split, self.noise_seconds).to(lifted)
-            lifted = refine_depths(lifted, torch.cat(lengths), ray_noise, skeleton, shown)
-        lifted = fill_frames(rotate(whole.rotation.mT, lifted), shown, timing)
-        if smooth:
-            lifted = noise.denoise(lifted, timing, self.noise_seconds, shown)
+            ray_noise = keypoint_noise(split, self.noise_correlation_seconds).to(lifted)
+            lifted = refine_depths(lifted, torch.cat(lengths), ray_noise, skeleton, detected)
+        lifted = fill_frames(rotate(whole.rotation.mT, lifted), detected, timing)
+        if denoise:
+            lifted = noise.denoise(lifted, timing, self.noise_correlation_seconds, detected)
         return lifted.cpu()

@@ -32,7 +32,7 @@ class Checkpoint:
     frames: int  # of a window
     interval_seconds: float  # from one frame of a window to the next
     normalization: Normalization
-    noise_seconds: float  # for how long the 2D's noise lasts
+    noise_correlation_seconds: float  # for how long the 2D's noise lasts
     body_size: float  # metres: total bone length of the prior's mean body
     masking: dict[str, Any]  # the `masking` section of params.yaml
     skeleton: Skeleton

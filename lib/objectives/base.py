@@ -81,7 +81,7 @@ class Batches(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Ingredients:
+class ObjectiveContext:
     """What objectives are made of; each takes what it needs."""
 
     train: Split  # the training subjects; with positions only for objectives that claim labels
@@ -91,26 +91,26 @@ class Ingredients:
     masking: MaskingParams | None  # of objectives that mask
     batches: Batches
     epochs: int
-    constant_bones: bool  # of the teacher's poses
+    constant_bone_lengths: bool  # of the teacher's poses
     seed: int
     device: torch.device
 
 
 def random_windows(
-    shown: Bool[Tensor, "clip length"], window: WindowParams, count: int, run: int, generator: torch.Generator
+    detected: Bool[Tensor, "clip length"], window: WindowParams, count: int, run: int, generator: torch.Generator
 ) -> tuple[Int[Tensor, "window run"], Int[Tensor, "window run frame"]]:
     """Random windows of clips, `run` successive ones each: their clips, and their frames in them.
 
     Their middle frames show somebody: where drawn ones do not, the nearest of their clip that do take their place. A
     clip that has none gives what was drawn.
     """
-    clips, length = shown.shape
-    device, half = shown.device, window.frames // 2
+    clips, length = detected.shape
+    device, half = detected.device, window.frames // 2
     clip = torch.randint(clips, (count, 1), generator=generator, device=device)
     last = length - (window.frames - 1 - half) - run
     first = torch.randint(half, last + 1, (count, 1), generator=generator, device=device)
     starts = torch.arange(half, last + 1, device=device)
-    fit = shown.unfold(1, run, 1).all(-1)[:, half : last + 1]
+    fit = detected.unfold(1, run, 1).all(-1)[:, half : last + 1]
     far = (first - starts).abs() + length * ~fit[clip[:, 0]]
     first = starts[far.argmin(1, keepdim=True)]
     middle = first + torch.arange(run, device=device)

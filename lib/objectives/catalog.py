@@ -5,7 +5,7 @@ from functools import partial
 from typing import NamedTuple
 
 from lib.models.tasks import COORDS, Task
-from lib.objectives.base import Ingredients, Objective
+from lib.objectives.base import Objective, ObjectiveContext
 from lib.objectives.lift import Lift
 from lib.objectives.mask import Masked
 from lib.objectives.supervised import Supervised
@@ -16,7 +16,7 @@ class ObjectiveKind(NamedTuple):
 
     task: Task  # what its model is for
     labels: bool  # whether it reads 3D, and says so
-    make: Callable[[Ingredients], Objective]
+    make: Callable[[ObjectiveContext], Objective]
 
 
 OBJECTIVES = {

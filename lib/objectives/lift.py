@@ -21,8 +21,8 @@ from lib.objectives import losses
 from lib.objectives.base import (
     REFRESH,
     Batches,
-    Ingredients,
     LiftedExamples,
+    ObjectiveContext,
     Step,
     Terms,
     lifted_examples,
@@ -47,7 +47,7 @@ class LiftParams(NamedTuple):
 
     losses: LossParams
     batches: Batches
-    constant_bones: bool = True  # of the teacher's poses, over all that it saw of a sequence
+    constant_bone_lengths: bool = True  # of the teacher's poses, over all that it saw of a sequence
 
 
 class PseudoLabels(NamedTuple):
@@ -76,12 +76,12 @@ class Lift:
     ) -> None:
         self.inputs, self.prior, self.batches, self.plausibility = inputs, prior, params.batches, plausibility
         self.weights: dict[str, float] = params.losses.model_dump()
-        self.bone_lengths = BoneLengthMemory(inputs.skeleton) if params.constant_bones else None
+        self.bone_lengths = BoneLengthMemory(inputs.skeleton) if params.constant_bone_lengths else None
 
     @classmethod
-    def make(cls, given: Ingredients) -> "Lift":
+    def make(cls, given: ObjectiveContext) -> "Lift":
         """The objective for a split's 2D."""
-        params = LiftParams(given.losses, given.batches, given.constant_bones)
+        params = LiftParams(given.losses, given.batches, given.constant_bone_lengths)
         density = None
         if given.losses.plausibility > 0:
             density = fit_plausibility(given.train, given.inputs.transforms.normalization, given.seed, given.device)
@@ -124,9 +124,9 @@ class Lift:
     @torch.no_grad()
     def before_epoch(self, teacher: LifterModel, clips: Iterator[WindowBatch], epoch: int) -> None:
         """Move the prior's body towards that of the people in the 2D, as the teacher sees them."""
-        if epoch > self.batches.prior_epochs and self.prior.params.bone_learning > 0:
+        if epoch > self.batches.prior_epochs and self.prior.params.bone_length_update > 0:
             pseudo = self.make_pseudo_labels(teacher, next(clips))
-            self.prior.learn_lengths(pseudo.level[pseudo.crops.shown])
+            self.prior.learn_lengths(pseudo.level[pseudo.crops.detected])
 
     @torch.no_grad()
     def make_pseudo_labels(self, teacher: LifterModel, clips: WindowBatch) -> PseudoLabels:
@@ -146,16 +146,16 @@ class Lift:
             pose, elevation = lift_both_ways(teacher, windows, skeleton)
             poses.append(pose)
             elevations.append(elevation)
-        pose, shown = torch.cat(poses).unflatten(0, (count, length)), crops.shown
+        pose, detected = torch.cat(poses).unflatten(0, (count, length)), crops.detected
         if self.bone_lengths is not None:
-            bones = self.bone_lengths.update(clips.sequence, pose, shown)[:, None].expand(-1, length, -1)
-            noise = pose.new_tensor(self.inputs.corruption.noise)
-            flat = (pose.flatten(0, 1), bones.flatten(0, 1), noise, skeleton, shown.flatten())
+            bones = self.bone_lengths.update(clips.sequence, pose, detected)[:, None].expand(-1, length, -1)
+            noise = pose.new_tensor(self.inputs.corruption.noise_std)
+            flat = (pose.flatten(0, 1), bones.flatten(0, 1), noise, skeleton, detected.flatten())
             pose = refine_depths(*flat).view_as(pose)
         pose = pose * (self.prior.bones.sum() / bone_lengths(pose, skeleton).sum(-1).clamp_min(1e-6))[..., None, None]
         # All frames of a clip as the camera sees them that looks at the person in the middle of it, and is level.
         elevation = torch.cat(elevations).unflatten(0, (count, length))
-        counted = shown | ~shown.any(1, keepdim=True)
+        counted = detected | ~detected.any(1, keepdim=True)
         elevation = elevation.masked_fill(~counted, torch.nan).nanmedian(1).values
         upright = rotation_about("x", -elevation) @ crops.rotation[:, length // 2]
         return PseudoLabels(crops, rotate(upright[:, None] @ crops.rotation.mT, pose))
@@ -180,9 +180,9 @@ class Lift:
         windows, drawn_windows = self.batches.real, len(sample.pose)
         seen = self._view(sample)
         if self.weights["distillation"] > 0:
-            novel, shown = self._novel_view(pseudo, windows, generator)
+            novel, detected = self._novel_view(pseudo, windows, generator)
             view = self._view(novel)
-            view = view._replace(confidence=view.confidence * shown[..., None])
+            view = view._replace(confidence=view.confidence * detected[..., None])
             sample, seen = _join(sample, novel), _join(seen, view)
         if self._needs_real:
             real = self._real_windows(pseudo, windows, generator)
@@ -225,20 +225,20 @@ class Lift:
         Beside it, which frames showed somebody.
         """
         transforms, skeleton = self.inputs.transforms, self.inputs.skeleton
-        clip, index = random_windows(pseudo.crops.shown, self.inputs.window, windows, 1, generator)
+        clip, index = random_windows(pseudo.crops.detected, self.inputs.window, windows, 1, generator)
         index = index[:, 0]
         level = pseudo.level[clip, index]
-        if transforms.flip > 0:
-            chosen = torch.rand(windows, generator=generator, device=clip.device) < transforms.flip
+        if transforms.flip_probability > 0:
+            chosen = torch.rand(windows, generator=generator, device=clip.device) < transforms.flip_probability
             level = torch.where(chosen[:, None, None, None], mirror_pose(level, skeleton), level)
-        lean = math.radians(transforms.rotation_deg) * (
+        roll = math.radians(transforms.rotation_deg) * (
             2 * torch.rand(windows, generator=generator, device=clip.device) - 1
         )
-        sample = self.prior.random_view(rotate(rotation_about("z", lean)[:, None], level), generator)
-        return sample, pseudo.crops.shown[clip, index]
+        sample = self.prior.random_view(rotate(rotation_about("z", roll)[:, None], level), generator)
+        return sample, pseudo.crops.detected[clip, index]
 
     def _real_windows(self, pseudo: PseudoLabels, windows: int, generator: torch.Generator) -> Crops:
-        clip, index = random_windows(pseudo.crops.shown, self.inputs.window, max(1, windows // RUN), RUN, generator)
+        clip, index = random_windows(pseudo.crops.detected, self.inputs.window, max(1, windows // RUN), RUN, generator)
         runs = Crops(*(part[clip[..., None], index].flatten(1, 2) for part in pseudo.crops))
         runs = self.inputs.augmented(runs, generator)  # all windows of a run alike: its motion stays whole
         return Crops(*(part.unflatten(1, (RUN, -1)).flatten(0, 1) for part in runs))
@@ -270,7 +270,7 @@ class Lift:
             "reconstruction": losses.reconstruction(keypoints * seen_unit, real.keypoints, real.confidence),
             "symmetry": losses.symmetry(lengths, skeleton),
             "constancy": losses.constancy(lengths.unflatten(0, (-1, RUN))),
-            "proportions": losses.proportions(lengths, self.prior.bones, self.prior.params.bone_spread),
+            "proportions": losses.proportions(lengths, self.prior.bones, self.prior.params.bone_length_std),
             "smoothness": losses.smoothness(over_time, skeleton),
         }
 

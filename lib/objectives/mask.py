@@ -17,7 +17,7 @@ from lib.data.masking import MaskingParams, check_masking, hide
 from lib.data.transforms import InputPipeline
 from lib.data.windows import WindowBatch
 from lib.models.reconstructors import Reconstructor
-from lib.objectives.base import REFRESH, Ingredients, Step, Terms, random_windows
+from lib.objectives.base import REFRESH, ObjectiveContext, Step, Terms, random_windows
 from lib.pose.geometry import rotation_about
 
 
@@ -28,7 +28,7 @@ class Masked:
         self.coords, self.inputs, self.masking, self.windows, self.epochs = coords, inputs, masking, windows, epochs
 
     @classmethod
-    def make(cls, coords: int, given: Ingredients) -> "Masked":
+    def make(cls, coords: int, given: ObjectiveContext) -> "Masked":
         """The objective for points with so many coordinates."""
         assert given.masking is not None
         check_masking(given.masking, given.inputs.window.frames)
@@ -65,7 +65,7 @@ class Masked:
         known = whole.isfinite().all(-1)
         hidden = self._hidden(whole, ratio, generator)
         windows = masked(whole, hidden | ~known)
-        noise = self.masking.noise * torch.randn(whole.shape, generator=generator, device=whole.device)
+        noise = self.masking.noise_std * torch.randn(whole.shape, generator=generator, device=whole.device)
         noise[..., self.inputs.skeleton.root, :] = 0
         given = windows.points + noise * windows.confidence[..., None]
         predicted = model(given, windows.confidence, windows.scale)
@@ -101,7 +101,9 @@ class Masked:
 
         sign = windows.new_tensor([-1.0, 1.0, 1.0])[: self.coords]
         mirrored = windows[..., torch.tensor(self.inputs.skeleton.mirror, device=device), :] * sign
-        windows = torch.where((uniform() < self.inputs.transforms.flip)[:, None, None, None], mirrored, windows)
+        windows = torch.where(
+            (uniform() < self.inputs.transforms.flip_probability)[:, None, None, None], mirrored, windows
+        )
         turn = rotation_about("z", math.radians(self.inputs.transforms.rotation_deg) * (2 * uniform() - 1))
         if self.coords == 3:
             turn = turn @ rotation_about("y", math.tau * uniform())

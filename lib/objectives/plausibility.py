@@ -77,7 +77,7 @@ def fit_plausibility(split: Split, normalization: Normalization, seed: int, devi
     torch.manual_seed(seed)  # of the first weights, which take no generator
     density = Plausibility(len(split.skeleton)).to(device)
     seen = (split.confidence > 0).all(-1)  # what stands for a hidden joint is nobody's pose
-    whole = seen if seen.any() else split.shown
+    whole = seen if seen.any() else split.detected
     crops = perspective_crops(split.rays[whole], split.confidence[whole], split.skeleton, normalization)
     density.fit(crops.keypoints.to(device), STEPS, BATCH, torch.Generator(device).manual_seed(seed))
     return density

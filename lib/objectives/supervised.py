@@ -12,7 +12,7 @@ from lib.data.transforms import InputPipeline, augment
 from lib.data.windows import WindowBatch
 from lib.models.lifters import LifterModel, lift_crops
 from lib.objectives import losses
-from lib.objectives.base import REFRESH, Ingredients, LiftedExamples, Step, Terms, lifted_examples, random_windows
+from lib.objectives.base import REFRESH, LiftedExamples, ObjectiveContext, Step, Terms, lifted_examples, random_windows
 from lib.pose.crops import Crops, flip_some
 from lib.pose.geometry import mirror_pose, root_centred, rotate
 
@@ -31,7 +31,7 @@ class Supervised:
         self.inputs, self.windows, self.body_size = inputs, windows, body_size
 
     @classmethod
-    def make(cls, given: Ingredients) -> "Supervised":
+    def make(cls, given: ObjectiveContext) -> "Supervised":
         """The objective for a split with positions."""
         return cls(given.inputs, given.batches.real + given.batches.drawn, given.prior.body_size)
 
@@ -61,7 +61,8 @@ class Supervised:
     def terms(self, model: LifterModel, labelled: Labelled, generator: torch.Generator) -> Terms:
         """Mean distance from the truth in metres, at the true distance of the root."""
         clip, index = (
-            part[:, 0] for part in random_windows(labelled.crops.shown, self.inputs.window, self.windows, 1, generator)
+            part[:, 0]
+            for part in random_windows(labelled.crops.detected, self.inputs.window, self.windows, 1, generator)
         )
         seen = Crops(*(part[clip[:, None], index] for part in labelled.crops))
         absolute = labelled.positions[clip, index[:, index.shape[1] // 2]]
@@ -86,9 +87,9 @@ def _augmented(
 ) -> tuple[Crops, Float[Tensor, "batch joint 3"]]:
     """Windows flipped and rotated at random, and the poses of their middle frames with them."""
     transforms, skeleton = inputs.transforms, inputs.skeleton
-    chosen = torch.rand(len(target), generator=generator, device=target.device) < transforms.flip
+    chosen = torch.rand(len(target), generator=generator, device=target.device) < transforms.flip_probability
     target = torch.where(chosen[:, None, None], mirror_pose(target, skeleton), target)
     seen = flip_some(seen, chosen, skeleton)
-    turned = augment(seen, transforms.model_copy(update={"flip": 0.0}), skeleton, generator)
+    turned = augment(seen, transforms.model_copy(update={"flip_probability": 0.0}), skeleton, generator)
     roll = turned.middle().rotation @ seen.middle().rotation.mT
     return turned, rotate(roll, target)

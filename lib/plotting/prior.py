@@ -43,7 +43,7 @@ def prior_motion(params: PriorParams, style: SkeletonStyle) -> Figure:
     generator = torch.Generator().manual_seed(0)
     rows = {}
     for name in MOTIONS:
-        changes = {"motions": _only(params.motions, name), "tumbling": 0.0}
+        changes = {"motions": _only(params.motions, name), "tumbling_probability": 0.0}
         prior = PosePrior(params.model_copy(update=changes))
         rows[name] = prior.sample_motion(1, ACROSS, SECONDS / (ACROSS - 1), generator).pose[0]
     return _rows(rows, style, f"Motion that the prior draws: {SECONDS} seconds from left to right")

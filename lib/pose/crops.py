@@ -26,7 +26,7 @@ class Crops(NamedTuple):
     rotation: Float[Tensor, "*batch 3 3"]  # camera frame -> crop frame
 
     @property
-    def shown(self) -> Bool[Tensor, "*batch"]:
+    def detected(self) -> Bool[Tensor, "*batch"]:
         """The frames that show somebody; of the others, points and scale are stand-ins."""
         return (self.confidence > 0).any(-1)
 

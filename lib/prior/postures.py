@@ -111,25 +111,25 @@ class PostureSampler(nn.Module):
         if posture is None:
             posture = torch.multinomial(self.weights, count, replacement=True, generator=generator)
         row = self.postures[posture]
-        (thigh, thigh_spread, thigh_split, knee, knee_spread, knee_split, *rest) = row.unbind(-1)
-        abduction, abduction_spread, pitch, pitch_spread, flexion, flexion_spread = rest
+        (thigh, thigh_std, thigh_split, knee, knee_std, knee_split, *rest) = row.unbind(-1)
+        abduction, abduction_std, pitch, pitch_std, flexion, flexion_std = rest
         sides = torch.tensor([1.0, -1.0], device=row.device)
 
         def deviation(*shape: int) -> Tensor:
             return normal(count, *shape, generator=generator)
 
-        def both(mean: Tensor, spread: Tensor, split: Tensor) -> Tensor:
-            return (mean + spread * deviation())[:, None] + (split * deviation())[:, None] * sides
+        def both(mean: Tensor, std: Tensor, split: Tensor) -> Tensor:
+            return (mean + std * deviation())[:, None] + (split * deviation())[:, None] * sides
 
         pelvis = torch.stack(
-            [pitch + pitch_spread * deviation(), 0.09 * deviation(), math.tau * uniform(count, generator=generator)],
+            [pitch + pitch_std * deviation(), 0.09 * deviation(), math.tau * uniform(count, generator=generator)],
             -1,
         )
-        thighs = both(thigh, thigh_spread, thigh_split) + 0.08 * deviation(2)
-        knees = both(knee, knee_spread, knee_split).abs() + 0.08 * deviation(2)
-        sideways = abduction[:, None] + abduction_spread[:, None] * deviation(2)
+        thighs = both(thigh, thigh_std, thigh_split) + 0.08 * deviation(2)
+        knees = both(knee, knee_std, knee_split).abs() + 0.08 * deviation(2)
+        sideways = abduction[:, None] + abduction_std[:, None] * deviation(2)
         hip = torch.stack([thighs + pelvis[:, :1], sideways, 0.22 * deviation(2)], -1)
-        spine = torch.stack([flexion + flexion_spread * deviation(), 0.12 * deviation(), 0.2 * deviation()], -1)
+        spine = torch.stack([flexion + flexion_std * deviation(), 0.12 * deviation(), 0.2 * deviation()], -1)
         neck = torch.stack([0.05 + 0.3 * deviation(), 0.15 * deviation(), 0.4 * deviation()], -1)
         shoulder, elbow = self._sample_arms(count, generator)
         angles = Angles(pelvis, spine, neck, shoulder, elbow, hip, knees)
@@ -139,10 +139,10 @@ class PostureSampler(nn.Module):
         kind = torch.multinomial(self.arm_weights, 2 * count, replacement=True, generator=generator).view(count, 2)
         same = uniform(count, generator=generator) < _SAME_ARMS
         kind[:, 1] = torch.where(same, kind[:, 0], kind[:, 1])
-        mean, spread = self.arms[kind].unbind(-1)
+        mean, std = self.arms[kind].unbind(-1)
         # Arms that do the same thing share some of the variation, too.
         noise = normal(count, 2, 4, generator=generator)
         shared = normal(count, 1, 4, generator=generator)
         noise = torch.where(same[:, None, None], 0.6 * shared + 0.8 * noise, noise)
-        arms = mean + spread * noise
+        arms = mean + std * noise
         return arms[..., :3], arms[..., 3].abs()

@@ -31,14 +31,14 @@ class PriorParams(Section):
 
     postures: PostureWeights
     motions: MotionWeights
-    tumbling: Annotated[
+    tumbling_probability: Annotated[
         float, Field(ge=0, le=1)
     ]  # share of poses with any orientation in space: lying, falling, upside down
-    bone_spread: Annotated[float, Field(ge=0, le=0.5)]  # standard deviation of each segment's log length
-    tilt_spread_deg: Annotated[float, Field(ge=0, le=45)]  # standard deviation of each rest direction
-    bone_learning: Annotated[float, Field(ge=0, le=1)]  # how far the means move an epoch to what the 2D says
+    bone_length_std: Annotated[float, Field(ge=0, le=0.5)]  # standard deviation of each segment's log length
+    rest_direction_std_deg: Annotated[float, Field(ge=0, le=45)]  # standard deviation of each rest direction
+    bone_length_update: Annotated[float, Field(ge=0, le=1)]  # how far the means move an epoch to what the 2D says
     elevation_deg: tuple[Elevation, ElevationStd]  # of the camera above the root: mean, standard deviation
-    roll_deg: Annotated[float, Field(ge=0, le=180)]  # standard deviation of the camera's roll
+    roll_std_deg: Annotated[float, Field(ge=0, le=180)]  # standard deviation of the camera's roll
     distance_m: tuple[Distance, Distance]  # low, high; log-uniform
 
     @field_validator("distance_m")
@@ -97,7 +97,7 @@ class PosePrior(nn.Module):
         seen = total / torch.zeros_like(self.lengths).index_add_(0, segment, torch.ones_like(relative))
         size = self.bones.sum()
         seen = seen * self.bones.mean()
-        self.lengths.mul_((seen / self.lengths).log().mul(self.params.bone_learning).exp())
+        self.lengths.mul_((seen / self.lengths).log().mul(self.params.bone_length_update).exp())
         self.lengths.mul_(size / self.bones.sum())
 
     def sample(self, count: int, generator: torch.Generator) -> PriorSample:
@@ -118,8 +118,8 @@ class PosePrior(nn.Module):
     def sample_body(self, count: int, generator: torch.Generator) -> Body:
         """Bodies of `count` people; left equals right by construction."""
         noise = normal(count, len(SEGMENTS), generator=generator)
-        tilts = math.radians(self.params.tilt_spread_deg) * normal(count, len(TILTS), generator=generator)
-        return Body(self.lengths * (self.params.bone_spread * noise).exp(), tilts)
+        tilts = math.radians(self.params.rest_direction_std_deg) * normal(count, len(TILTS), generator=generator)
+        return Body(self.lengths * (self.params.bone_length_std * noise).exp(), tilts)
 
     def _approach(self, sample: PriorSample, speed: Tensor, time: Tensor) -> PriorSample:
         """The same windows of people who walk the way they face, at a speed: those who face the camera come nearer."""
@@ -135,7 +135,7 @@ class PosePrior(nn.Module):
         """Put root-centred poses of the body frame, a share of them tumbling, before cameras."""
         count = len(pose)
         tumble = quaternion_to_matrix(normal(count, 4, generator=generator))
-        tumbling = uniform(count, generator=generator) < self.params.tumbling
+        tumbling = uniform(count, generator=generator) < self.params.tumbling_probability
         turned = torch.where(tumbling[:, None, None], tumble, torch.eye(3, device=pose.device))
         # The body's up is a level camera's -y, its forward the way to the camera, -z.
         level = pose.new_tensor([1.0, -1.0, -1.0]).diag() @ turned
@@ -151,7 +151,7 @@ class PosePrior(nn.Module):
         count = len(level)
         mean, std = map(math.radians, self.params.elevation_deg)
         elevation = mean + std * normal(count, generator=generator)
-        roll = math.radians(self.params.roll_deg) * normal(count, generator=generator)
+        roll = math.radians(self.params.roll_std_deg) * normal(count, generator=generator)
         low, high = map(math.log, self.params.distance_m)
         distance = (low + (high - low) * uniform(count, generator=generator)).exp()
         pose = _turn(rotation_about("z", roll) @ rotation_about("x", elevation), level)

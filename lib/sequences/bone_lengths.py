@@ -26,20 +26,22 @@ REMEMBERED = 0.95  # of what was seen of a body, each time that some is seen ane
 
 
 def typical_lengths(
-    pose: Float[Tensor, "*batch frame joint 3"], skeleton: Skeleton, shown: Bool[Tensor, "*batch frame"] | None = None
+    pose: Float[Tensor, "*batch frame joint 3"],
+    skeleton: Skeleton,
+    detected: Bool[Tensor, "*batch frame"] | None = None,
 ) -> tuple[Float[Tensor, "*batch bone"], Float[Tensor, "*batch bone"]]:
     """Bone lengths over frames, relative to their sum, and how much they are to be trusted: the frames' weights.
 
     Poses are root-centred, in the crop frame. Lengths are medians, in which frames count by how far a bone lies across
-    the line of sight: there, what is seen and not the depth determines its length. Frames that are not `shown` have
+    the line of sight: there, what is seen and not the depth determines its length. Frames that are not `detected` have
     poses that are guesses, and count for next to nothing.
     """
     child, parent = _ends(skeleton)
     bone = pose[..., child, :] - pose[..., parent, :]
     length: Tensor = torch.linalg.vector_norm(bone, dim=-1).clamp_min(1e-6)
     weight = (1 - (bone[..., 2] / length).square()).clamp_min(LEAST_ACROSS).square()
-    if shown is not None:
-        weight = torch.where(shown[..., None], weight, UNSEEN * weight)
+    if detected is not None:
+        weight = torch.where(detected[..., None], weight, UNSEEN * weight)
     relative, order = (length / length.sum(-1, keepdim=True)).sort(dim=-2)
     below = weight.gather(-2, order).cumsum(-2)
     middle = (below >= below[..., -1:, :] / 2).float().argmax(-2, keepdim=True)
@@ -63,14 +65,14 @@ class BoneLengthMemory:
         self,
         sequence: Int[Tensor, " clip"],
         pose: Float[Tensor, "clip frame joint 3"],
-        shown: Bool[Tensor, "clip frame"] | None = None,
+        detected: Bool[Tensor, "clip frame"] | None = None,
     ) -> Float[Tensor, "clip bone"]:
         """Add clips to what was seen of their sequences, and return the lengths known by then.
 
-        Poses, and which frames are shown, are as for `typical_lengths`. The clips of a sequence count by their weights;
-        old ones fade.
+        Poses, and which frames are `detected`, are as for `typical_lengths`. The clips of a sequence count by their
+        weights; old ones fade.
         """
-        lengths, weight = typical_lengths(pose, self.skeleton, shown)
+        lengths, weight = typical_lengths(pose, self.skeleton, detected)
         missing = int(sequence.max()) + 1 - len(self._sum)
         if missing > 0:
             more = lengths.new_zeros(missing, lengths.shape[-1])
@@ -86,7 +88,7 @@ def refine_depths(
     lengths: Float[Tensor, "frame bone"],
     noise: Float[Tensor, " joint"],
     skeleton: Skeleton,
-    shown: Bool[Tensor, " frame"] | None = None,
+    detected: Bool[Tensor, " frame"] | None = None,
 ) -> Float[Tensor, "frame joint 3"]:
     """Move joints along their lines of sight so that bones come near the given relative lengths.
 
@@ -96,13 +98,13 @@ def refine_depths(
     A few steps of Gauss and Newton on depths minimise how far lengths are from the given ones, and depths from the
     predicted ones, each in its standard deviations: those of lengths come from the keypoints' noise, those of depths
     from how much predicted lengths vary. Lengths and depths couple each joint to its parent alone, so the equations of
-    a step are solved from the leaves to the root. Frames that are not `shown`, and poses that are no body but a point,
-    stay as they are and have no part in how much lengths vary.
+    a step are solved from the leaves to the root. Frames that are not `detected`, and poses that are no body but a
+    point, stay as they are and have no part in how much lengths vary.
     """
     child, parent = _ends(skeleton)
     size = bone_lengths(pose, skeleton).sum(-1)
     bodies = (size > LEAST_SIZE) & size.isfinite()
-    bodies = bodies if shown is None else bodies & shown
+    bodies = bodies if detected is None else bodies & detected
     if not bodies.all():
         rest = pose.clone()
         if bodies.any():

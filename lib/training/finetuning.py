@@ -19,7 +19,7 @@ from lib.models.base import Network
 from lib.models.checkpoints import Checkpoint
 from lib.models.lifters import LiftingModel
 from lib.models.networks import Architecture
-from lib.objectives.base import Ingredients, Objective
+from lib.objectives.base import Objective, ObjectiveContext
 from lib.objectives.lift import Lift
 from lib.objectives.losses import LossParams, Weight
 from lib.objectives.rehearsal import Rehearsed
@@ -35,10 +35,10 @@ from lib.training.loop import (
     BatchSize,
     Epochs,
     LearningRate,
-    Lesson,
-    Session,
+    RunContext,
     Steps,
     TrainingParams,
+    TrainingSetup,
     fit,
     held_out_clips,
 )
@@ -63,7 +63,7 @@ class FinetuneParams(Section):
     load: Part
     strict: bool  # what does not fit is an error; else it starts anew
     rehearsal: Weight  # weight of the objective lift on all 2D, if it was what pre-trained
-    frozen: bool  # the encoder keeps the weights that it was given
+    freeze_encoder: bool  # the encoder keeps the weights that it was given
     layer_decay: Annotated[float, Field(gt=0, le=1)]  # of the learning rate, from each layer to the one below it
     epochs: Epochs
     steps_per_epoch: Steps
@@ -87,8 +87,10 @@ class Finetuning:
     def read(cls, params: Mapping[str, Any]) -> "Finetuning":
         """Validate all sections."""
         own = section(FinetuneParams, "finetune", params)
-        if own.frozen and own.from_scratch:
-            raise UserError("params.yaml: finetune.frozen and finetune.from_scratch together would keep random weights")
+        if own.freeze_encoder and own.from_scratch:
+            raise UserError(
+                "params.yaml: finetune.freeze_encoder and finetune.from_scratch together would keep random weights"
+            )
         training = section(TrainingParams, "training", params).model_copy(
             update={
                 "objective": "supervised",
@@ -147,7 +149,7 @@ def finetune(params: Finetuning, pretrained: Checkpoint, poses: Path, board: Boa
     if not own.from_scratch:
         taken = transfer(pretrained.weights, model, own.load, own.strict)
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(not (own.frozen and name.startswith(ENCODER) and name in taken.loaded))
+        parameter.requires_grad_(not (own.freeze_encoder and name.startswith(ENCODER) and name in taken.loaded))
     objective = _objective(params, pretrained, unlabelled, window, hardware.fabric.device)
     console.header(
         "fine-tuning",
@@ -165,8 +167,8 @@ def finetune(params: Finetuning, pretrained: Checkpoint, poses: Path, board: Boa
     clips, held_out = _clips(params, some, window), held_out_clips(validation, window)
     rates = layer_rates(model.network, 1.0 if own.from_scratch else own.layer_decay)
     board.params({"finetune": own.model_dump(), "training": training.model_dump()})
-    session = Session(hardware.fabric, console, board, params.seed, hardware.tuner)
-    progress = fit(model, Lesson(objective, clips, held_out), training, session, rates)
+    session = RunContext(hardware.fabric, console, board, params.seed, hardware.tuner)
+    progress = fit(model, TrainingSetup(objective, clips, held_out), training, session, rates)
     board.close()
     return Finetuned(
         checkpoint=replace(
@@ -206,7 +208,7 @@ def _objective(
         return supervised
     prior = PosePrior(params.prior).to(device)
     lift = Lift.make(
-        Ingredients(
+        ObjectiveContext(
             train=train,
             inputs=inputs,
             prior=prior,
@@ -214,7 +216,7 @@ def _objective(
             masking=None,
             batches=training.batches,
             epochs=training.epochs,
-            constant_bones=training.steady_teacher,
+            constant_bone_lengths=training.constant_bone_lengths,
             seed=params.seed,
             device=device,
         )
@@ -225,7 +227,7 @@ def _objective(
 def _clips(params: Finetuning, split: Split, window: WindowParams) -> DataLoader[WindowBatch]:
     generator = torch.Generator().manual_seed(params.seed)
     return training_loader(
-        Windows(split, window.clip, shown=True), params.training.clips(window), params.loader, generator
+        Windows(split, window.clip, detected_only=True), params.training.clips(window), params.loader, generator
     )
 
 

@@ -56,7 +56,7 @@ class TrainingParams(Section):
     batch_size: BatchSize  # windows of real 2D in a step
     prior_batch_size: BatchSize  # windows of the prior in a step
     prior_epochs: Annotated[int, Field(ge=0, le=10_000)]  # first epochs, which see the prior alone
-    steady_teacher: bool  # bones of its poses keep the lengths that they have in all of a recording
+    constant_bone_lengths: bool  # bones of its poses keep the lengths that they have in all of a recording
     optimizer: Literal["adamw", "adam", "sgd"]
     lr: LearningRate
     weight_decay: Annotated[float, Field(ge=0, le=10)]
@@ -130,11 +130,11 @@ class Progress:
 
 def held_out_clips(split: Split, window: WindowParams) -> WindowBatch:
     """The clips that training validates on, evenly spaced over those of a split that show somebody."""
-    clips = Windows(split, window.clip, shown=True)
+    clips = Windows(split, window.clip, detected_only=True)
     return clips[clips.evenly_spaced(VALIDATION_WINDOWS // window.middles)]
 
 
-class Lesson(NamedTuple):
+class TrainingSetup(NamedTuple):
     """What is learned, and from which clips."""
 
     objective: Objective
@@ -142,7 +142,7 @@ class Lesson(NamedTuple):
     validation: WindowBatch
 
 
-class Session(NamedTuple):
+class RunContext(NamedTuple):
     """Where training runs, and who is told."""
 
     fabric: Fabric
@@ -153,7 +153,11 @@ class Session(NamedTuple):
 
 
 def fit(
-    model: torch.nn.Module, lesson: Lesson, params: TrainingParams, session: Session, rates: Rates | None = None
+    model: torch.nn.Module,
+    lesson: TrainingSetup,
+    params: TrainingParams,
+    session: RunContext,
+    rates: Rates | None = None,
 ) -> Progress:
     """Train a model and return its averaged weights, best and last, with the curves.
 

@@ -16,7 +16,7 @@ from lib.data.windows import LoaderParams, WindowParams, Windows, training_loade
 from lib.models.checkpoints import Checkpoint
 from lib.models.networks import Architecture
 from lib.models.tasks import build_model
-from lib.objectives.base import Ingredients
+from lib.objectives.base import ObjectiveContext
 from lib.objectives.catalog import OBJECTIVES
 from lib.objectives.lift import DRAWS
 from lib.objectives.losses import LossParams
@@ -26,7 +26,7 @@ from lib.runtime.console import Console
 from lib.runtime.device import Hardware
 from lib.runtime.params import Section, section
 from lib.runtime.tensorboard import Board
-from lib.training.loop import Lesson, Progress, Session, TrainingParams, fit, held_out_clips
+from lib.training.loop import Progress, RunContext, TrainingParams, TrainingSetup, fit, held_out_clips
 
 LOADER_BATCHES = 50  # gathered once before training, to measure the loader alone
 PRIOR_DRAWS = 4  # drawn once before training, to measure the prior alone
@@ -98,7 +98,7 @@ def pretrain(params: PretrainParams, poses: Path, board: Board, console: Console
     frames = params.window.frames
     generator = torch.Generator().manual_seed(params.seed)
     clips = training.clips(params.window)
-    windows = Windows(train, params.window.clip, shown=True)
+    windows = Windows(train, params.window.clip, detected_only=True)
     loader = training_loader(windows, clips, params.loader, generator)
 
     torch.manual_seed(params.seed)  # of the model's first weights, the one thing that takes no generator
@@ -106,7 +106,7 @@ def pretrain(params: PretrainParams, poses: Path, board: Board, console: Console
     prior = PosePrior(params.prior)
     inputs = input_pipeline(train, params.transforms, params.window)
     objective = kind.make(
-        Ingredients(
+        ObjectiveContext(
             train=train,
             inputs=inputs,
             prior=prior,
@@ -114,12 +114,12 @@ def pretrain(params: PretrainParams, poses: Path, board: Board, console: Console
             masking=params.masking,
             batches=training.batches,
             epochs=training.epochs,
-            constant_bones=training.steady_teacher,
+            constant_bone_lengths=training.constant_bone_lengths,
             seed=params.seed,
             device=hardware.fabric.device,
         )
     )
-    noise = sum(inputs.corruption.noise) / len(inputs.corruption.noise)
+    noise = sum(inputs.corruption.noise_std) / len(inputs.corruption.noise_std)
     outliers = inputs.corruption.outliers
     console.header(
         "pre-training",
@@ -139,15 +139,15 @@ def pretrain(params: PretrainParams, poses: Path, board: Board, console: Console
     a_step = training.batches.real + training.batches.drawn
     prior_rate = _rate(_draws(prior, inputs, a_step), PRIOR_DRAWS)
     board.params(params.dump())
-    lesson = Lesson(objective, loader, held_out_clips(validation, params.window))
-    progress = fit(model, lesson, training, Session(hardware.fabric, console, board, params.seed, hardware.tuner))
+    lesson = TrainingSetup(objective, loader, held_out_clips(validation, params.window))
+    progress = fit(model, lesson, training, RunContext(hardware.fabric, console, board, params.seed, hardware.tuner))
     board.close()
     return Pretrained(
         best=_checkpoint(params, train.skeleton, prior.body_size, progress, best=True),
         last=_checkpoint(params, train.skeleton, prior.body_size, progress, best=False),
         curves=progress.rows,
         metrics={
-            "noise": noise,
+            "noise_std": noise,
             "outliers": outliers,
             "parameters": sum(p.numel() for p in model.parameters()),
             "steps": progress.step,
@@ -174,7 +174,7 @@ def _checkpoint(
         frames=params.window.frames,
         interval_seconds=params.window.interval_seconds,
         normalization=params.transforms.normalization,
-        noise_seconds=params.transforms.noise_seconds,
+        noise_correlation_seconds=params.transforms.noise_correlation_seconds,
         body_size=body_size,
         masking=params.masking.model_dump(mode="json"),
         skeleton=skeleton,

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lib.data.calibration import calibrate, detected
+from lib.data.calibration import calibrate
 from lib.pose.crops import perspective_crops
 from lib.pose.geometry import project
 from lib.pose.skeleton import H36M
@@ -42,7 +42,7 @@ def test_a_joint_without_a_place_is_hidden_and_no_other(value: float) -> None:
 @pytest.mark.parametrize("value", [torch.nan, 0.0, 321.5])
 def test_a_frame_without_a_body_shows_nobody(value: float) -> None:
     sequence = hide(list(range(17)), value=value)
-    seen = detected(sequence.keypoints, sequence.confidence)
+    seen = detected_joints(sequence.keypoints, sequence.confidence)
     assert (seen.any(-1) == seen.all(-1)).all() and (~seen.any(-1)).nonzero()[:, 0].tolist() == [5, 6, 7, 8, 9]
 
 

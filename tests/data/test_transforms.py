@@ -44,7 +44,7 @@ def test_scaling_changes_the_scale_alone_and_stays_in_its_range() -> None:
 
 def test_noise_has_its_standard_deviation_and_leaves_a_normalised_crop() -> None:
     before = crops()
-    corruption = replace(CLEAN, noise=(0.001,) * 17)
+    corruption = replace(CLEAN, noise_std=(0.001,) * 17)
     after = corrupt(before, corruption, "rms", H36M, torch.Generator().manual_seed(0))
     noise = (after.keypoints * after.scale[..., None, None] - before.keypoints * before.scale[..., None, None])[
         ..., 1:, :
@@ -57,7 +57,7 @@ def test_noise_has_its_standard_deviation_and_leaves_a_normalised_crop() -> None
 
 def test_noise_lasts_over_frames() -> None:
     still = Crops(*(part[:, :1].expand(-1, 40, *part.shape[2:]) for part in crops()))
-    corruption = Corruption(noise=(0.0, *[0.001] * 16), correlation=0.7, outliers=0.0, mask=0.0)
+    corruption = Corruption(noise_std=(0.0, *[0.001] * 16), correlation=0.7, outliers=0.0, hidden=0.0)
     after = corrupt(still, corruption, "rms", H36M, torch.Generator().manual_seed(0))
     noise = (after.keypoints * after.scale[..., None, None] - still.keypoints * still.scale[..., None, None])[
         ..., 1:, :
@@ -78,7 +78,7 @@ def test_outliers_are_as_many_as_asked_and_stay_within_a_unit() -> None:
 
 
 def test_masks_hide_their_share_of_joints_and_never_the_root() -> None:
-    hidden = corrupt(crops(), replace(CLEAN, mask=0.5), "rms", H36M, torch.Generator().manual_seed(0))
+    hidden = corrupt(crops(), replace(CLEAN, hidden=0.5), "rms", H36M, torch.Generator().manual_seed(0))
     assert (hidden.confidence[..., H36M.root] == 1).all()
     assert 0.4 < (hidden.confidence[..., 1:] == 0).float().mean() < 0.6
 
@@ -92,12 +92,12 @@ def test_no_transform_changes_nothing() -> None:
 
 
 def test_auto_noise_and_outliers_are_those_of_the_2d() -> None:
-    auto = TRANSFORMS.model_copy(update={"noise": "auto", "outliers": "auto"})
+    auto = TRANSFORMS.model_copy(update={"noise_std": "auto", "outlier_probability": "auto"})
     clean = synthetic_split(400, 400)
     found = corruption_like(clean, auto, window(9))
-    assert max(found.noise) < 0.0005
+    assert max(found.noise_std) < 0.0005
     assert found.outliers < 0.001
-    assert found.mask == auto.mask
+    assert found.hidden == auto.hidden_probability
     assert found.correlation == pytest.approx(math.exp(-0.02 / 0.08))
     assert corruption_like(clean, auto, window(9, 4)).correlation == pytest.approx(math.exp(-1))
 
@@ -109,21 +109,21 @@ def test_auto_noise_and_outliers_are_those_of_the_2d() -> None:
     wild = torch.rand(clean.confidence.shape, generator=generator) < 0.01
     rays = clean.rays + size[:, None] * noise + 0.2 * wild[..., None]
     found = corruption_like(replace(clean, rays=rays), auto, window(9))
-    torch.testing.assert_close(torch.tensor(found.noise), size, rtol=0.15, atol=0)
+    torch.testing.assert_close(torch.tensor(found.noise_std), size, rtol=0.15, atol=0)
     assert 0.005 < found.outliers < 0.02
 
 
 def test_numbers_are_taken_as_they_are() -> None:
-    params = TRANSFORMS.model_copy(update={"noise": 0.3, "outliers": 0.1})
+    params = TRANSFORMS.model_copy(update={"noise_std": 0.3, "outlier_probability": 0.1})
     found = corruption_like(synthetic_split(10), params, window(9))
-    assert found.noise == (0.3,) * 17
+    assert found.noise_std == (0.3,) * 17
     assert found.outliers == 0.1
 
 
 def test_sequences_of_two_frames_have_no_noise_to_be_seen() -> None:
-    auto = TRANSFORMS.model_copy(update={"noise": "auto", "outliers": "auto"})
+    auto = TRANSFORMS.model_copy(update={"noise_std": "auto", "outlier_probability": "auto"})
     found = corruption_like(synthetic_split(2), auto, window(9))
-    assert (max(found.noise), found.outliers) == (0, 0)
+    assert (max(found.noise_std), found.outliers) == (0, 0)
 
 
 def test_hidden_joints_have_no_part_in_noise_and_outliers() -> None:
@@ -131,8 +131,8 @@ def test_hidden_joints_have_no_part_in_noise_and_outliers() -> None:
     hidden = torch.rand(300, 17, generator=torch.Generator().manual_seed(0)) < 0.1
     hidden[:, H36M.root] = False
     rays, confidence = clean.rays.masked_fill(hidden[..., None], 0.0), (~hidden).float()
-    auto = TRANSFORMS.model_copy(update={"noise": "auto", "outliers": "auto"})
+    auto = TRANSFORMS.model_copy(update={"noise_std": "auto", "outlier_probability": "auto"})
     gaps = replace(clean, rays=rays, confidence=confidence)
     plain, found = (corruption_like(split, auto, window(9)) for split in (clean, gaps))
-    assert found.noise == pytest.approx(plain.noise, rel=0.5, abs=2e-4)
+    assert found.noise_std == pytest.approx(plain.noise_std, rel=0.5, abs=2e-4)
     assert found.outliers == plain.outliers == 0

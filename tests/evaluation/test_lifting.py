@@ -184,8 +184,8 @@ def test_an_unknown_scale_is_an_error() -> None:
             "device": "cpu",
             "batch_size": 1,
             "flip": True,
-            "steady": True,
-            "smooth": True,
+            "constant_bone_lengths": True,
+            "denoise": True,
             "scale": "metres",
         }
     }

@@ -3,6 +3,7 @@
 import pytest
 
 from lib.experiments.contention import Finished, Meter, MeteredConsole, Others, rows
+from lib.runtime.console import Console
 
 
 class Noted(Others):

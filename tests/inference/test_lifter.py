@@ -39,7 +39,7 @@ def test_true_depths_give_the_true_pose_exactly() -> None:
     assert split.positions is not None
     lift = lifter(frames=1)
     lift.model = Oracle(split)  # type: ignore[assignment]
-    poses = lift.lift(split, batch_size=100, flip=False, steady=False, smooth=False)
+    poses = lift.lift(split, batch_size=100, flip=False, constant_bone_lengths=False, denoise=False)
     axis_depth = split.positions[:, 0].norm(dim=-1)  # the root's depth in its crop is its distance
     truth = (split.positions - split.positions[:, :1]) / axis_depth[:, None, None]
     torch.testing.assert_close(poses, truth, atol=1e-5, rtol=1e-4)
@@ -49,7 +49,7 @@ def test_true_depths_give_the_true_pose_exactly() -> None:
 def test_the_batch_size_does_not_matter(frames: int, dilation: int) -> None:
     split = synthetic_split(9, 3)
     lift = lifter(frames, dilation)
-    one, many = (lift.lift(split, size, steady=False, smooth=False) for size in (1, 100))
+    one, many = (lift.lift(split, size, constant_bone_lengths=False, denoise=False) for size in (1, 100))
     torch.testing.assert_close(one, many)
 
 
@@ -57,7 +57,7 @@ def test_a_steadied_body_keeps_its_lengths() -> None:
     split = synthetic_split(40, 30)
     lift = lifter(frames=1)
     torch.nn.init.normal_(head_of(lift.model).weight, std=0.05)
-    raw, steady = (lift.lift(split, 100, steady=steady, smooth=False) for steady in (False, True))
+    raw, steady = (lift.lift(split, 100, constant_bone_lengths=refined, denoise=False) for refined in (False, True))
     for frames in (slice(0, 40), slice(40, 70)):
         before, after = (bone_constancy_error(poses[frames], H36M).mean() for poses in (raw, steady))
         assert after < 0.8 * before
@@ -68,7 +68,7 @@ def test_smoothing_makes_a_noisy_lifter_calmer() -> None:
     rays = split.rays + 0.01 * torch.randn(split.rays.shape, generator=torch.Generator().manual_seed(0))
     noisy = replace(split, rays=rays)
     lift = lifter(frames=1)
-    rough, calm = (lift.lift(noisy, 100, steady=False, smooth=smooth) for smooth in (False, True))
+    rough, calm = (lift.lift(noisy, 100, constant_bone_lengths=False, denoise=denoise) for denoise in (False, True))
     assert calm.diff(dim=0).norm(dim=-1).mean() < 0.8 * rough.diff(dim=0).norm(dim=-1).mean()
 
 
@@ -78,8 +78,10 @@ def test_flip_averaging_makes_a_mirror_symmetric_lifter() -> None:
     mirrored = Split(H36M, split.table, split.keypoints, split.confidence, split.rays[:, order] * sign, None)
     lift = lifter(frames=1)
     for flip in (False, True):
-        one = lift.lift(split, 10, flip, steady=False, smooth=False)
-        other = lift.lift(mirrored, 10, flip, steady=False, smooth=False)[:, order] * torch.tensor([-1.0, 1.0, 1.0])
+        one = lift.lift(split, 10, flip, constant_bone_lengths=False, denoise=False)
+        other = lift.lift(mirrored, 10, flip, constant_bone_lengths=False, denoise=False)[:, order] * torch.tensor(
+            [-1.0, 1.0, 1.0]
+        )
         assert torch.allclose(one, other, atol=1e-5) == flip
 
 
@@ -109,7 +111,9 @@ def test_true_depths_have_no_error_at_the_roots_distance() -> None:
     split = synthetic_split(12)
     lift = lifter(frames=1)
     lift.model = Oracle(split)  # type: ignore[assignment]
-    result = evaluate(split, lift.lift(split, 100, flip=False, steady=False, smooth=False), "root_depth", 3.5)
+    result = evaluate(
+        split, lift.lift(split, 100, flip=False, constant_bone_lengths=False, denoise=False), "root_depth", 3.5
+    )
     assert float(result.metrics["mpjpe_mm"]) < 0.05
 
 

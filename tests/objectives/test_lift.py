@@ -26,7 +26,7 @@ from tests.settings import (
 
 
 def objective(weights: LossParams = ALL_LOSSES, frames: int = 1, density: Plausibility | None = None) -> Lift:
-    params = LiftParams(weights, Batches(8, 8, 1), constant_bones=True)
+    params = LiftParams(weights, Batches(8, 8, 1), constant_bone_lengths=True)
     return Lift(pipeline(frames), PosePrior(PRIOR), params, density or Plausibility(len(H36M)))
 
 
@@ -97,8 +97,8 @@ def test_a_teacher_that_knows_the_depths_labels_the_true_motion(frames: int) -> 
 
 
 def test_the_prior_comes_first_and_learns_bodies_once_it_is_left() -> None:
-    prior = PosePrior(PRIOR.model_copy(update={"bone_learning": 0.5}))
-    params = LiftParams(ALL_LOSSES, Batches(8, 8, 1), constant_bones=False)
+    prior = PosePrior(PRIOR.model_copy(update={"bone_length_update": 0.5}))
+    params = LiftParams(ALL_LOSSES, Batches(8, 8, 1), constant_bone_lengths=False)
     lift = Lift(pipeline(), prior, params, Plausibility(17))
     teacher, model, before = tiny_model(1), tiny_model(1), prior.lengths.clone()
     stream = iter([clips(1)] * 9)

@@ -14,7 +14,7 @@ from tests.settings import ALL_LOSSES, CLEAN, NO_TRANSFORMS, PRIOR, pipeline
 def test_the_total_of_labels_and_rehearsal_by_hand() -> None:
     inputs = pipeline(3, transforms=NO_TRANSFORMS, corruption=CLEAN)
     supervised = Supervised(inputs, 8, body_size=3.5)
-    lift = Lift(inputs, PosePrior(PRIOR), LiftParams(ALL_LOSSES, Batches(8, 8, 0), constant_bones=False))
+    lift = Lift(inputs, PosePrior(PRIOR), LiftParams(ALL_LOSSES, Batches(8, 8, 0), constant_bone_lengths=False))
     both = Rehearsed(supervised, lift, iter([]), 0.5)
     terms = {"supervised": torch.tensor(2.0), "prior": torch.tensor(3.0), "distillation": torch.tensor(1.0)}
     assert both.total(terms) == pytest.approx(2 + 0.5 * 0.1 * (3 + 1))

@@ -12,7 +12,7 @@ from tests.settings import CLEAN, NO_TRANSFORMS, pipeline, synthetic_split, tiny
 @pytest.mark.parametrize("flip", [0.0, 1.0])
 def test_supervision_by_the_truth_has_no_loss(flip: float) -> None:
     split = synthetic_split(40)
-    transforms = NO_TRANSFORMS.model_copy(update={"flip": flip, "rotation_deg": 10.0})
+    transforms = NO_TRANSFORMS.model_copy(update={"flip_probability": flip, "rotation_deg": 10.0})
     supervised = Supervised(pipeline(3, transforms=transforms, corruption=CLEAN), 16, body_size=3.5)
     labelled = Windows(split, window(3).clip)[torch.tensor([15, 20])]
     steps = supervised.steps(Knowing(split), iter([labelled]), 1, torch.Generator().manual_seed(0))

@@ -109,7 +109,7 @@ def test_unknown_keys_are_refused_everywhere(section: str) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("data.transforms.noise", -1, "must be auto or a number from 0 to 1"),
+        ("data.transforms.noise_std", -1, "must be auto or a number from 0 to 1"),
         ("training.lr", "1e-3", "must be a number above 0 and at most 10"),
         ("prior.distance_m", [3], "must be a list of 2, each a number above 1 and at most 100"),
         ("prior.elevation_deg", [1e30, 1], "[0] = 1e+30: must be a number from -90 to 90"),

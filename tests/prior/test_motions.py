@@ -20,7 +20,7 @@ from tests.settings import PRIOR
 def moving(name: str, count: int = 64, frames: int = 27, interval: float = 0.04) -> PriorSample:
     """Windows of one kind of motion."""
     motions = MotionWeights(**{other: float(other == name) for other in MotionWeights.model_fields})
-    prior = PosePrior(PRIOR.model_copy(update={"motions": motions, "tumbling": 0.0, "roll_deg": 0.0}))
+    prior = PosePrior(PRIOR.model_copy(update={"motions": motions, "tumbling_probability": 0.0, "roll_std_deg": 0.0}))
     return prior.sample_motion(count, frames, interval, torch.Generator().manual_seed(0))
 
 

@@ -28,7 +28,7 @@ def test_most_people_are_upright_in_the_camera() -> None:
 
 
 def test_lengths_are_learned_from_the_proportions_of_poses() -> None:
-    people, prior = (PosePrior(PRIOR.model_copy(update={"bone_learning": 1.0})) for _ in range(2))
+    people, prior = (PosePrior(PRIOR.model_copy(update={"bone_length_update": 1.0})) for _ in range(2))
     people.lengths[list(SEGMENTS).index("thigh")] *= 1.2
     size = prior.body_size
     prior.learn_lengths(7 * people.sample(4000, torch.Generator().manual_seed(0)).pose)

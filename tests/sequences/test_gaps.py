@@ -43,16 +43,16 @@ def test_crops_of_nobody_have_the_scale_of_their_stand_ins() -> None:
     whole, hidden = (perspective_crops(s.rays, s.confidence, H36M) for s in (split, with_nobody(split)))
     for one, other in zip(whole, hidden, strict=True):
         torch.testing.assert_close(one, other) if one is not whole.confidence else None
-    assert (~hidden.shown).sum() == 8
+    assert (~hidden.detected).sum() == 8
 
 
 def test_windows_have_somebody_in_their_middle_if_asked() -> None:
     split = with_nobody(synthetic_split(40))
     assert len(Windows(split, window(3))) == 40
-    windows = Windows(split, window(3), shown=True)
+    windows = Windows(split, window(3), detected_only=True)
     assert windows.middle.tolist() == [*range(20), *range(28, 40)]
     with pytest.raises(UserError, match="none of the 40 windows shows anybody in its middle"):
-        Windows(replace(split, confidence=torch.zeros(40, 17)), window(3), shown=True)
+        Windows(replace(split, confidence=torch.zeros(40, 17)), window(3), detected_only=True)
 
 
 @pytest.mark.parametrize("run", [1, 3])
@@ -73,12 +73,12 @@ def test_what_stands_for_nobody_teaches_nothing(frames: int) -> None:
     results = []
     for rays in (0.0, 0.2):
         split = with_nobody(synthetic_split(60), rays)
-        clips = Windows(split, window(frames).clip, shown=True)[torch.tensor([14, 19, 20, 50])]
+        clips = Windows(split, window(frames).clip, detected_only=True)[torch.tensor([14, 19, 20, 50])]
         assert not (clips.confidence > 0).all()
         model = tiny_model(frames)
         torch.nn.init.normal_(head_of(model).weight, std=0.05)
         lift: Lift = objective(frames=frames)
-        lift.prior.params = lift.prior.params.model_copy(update={"bone_learning": 0.5})
+        lift.prior.params = lift.prior.params.model_copy(update={"bone_length_update": 0.5})
         lift.before_epoch(model, iter([clips]), epoch=3)
         pseudo = lift.make_pseudo_labels(model, clips)
         generator = torch.Generator().manual_seed(0)
@@ -128,12 +128,12 @@ def test_one_frame_without_a_body_spoils_no_other() -> None:
 def test_poses_of_nobody_lie_between_their_neighbours(rays: float) -> None:
     lift, split = lifter(1), synthetic_split(60, 15)
     whole = lift.lift(split, 100)
-    poses = lift.lift(with_nobody(split, rays), 100, smooth=False)
+    poses = lift.lift(with_nobody(split, rays), 100, denoise=False)
     weight = torch.arange(1, 9)[:, None, None] / 9
     torch.testing.assert_close(
         poses[NOBODY], torch.lerp(poses[19].expand(8, -1, -1), poses[28].expand(8, -1, -1), weight)
     )
-    again = lift.lift(with_nobody(split), 100, smooth=False)
+    again = lift.lift(with_nobody(split), 100, denoise=False)
     torch.testing.assert_close(poses, again)  # whatever stands in their place
     assert not torch.equal(poses, whole)
 

@@ -21,7 +21,7 @@ from stages import evaluate
 from tests.settings import tiny_checkpoint
 from tests.synthetic import BODY_SIZE, lifted_truth, write_store
 
-LIFTING = {"batch_size": 7, "flip": True, "steady": True, "smooth": False}
+LIFTING = {"batch_size": 7, "flip": True, "constant_bone_lengths": True, "denoise": False}
 PARAMS = {"evaluation": {"device": "cpu", "scale": "root_depth", **LIFTING}}
 
 

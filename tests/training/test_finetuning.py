@@ -62,7 +62,7 @@ def test_off_it_passes_the_pretrained_model_on(params: dict[str, Any], paths: Pa
 
 
 def test_a_frozen_encoder_keeps_its_weights(params: dict[str, Any], paths: Paths) -> None:
-    params["finetune"]["frozen"] = True
+    params["finetune"]["freeze_encoder"] = True
     finetune.run(params, paths)
     before = checkpoints.load(paths.pretrained).weights
     for name, value in weights(paths).items():
@@ -74,7 +74,7 @@ def test_frozen_layers_are_those_that_were_loaded(params: dict[str, Any], paths:
     checkpoints.save(tiny_checkpoint(frames=3, task="reconstruction_3d"), paths.pretrained)
     trained = []
     for epochs in (1, 2):  # of five steps
-        params["finetune"] |= {"frozen": True, "epochs": epochs, "steps_per_epoch": 5, "batch_size": 16}
+        params["finetune"] |= {"freeze_encoder": True, "epochs": epochs, "steps_per_epoch": 5, "batch_size": 16}
         params["training"]["debug"] = False
         finetune.run(params, paths)
         trained.append(weights(paths))
@@ -211,7 +211,10 @@ def test_its_numbers_take_the_place_of_those_of_training(params: dict[str, Any])
         ({"label_fraction": 0}, r"finetune\.label_fraction = 0: must be a number above 0 and at most 1"),
         ({"load": "head"}, r"finetune\.load = 'head': must be all or encoder"),
         ({"layer_decay": 1.5}, r"finetune\.layer_decay = 1\.5"),
-        ({"frozen": True, "from_scratch": True}, r"frozen and finetune\.from_scratch together would keep random"),
+        (
+            {"freeze_encoder": True, "from_scratch": True},
+            r"freeze_encoder and finetune\.from_scratch together would keep random",
+        ),
     ],
 )
 def test_params_out_of_range(change: dict[str, object], message: str, params: dict[str, Any], paths: Paths) -> None:

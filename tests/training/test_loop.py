@@ -14,7 +14,7 @@ from lib.runtime.device import make_fabric
 from lib.runtime.errors import UserError
 from lib.runtime.tensorboard import Board
 from lib.runtime.threads import ThreadTuner
-from lib.training.loop import Lesson, Progress, Session, fit
+from lib.training.loop import Progress, RunContext, TrainingSetup, fit
 from tests.settings import ALL_LOSSES, PRIOR, TRAINING, pipeline, synthetic_split, tiny_model, window
 
 # The mean loss of each of four epochs of five steps on the CPU, with every term on; a refactoring must not change them.
@@ -26,12 +26,12 @@ def train(tmp_path: Path, tuner: ThreadTuner | None = None, **changes: object) -
     params = TRAINING.model_copy(update=changes)
     clips = Windows(synthetic_split(30, 30), window(1).clip)
     loader = training_loader(clips, 4, LoaderParams(workers=0), torch.Generator().manual_seed(0))
-    lift = LiftParams(ALL_LOSSES, Batches(8, 8, 1), constant_bones=True)
+    lift = LiftParams(ALL_LOSSES, Batches(8, 8, 1), constant_bone_lengths=True)
     objective = Lift(pipeline(), PosePrior(PRIOR), lift, Plausibility(17))
     board = Board(tmp_path, "pretrain")
-    lesson = Lesson(objective, loader, clips[torch.tensor([8, 38])])
+    lesson = TrainingSetup(objective, loader, clips[torch.tensor([8, 38])])
     fabric = make_fabric(torch.device("cpu"), "32-true")
-    progress = fit(tiny_model(1), lesson, params, Session(fabric, Console(quiet=True), board, seed=0, tuner=tuner))
+    progress = fit(tiny_model(1), lesson, params, RunContext(fabric, Console(quiet=True), board, seed=0, tuner=tuner))
     board.close()
     return progress
 
