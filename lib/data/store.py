@@ -116,7 +116,8 @@ def read_split(path: Path, split: str, labels: Labels = "never") -> Split:
     that have none are not a number.
 
     Raises:
-        UserError: the store or the split is missing or empty, or labels are needed and there are none.
+        UserError: the store or the split is missing or empty, its 2D is not finite, or labels are needed and there
+            are none.
     """
     with opened(path, "preprocess") as file:
         if split not in file or len(file[split]["length"]) == 0:
@@ -133,7 +134,20 @@ def read_split(path: Path, split: str, labels: Labels = "never") -> Split:
             rays=torch.from_numpy(group["rays"][:]),
             positions=torch.from_numpy(group["positions"][:]) if labelled and labels != "never" else None,
         )
+    _check_finite(path, whole)
     return labelled_only(whole) if labels == "needed" else whole
+
+
+def _check_finite(path: Path, split: Split) -> None:
+    """Refuse 2D that would make every loss and statistic not a number; `write` makes none."""
+    for name, values in (("rays", split.rays), ("confidence", split.confidence), ("keypoints", split.keypoints)):
+        bad = (~values.isfinite()).flatten(1).any(1).nonzero()
+        if len(bad):
+            row = split.table.iloc[int(split.table["start"].searchsorted(int(bad[0]), side="right")) - 1]
+            raise UserError(
+                f"{path}: {name} of {row['subject']}/{row['action']}/{row['camera']}, {len(bad)} frames in all, "
+                "are not finite: run `dvc repro -f preprocess`"
+            )
 
 
 def labelled_only(split: Split) -> Split:

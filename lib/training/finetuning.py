@@ -167,8 +167,8 @@ def finetune(params: Finetuning, pretrained: Checkpoint, poses: Path, board: Boa
     clips, held_out = _clips(params, some, window), held_out_clips(validation, window)
     rates = layer_rates(model.network, 1.0 if own.from_scratch else own.layer_decay)
     board.params({"finetune": own.model_dump(), "training": training.model_dump()})
-    session = RunContext(hardware.fabric, console, board, params.seed, hardware.tuner)
-    progress = fit(model, TrainingSetup(objective, clips, held_out), training, session, rates)
+    context = RunContext(hardware.fabric, console, board, params.seed, hardware.tuner)
+    progress = fit(model, TrainingSetup(objective, clips, held_out), training, context, rates)
     board.close()
     return Finetuned(
         checkpoint=replace(

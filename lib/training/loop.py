@@ -82,7 +82,7 @@ class TrainingParams(Section):
             return self
         tiny = {
             "epochs": 2,
-            "prior_epochs": 1,
+            "prior_epochs": min(self.prior_epochs, 1),
             "steps_per_epoch": 5,
             "batch_size": 16,
             "prior_batch_size": 16,
@@ -154,18 +154,21 @@ class RunContext(NamedTuple):
 
 def fit(
     model: torch.nn.Module,
-    lesson: TrainingSetup,
+    setup: TrainingSetup,
     params: TrainingParams,
-    session: RunContext,
+    context: RunContext,
     rates: Rates | None = None,
 ) -> Progress:
     """Train a model and return its averaged weights, best and last, with the curves.
 
     The best weights are those with the lowest validation loss, which reads no label unless the objective does; training
     stops when that has not fallen for `patience` validations. `rates` are factors of single parameters' learning rates.
+
+    Raises:
+        UserError: a validation loss is not finite; before any training, the data are its cause.
     """
-    fabric, console, board, seed, tuner = session
-    objective = lesson.objective
+    fabric, console, board, seed, tuner = context
+    objective = setup.objective
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(params.ema_decay)).to(fabric.device)
     averaged.eval()
     fused = fabric.device.type == "cpu"
@@ -174,8 +177,14 @@ def fit(
     student, optimizer = fabric.setup(model, optimizer)
     generator = torch.Generator(fabric.device).manual_seed(seed)
     run = _Run(fabric, student, averaged, objective, optimizer, schedule, generator, params, tuner)
-    validation = lesson.validation.to(fabric.device)
-    progress, stream, started = Progress(), (some.to(fabric.device) for some in lesson.clips), time.monotonic()
+    validation = setup.validation.to(fabric.device)
+    untrained = validate(averaged.module, objective, validation, params)["validation/total"]
+    if not math.isfinite(untrained):
+        raise UserError(
+            f"before any training the validation loss is {untrained}: its cause is in the 2D of the validation "
+            "subjects (data/processed/stats.json describes it) or in the model's first weights, not in the training"
+        )
+    progress, stream, started = Progress(), (some.to(fabric.device) for some in setup.clips), time.monotonic()
 
     with console.progress(params.epochs, params.steps_per_epoch) as bar:
         for epoch in range(1, params.epochs + 1):

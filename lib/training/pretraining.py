@@ -139,8 +139,8 @@ def pretrain(params: PretrainParams, poses: Path, board: Board, console: Console
     a_step = training.batches.real + training.batches.drawn
     prior_rate = _rate(_draws(prior, inputs, a_step), PRIOR_DRAWS)
     board.params(params.dump())
-    lesson = TrainingSetup(objective, loader, held_out_clips(validation, params.window))
-    progress = fit(model, lesson, training, RunContext(hardware.fabric, console, board, params.seed, hardware.tuner))
+    setup = TrainingSetup(objective, loader, held_out_clips(validation, params.window))
+    progress = fit(model, setup, training, RunContext(hardware.fabric, console, board, params.seed, hardware.tuner))
     board.close()
     return Pretrained(
         best=_checkpoint(params, train.skeleton, prior.body_size, progress, best=True),

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lib.data.calibration import calibrate
+from lib.data.calibration import calibrate, detected_joints
 from lib.pose.crops import perspective_crops
 from lib.pose.geometry import project
 from lib.pose.skeleton import H36M

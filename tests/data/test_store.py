@@ -129,3 +129,15 @@ def test_a_keypoint_beyond_the_lens_is_hidden(tmp_path: Path, sequences: list[Po
     assert split.rays.isfinite().all()
     hidden = split.confidence == 0
     assert hidden.nonzero().tolist() == [[2, 5], [3, 6]]
+
+
+@pytest.mark.parametrize("name", ["rays", "confidence"])
+def test_2d_that_is_not_finite_is_refused_before_it_teaches(
+    name: str, tmp_path: Path, sequences: list[PoseSequence]
+) -> None:
+    path = tmp_path / "poses.h5"
+    store.write(path, {"train": sequences}, H36M)
+    with h5py.File(path, "r+") as file:
+        file["train"][name][8, 3] = float("nan")
+    with pytest.raises(UserError, match=rf"poses\.h5: {name} of S1/Été/\d+, 1 frames in all, are not finite: run"):
+        store.read_split(path, "train")

@@ -21,17 +21,19 @@ from tests.settings import ALL_LOSSES, PRIOR, TRAINING, pipeline, synthetic_spli
 GOLDEN = [0.031491, 0.576856, 0.449736, 0.403039]
 
 
-def train(tmp_path: Path, tuner: ThreadTuner | None = None, **changes: object) -> Progress:
-    """A short run on synthetic sequences, with params.yaml's model."""
+def train(tmp_path: Path, tuner: ThreadTuner | None = None, missing: float = 0.0, **changes: object) -> Progress:
+    """A short run on synthetic sequences, with params.yaml's model; `missing` is added to a validation keypoint."""
     params = TRAINING.model_copy(update=changes)
     clips = Windows(synthetic_split(30, 30), window(1).clip)
     loader = training_loader(clips, 4, LoaderParams(workers=0), torch.Generator().manual_seed(0))
     lift = LiftParams(ALL_LOSSES, Batches(8, 8, 1), constant_bone_lengths=True)
     objective = Lift(pipeline(), PosePrior(PRIOR), lift, Plausibility(17))
     board = Board(tmp_path, "pretrain")
-    lesson = TrainingSetup(objective, loader, clips[torch.tensor([8, 38])])
+    held_out = clips[torch.tensor([8, 38])]
+    held_out.rays[0, 0, 5, 1] += missing
+    setup = TrainingSetup(objective, loader, held_out)
     fabric = make_fabric(torch.device("cpu"), "32-true")
-    progress = fit(tiny_model(1), lesson, params, RunContext(fabric, Console(quiet=True), board, seed=0, tuner=tuner))
+    progress = fit(tiny_model(1), setup, params, RunContext(fabric, Console(quiet=True), board, seed=0, tuner=tuner))
     board.close()
     return progress
 
@@ -67,6 +69,14 @@ def test_curves_and_best_weights(tmp_path: Path) -> None:
 def test_a_diverging_run_says_so(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"training diverged: the loss at step \d+ is nan; lower training\.lr"):
         train(tmp_path, lr=1e30, gradient_clip=0.0)
+
+
+def test_data_that_give_no_loss_are_not_blamed_on_the_learning_rate(tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match="before any training the validation loss is nan: its cause is in the 2D"
+    ) as caught:
+        train(tmp_path, missing=float("nan"))
+    assert "training.lr" not in str(caught.value)
 
 
 def test_early_stopping_waits_for_patience(tmp_path: Path) -> None:
