@@ -98,6 +98,27 @@ def test_missing_h36m_files_are_one_line(project: Project) -> None:
         assert part in line
 
 
+@pytest.mark.parametrize("module", sorted(path.name for path in (contract.ROOT / "lib/plotting").glob("*.py")))
+def test_how_pictures_look_is_no_reason_to_train_again(project: Project, module: str) -> None:
+    file = project.root / "lib/plotting" / module
+    before = file.read_text()
+    file.write_text(f"{before}# another colour\n")
+    changed = {line.rstrip(":") for line in project.run("dvc status").splitlines() if not line.startswith((" ", "\t"))}
+    file.write_text(before)
+    assert changed == {"visualize"}
+
+
+def test_what_is_learned_is_a_reason_to_train_again(project: Project) -> None:
+    """So that the test above can fail: `dvc status` sees changed code."""
+    file = project.root / "lib/objectives/losses.py"
+    before = file.read_text()
+    file.write_text(f"{before}# another loss\n")
+    status = project.run("dvc status")
+    file.write_text(before)
+    assert {"pretrain:", "finetune:"} <= set(status.splitlines())
+    assert "lib/objectives" in status and "visualize:" not in status
+
+
 def test_pretraining_cannot_see_3d(project: Project, tmp_path: Path) -> None:
     """With the store's 3D removed or scrambled, pre-training gives bit-identical weights."""
     params = read(project.root / "params.yaml")

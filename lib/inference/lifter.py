@@ -62,6 +62,7 @@ class Lifter:
 
         Of frames that show nobody, poses are on straight lines in time between those of the frames that do.
         """
+        self._checkpoint.check_skeleton(split.skeleton)
         skeleton, windows = split.skeleton, Windows(split, self.window)
         # Crops are made once a frame and not once a window.
         chunks = zip(split.rays.split(batch_size), split.confidence.split(batch_size), strict=True)

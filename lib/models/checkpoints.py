@@ -49,6 +49,14 @@ class Checkpoint:
         """The coordinates of the points that the model reads."""
         return COORDS[self.task]
 
+    def check_skeleton(self, skeleton: Skeleton) -> None:
+        """Refuse data with other joints than those that the model was trained on; raises UserError."""
+        if skeleton != self.skeleton:
+            raise UserError(
+                f"the checkpoint reads the joints {', '.join(self.skeleton.names)}, and the data have "
+                f"{', '.join(skeleton.names)}: pretrain on this data again"
+            )
+
     def build(self) -> LiftingModel | ReconstructionModel:
         """The model with its weights, on the CPU, in evaluation mode."""
         model = self.build_untrained()
@@ -84,13 +92,13 @@ def load(path: Path, made_by: str = "pretrain") -> Checkpoint:
         raise UserError(f"{path} is no checkpoint, or a damaged one ({type(error).__name__})") from None
     if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
         raise UserError(f"{path} was not written by this version of the project: run `dvc repro {made_by}` again")
+    if content.get("task") not in COORDS:
+        raise UserError(f"{path} is for the unknown task {content.get('task')!r}: run `dvc repro {made_by}` again")
     try:
         skeleton = Skeleton(*(tuple(content["skeleton"][part]) for part in ("names", "parents")))
         checkpoint = Checkpoint(**{**content, "skeleton": skeleton})
     except (KeyError, TypeError):
         raise UserError(f"{path} is incomplete: run `dvc repro {made_by}` again") from None
-    if checkpoint.task not in COORDS:
-        raise UserError(f"{path} is for the unknown task {checkpoint.task!r}: run `dvc repro {made_by}` again")
     try:
         Architecture.load(checkpoint.model)
     except (KeyError, TypeError, ValueError):

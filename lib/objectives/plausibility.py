@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from lib.data.store import Split
 from lib.pose.crops import Normalization, perspective_crops
 
-COMPONENTS = 28  # nearly all of the variance: the rest is noise, which tells bodies apart and not poses
+COMPONENTS = (
+    28  # at most, an even number: nearly all of the variance: the rest is noise, which tells bodies apart and not poses
+)
 COUPLINGS = 6
 STEPS, BATCH = 1000, 512  # of learning the density of a split
 HIDDEN = 128
@@ -29,9 +31,10 @@ class Plausibility(nn.Module):
 
     def __init__(self, joints: int) -> None:
         super().__init__()
+        self.components = min(COMPONENTS, 2 * joints)
         self.register_buffer("mean", torch.zeros(2 * joints))
-        self.register_buffer("basis", torch.zeros(2 * joints, COMPONENTS))
-        self.couplings = nn.ModuleList(_Coupling() for _ in range(COUPLINGS))
+        self.register_buffer("basis", torch.zeros(2 * joints, self.components))
+        self.couplings = nn.ModuleList(_Coupling(self.components) for _ in range(COUPLINGS))
 
     def forward(self, keypoints: Float[Tensor, "*batch joint 2"]) -> Float[Tensor, "*batch"]:
         """The negative log-likelihood of crops, in nats a component."""
@@ -44,8 +47,8 @@ class Plausibility(nn.Module):
         flat = keypoints.flatten(1)
         self.mean.copy_(flat.mean(0))
         _, singular, axes = torch.linalg.svd(flat - self.mean, full_matrices=False)
-        deviation = (singular[:COMPONENTS] / math.sqrt(len(flat))).clamp_min(JITTER)
-        self.basis.copy_((axes[:COMPONENTS] / deviation[:, None]).mT)
+        deviation = (singular[: self.components] / math.sqrt(len(flat))).clamp_min(JITTER)
+        self.basis.copy_((axes[: self.components] / deviation[:, None]).mT)
         optimizer = torch.optim.Adam(self.parameters(), lr=2e-3)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
         losses = []
@@ -67,8 +70,8 @@ class Plausibility(nn.Module):
         for coupling in self.couplings:
             latent, change = coupling(latent)
             volume = volume + change
-        gaussian = -0.5 * (latent.square().sum(-1) + COMPONENTS * math.log(math.tau))
-        likelihood: Tensor = (gaussian + volume) / COMPONENTS
+        gaussian = -0.5 * (latent.square().sum(-1) + self.components * math.log(math.tau))
+        likelihood: Tensor = (gaussian + volume) / self.components
         return likelihood
 
 
@@ -88,14 +91,14 @@ class _Coupling(nn.Module):
 
     mix: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, components: int) -> None:
         super().__init__()
-        half = COMPONENTS // 2
+        half = components // 2
         last = nn.Linear(HIDDEN, 2 * half)
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
         self.net = nn.Sequential(nn.Linear(half, HIDDEN), nn.GELU(), nn.Linear(HIDDEN, HIDDEN), nn.GELU(), last)
-        self.register_buffer("mix", torch.linalg.qr(torch.randn(COMPONENTS, COMPONENTS))[0])
+        self.register_buffer("mix", torch.linalg.qr(torch.randn(components, components))[0])
 
     def forward(self, latent: Float[Tensor, "*batch component"]) -> tuple[Tensor, Tensor]:
         """The transformed latent, and the log of how much it grows."""

@@ -31,17 +31,6 @@ def test_a_rotation_is_what_a_rolled_camera_shows() -> None:
     assert torch.equal(rotation_about("z", torch.zeros(2))[0], torch.eye(3))
 
 
-def test_scaling_changes_the_scale_alone_and_stays_in_its_range() -> None:
-    before = crops()
-    after = augment(before, NO_TRANSFORMS.model_copy(update={"scaling": 0.2}), H36M, torch.Generator().manual_seed(0))
-    ratio = after.scale / before.scale
-    assert ratio.min() >= 0.8 - 1e-6
-    assert ratio.max() <= 1.2 + 1e-6
-    assert ratio.std() > 0.05
-    torch.testing.assert_close(ratio, ratio[:, :1].expand_as(ratio))  # once a window
-    assert torch.equal(after.keypoints, before.keypoints)
-
-
 def test_noise_has_its_standard_deviation_and_leaves_a_normalised_crop() -> None:
     before = crops()
     corruption = replace(CLEAN, noise_std=(0.001,) * 17)

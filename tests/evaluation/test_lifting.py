@@ -189,5 +189,5 @@ def test_an_unknown_scale_is_an_error() -> None:
             "scale": "metres",
         }
     }
-    with pytest.raises(UserError, match="evaluation.scale = 'metres': input should be 'root_depth' or 'body_size'"):
+    with pytest.raises(UserError, match="evaluation.scale = 'metres': must be root_depth or body_size"):
         section(EvaluationParams, "evaluation", params)

@@ -51,7 +51,7 @@ def test_windows_have_somebody_in_their_middle_if_asked() -> None:
     assert len(Windows(split, window(3))) == 40
     windows = Windows(split, window(3), detected_only=True)
     assert windows.middle.tolist() == [*range(20), *range(28, 40)]
-    with pytest.raises(UserError, match="none of the 40 windows shows anybody in its middle"):
+    with pytest.raises(UserError, match="none of 40 windows shows anybody in its middle"):
         Windows(replace(split, confidence=torch.zeros(40, 17)), window(3), detected_only=True)
 
 
