@@ -13,9 +13,7 @@ from torch import Tensor, nn
 from lib.data.store import Split
 from lib.pose.crops import Normalization, perspective_crops
 
-COMPONENTS = (
-    28  # at most, an even number: nearly all of the variance: the rest is noise, which tells bodies apart and not poses
-)
+COMPONENTS = 28  # at most: nearly all of the variance, for the rest tells bodies apart and not poses
 COUPLINGS = 6
 STEPS, BATCH = 1000, 512  # of learning the density of a split
 HIDDEN = 128

@@ -27,7 +27,7 @@ def made(name: str) -> Objective:
             masking=MASKING,
             batches=Batches(8, 4, 0),
             epochs=2,
-            constant_bones=True,
+            constant_bone_lengths=True,
             seed=0,
             device=torch.device("cpu"),
         )
