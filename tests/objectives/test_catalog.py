@@ -7,7 +7,7 @@ import torch
 
 from lib.data.windows import Windows
 from lib.models.tasks import build_model
-from lib.objectives.base import Batches, ObjectiveContext, LiftedExamples, Objective
+from lib.objectives.base import Batches, LiftedExamples, Objective, ObjectiveContext
 from lib.objectives.catalog import OBJECTIVES
 from lib.plotting.examples import draw_examples
 from lib.pose.skeleton import H36M
