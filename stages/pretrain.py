@@ -1,6 +1,6 @@
 """Train a lifter on the 2D of the training subjects and on the anatomical prior: no 3D label is opened.
 
-Reads the store of preprocess; writes the checkpoints, metrics/pretrain.json and plots/training.csv, and beside them
+Reads the store of preprocess; writes the checkpoint, metrics/pretrain.json and plots/training.csv, and beside them
 TensorBoard's logs and data/logs/pretrain_speed.json.
 """
 
@@ -21,8 +21,7 @@ DRAW = "lib.plotting.examples:draw_examples"
 def run(params: dict[str, Any], paths: Paths) -> None:
     """Run the stage."""
     result = pretrain(PretrainParams.read(params), paths.poses, Board(paths.logs, "pretrain", DRAW))
-    save(result.best, paths.pretrained)
-    save(result.last, paths.pretrained_last)
+    save(result.checkpoint, paths.pretrained)
     with replacing(paths.plot("training.csv")) as temporary:
         pd.DataFrame(result.curves).to_csv(temporary, index=False)
     write_json(paths.metrics("pretrain"), result.metrics)

@@ -46,7 +46,7 @@ def golden_run(name: str, root: Path) -> dict[str, Any]:
     pretrain.run(params, paths)
     if finetuned:
         finetune.run(params, paths)
-    weights = load(paths.finetuned if finetuned else paths.pretrained_last).weights
+    weights = load(paths.finetuned if finetuned else paths.pretrained).weights
     curves = pd.read_csv(paths.plot("finetuning.csv" if finetuned else "training.csv"))
     column = "train/supervised" if finetuned else "train/total"
     return {"losses": [round(float(loss), 6) for loss in curves[column]], "weights": weights_hash(weights)}

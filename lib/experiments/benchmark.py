@@ -116,5 +116,5 @@ def _measure(console: Console, title: str, params: dict[str, Any], own: Paths, s
         **protocol(params),
         "steps": trained.metrics["steps"],
         "training_minutes": round(trained.speed["seconds"] / 60, 1),
-        **measured(trained.best, own.poses, split, params),
+        **measured(trained.checkpoint, own.poses, split, params),
     }

@@ -119,5 +119,5 @@ def _pretrained(params: dict[str, Any], runs: Runs, own: Paths) -> Checkpoint:
     key = short_hash([runs.made_with, {name: part for name, part in deciding(params).items() if name != "finetune"}])
     kept = own.root / "pretrained" / f"{params['training']['objective']}-{params['seed']}-{key}.pt"
     if not kept.exists():
-        save(train(params, own).best, kept)
+        save(train(params, own).checkpoint, kept)
     return load(kept)

@@ -128,9 +128,9 @@ def _check_combinations(params: Params) -> None:
 
 
 def _check_checkpoint(name: str, paths: Paths) -> None:
-    """The pipeline makes its own checkpoints, which need not be there yet."""
+    """The pipeline makes its own checkpoint, which need not be there yet."""
     path = paths.root / name
-    if path.resolve() in (paths.pretrained.resolve(), paths.pretrained_last.resolve()):
+    if path.resolve() == paths.pretrained.resolve():
         return
     with _about(f"finetune.checkpoint = {shown(name)}"):
         if not path.is_file():

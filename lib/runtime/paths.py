@@ -43,13 +43,8 @@ class Paths:
 
     @property
     def pretrained(self) -> Path:
-        """The checkpoint with the lowest label-free validation loss."""
+        """The checkpoint that pre-training hands on."""
         return self.root / "data" / "models" / "pretrained.pt"
-
-    @property
-    def pretrained_last(self) -> Path:
-        """The checkpoint at the end of training."""
-        return self.root / "data" / "models" / "pretrained_last.pt"
 
     @property
     def finetuned(self) -> Path:

@@ -3,7 +3,7 @@
 import copy
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Annotated, Literal, NamedTuple
@@ -111,6 +111,12 @@ class Progress:
         waited = self.step - self.best_step
         return 0 < params.patience * params.validate_every * params.steps_per_epoch <= waited
 
+    def kept(self, params: TrainingParams) -> tuple[Mapping[str, Tensor], int, float]:
+        """Weights, step and validation loss of what a run hands on: its end, or its best if it may stop early."""
+        if params.patience > 0:
+            return self.best, self.best_step, self.best_loss
+        return self.last, self.step, self.last_loss
+
     def keep_best(self, loss: float, model: torch.nn.Module) -> None:
         """Remember a model's weights if its validation loss is the lowest so far.
 
@@ -150,6 +156,7 @@ class RunContext(NamedTuple):
     board: Board
     seed: int
     tuner: ThreadTuner | None = None  # changes the number of threads on the way, which is fixed without it
+    keep: Callable[[Progress, torch.nn.Module], None] | None = None  # is handed the averaged model after validations
 
 
 def fit(
@@ -161,13 +168,14 @@ def fit(
 ) -> Progress:
     """Train a model and return its averaged weights, best and last, with the curves.
 
-    The best weights are those with the lowest validation loss, which reads no label unless the objective does; training
-    stops when that has not fallen for `patience` validations. `rates` are factors of single parameters' learning rates.
+    The best weights are those with the lowest validation loss, which reads no label unless the objective does; with a
+    `patience`, training stops when that has not fallen for as many validations. `rates` are factors of single
+    parameters' learning rates.
 
     Raises:
         UserError: a validation loss is not finite; before any training, the data are its cause.
     """
-    fabric, console, board, seed, tuner = context
+    fabric, console, board, seed, tuner, keep = context
     objective = setup.objective
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(params.ema_decay)).to(fabric.device)
     averaged.eval()
@@ -192,6 +200,8 @@ def fit(
             if epoch % params.validate_every == 0 or epoch == params.epochs:
                 row |= validate(averaged.module, objective, validation, params)
                 progress.keep_best(row["validation/total"], averaged.module)
+                if keep is not None:
+                    keep(progress, averaged.module)
             schedule.step(row.get("validation/total"))
             progress.rows.append(row)
             bar.epoch(epoch, {"loss": row["train/total"], "validation": row.get("validation/total", math.nan)})

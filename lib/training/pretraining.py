@@ -1,13 +1,14 @@
 """Pre-training, put together: data, prior, model, objective, device and logs, from params to checkpoints."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple
 
 import torch
 from pydantic import Field
+from torch import Tensor, nn
 
 from lib.data.masking import MaskingParams
 from lib.data.store import read_split
@@ -80,15 +81,23 @@ class PretrainParams:
 class Pretrained(NamedTuple):
     """What pre-training leaves behind."""
 
-    best: Checkpoint
-    last: Checkpoint
+    checkpoint: Checkpoint
     curves: list[dict[str, float]]
     metrics: dict[str, object]
     speed: dict[str, float]  # differs from run to run, so it is no metric
 
 
-def pretrain(params: PretrainParams, poses: Path, board: Board, console: Console | None = None) -> Pretrained:
-    """Train on the store's training subjects: on their 2D alone, unless the objective claims labels."""
+def pretrain(
+    params: PretrainParams,
+    poses: Path,
+    board: Board,
+    console: Console | None = None,
+    keep: Callable[[Checkpoint], None] | None = None,
+) -> Pretrained:
+    """Train on the store's training subjects: on their 2D alone, unless the objective claims labels.
+
+    `keep` is handed a checkpoint of the averaged weights after each validation.
+    """
     training, console = params.training, console or Console()
     kind = OBJECTIVES[training.objective]
     hardware = Hardware.prepare(training.device, training.precision, training.threads, console.announce)
@@ -140,19 +149,25 @@ def pretrain(params: PretrainParams, poses: Path, board: Board, console: Console
     prior_rate = _rate(_draws(prior, inputs, a_step), PRIOR_DRAWS)
     board.params(params.dump())
     setup = TrainingSetup(objective, loader, held_out_clips(validation, params.window))
-    progress = fit(model, setup, training, RunContext(hardware.fabric, console, board, params.seed, hardware.tuner))
+
+    def hand_over(progress: Progress, averaged: nn.Module) -> None:
+        if keep is not None:
+            weights = averaged.state_dict()
+            keep(_checkpoint(params, train.skeleton, prior.body_size, weights, progress.step, progress.last_loss))
+
+    context = RunContext(hardware.fabric, console, board, params.seed, hardware.tuner, hand_over)
+    progress = fit(model, setup, training, context)
     board.close()
     return Pretrained(
-        best=_checkpoint(params, train.skeleton, prior.body_size, progress, best=True),
-        last=_checkpoint(params, train.skeleton, prior.body_size, progress, best=False),
+        checkpoint=_checkpoint(params, train.skeleton, prior.body_size, *progress.kept(training)),
         curves=progress.rows,
         metrics={
             "noise_std": noise,
             "outliers": outliers,
             "parameters": sum(p.numel() for p in model.parameters()),
             "steps": progress.step,
-            "best_step": progress.best_step,
-            "validation_loss": progress.best_loss,
+            "kept_step": progress.kept(training)[1],
+            "validation_loss": progress.kept(training)[2],
         },
         speed={
             "seconds": round(progress.seconds, 1),
@@ -164,9 +179,8 @@ def pretrain(params: PretrainParams, poses: Path, board: Board, console: Console
 
 
 def _checkpoint(
-    params: PretrainParams, skeleton: Skeleton, body_size: float, progress: Progress, best: bool
+    params: PretrainParams, skeleton: Skeleton, body_size: float, weights: Mapping[str, Tensor], step: int, loss: float
 ) -> Checkpoint:
-    weights = progress.best if best else progress.last
     return Checkpoint(
         objectives=(params.training.objective,),
         task=OBJECTIVES[params.training.objective].task,
@@ -179,10 +193,7 @@ def _checkpoint(
         masking=params.masking.model_dump(mode="json"),
         skeleton=skeleton,
         weights={name: value.cpu() for name, value in weights.items()},
-        training={
-            "step": progress.best_step if best else progress.step,
-            "validation_loss": progress.best_loss if best else progress.last_loss,
-        },
+        training={"step": step, "validation_loss": loss},
     )
 
 

@@ -162,7 +162,7 @@ def test_a_missing_section_is_said_once() -> None:
         ([("finetune.enabled", True), ("finetune.subjects", ["S9"])], "finetune.subjects names S9, who is not among"),
         (
             [("finetune.enabled", True), ("finetune.frozen", True), ("finetune.from_scratch", True)],
-            "finetune.frozen and finetune.from_scratch together",
+            "finetune.freeze_encoder and finetune.from_scratch together",
         ),
         ([("finetune.enabled", True), ("training.schedule.name", "plateau")], "'plateau' would let labels"),
         ([("model.vit.large.heads", 7)], "model.vit.large: width 256 must be a multiple of heads 7"),
@@ -210,7 +210,7 @@ def test_what_this_machine_does_not_have(key: str, value: object, message: str, 
 
 
 def test_a_checkpoint_of_the_pipeline_need_not_be_there_yet(tmp_path: Path) -> None:
-    for name in ("data/models/pretrained.pt", "./data/models/pretrained_last.pt"):
+    for name in ("data/models/pretrained.pt", "./data/models/pretrained.pt"):
         check_machine(changed(("finetune.checkpoint", name)), Paths(tmp_path))
     checkpoints.save(tiny_checkpoint(frames=3), tmp_path / "other.pt")
     check_machine(changed(("finetune.checkpoint", "other.pt")), Paths(tmp_path))

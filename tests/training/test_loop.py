@@ -1,4 +1,5 @@
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,13 @@ from tests.settings import ALL_LOSSES, PRIOR, TRAINING, pipeline, synthetic_spli
 GOLDEN = [0.031491, 0.554888, 0.403592, 0.338187]
 
 
-def train(tmp_path: Path, tuner: ThreadTuner | None = None, missing: float = 0.0, **changes: object) -> Progress:
+def train(
+    tmp_path: Path,
+    tuner: ThreadTuner | None = None,
+    keep: Callable[[Progress, torch.nn.Module], None] | None = None,
+    missing: float = 0.0,
+    **changes: object,
+) -> Progress:
     """A short run on synthetic sequences, with params.yaml's model; `missing` is added to a validation keypoint."""
     params = TRAINING.model_copy(update=changes)
     clips = Windows(synthetic_split(30, 30), window(1).clip)
@@ -33,7 +40,9 @@ def train(tmp_path: Path, tuner: ThreadTuner | None = None, missing: float = 0.0
     held_out.rays[0, 0, 5, 1] += missing
     setup = TrainingSetup(objective, loader, held_out)
     fabric = make_fabric(torch.device("cpu"), "32-true")
-    progress = fit(tiny_model(1), setup, params, RunContext(fabric, Console(quiet=True), board, seed=0, tuner=tuner))
+    progress = fit(
+        tiny_model(1), setup, params, RunContext(fabric, Console(quiet=True), board, seed=0, tuner=tuner, keep=keep)
+    )
     board.close()
     return progress
 
@@ -83,6 +92,25 @@ def test_early_stopping_waits_for_patience(tmp_path: Path) -> None:
     stuck = train(tmp_path, epochs=9, lr=1e-30, patience=2, ema_decay=0.0)
     assert stuck.step < 9 * 5
     assert stuck.step - stuck.best_step == 2 * 5
+
+
+def test_a_run_hands_on_its_end_unless_it_may_stop_early(tmp_path: Path) -> None:
+    rising = TRAINING.schedule.model_copy(update={"final_fraction": 1.0, "warmup_steps": 15})
+    worse = train(tmp_path, schedule=rising, lr=0.5, ema_decay=0.0, epochs=3)
+    assert worse.best_step < worse.step and worse.best_loss < worse.last_loss
+    weights, *rest = worse.kept(TRAINING.model_copy(update={"patience": 0}))
+    assert rest == [worse.step, worse.last_loss] and weights is worse.last
+    weights, *rest = worse.kept(TRAINING.model_copy(update={"patience": 5}))
+    assert rest == [worse.best_step, worse.best_loss] and weights is worse.best
+
+
+def test_checkpoints_are_handed_over_after_each_validation(tmp_path: Path) -> None:
+    kept: list[tuple[int, float]] = []
+    progress = train(
+        tmp_path, epochs=3, validate_every=2, keep=lambda run, model: kept.append((run.step, run.last_loss))
+    )
+    assert kept == [(row["step"], row["validation/total"]) for row in progress.rows if "validation/total" in row]
+    assert [step for step, _ in kept] == [10, 15]
 
 
 def test_debug_shortens_a_run() -> None:
