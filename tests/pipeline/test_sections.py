@@ -161,7 +161,7 @@ def test_a_missing_section_is_said_once() -> None:
         ),
         ([("finetune.enabled", True), ("finetune.subjects", ["S9"])], "finetune.subjects names S9, who is not among"),
         (
-            [("finetune.enabled", True), ("finetune.frozen", True), ("finetune.from_scratch", True)],
+            [("finetune.enabled", True), ("finetune.freeze_encoder", True), ("finetune.from_scratch", True)],
             "finetune.freeze_encoder and finetune.from_scratch together",
         ),
         ([("finetune.enabled", True), ("training.schedule.name", "plateau")], "'plateau' would let labels"),
