@@ -1,22 +1,24 @@
-"""The README's commands exist and its settings are valid; tests/test_pipeline.py runs those of DVC.
-
-The settings of its chapters on another model and dataset need their new files: tests/test_readme_chapters.py.
-"""
+"""The README's commands exist, its settings are valid, its tree is whole; tests/test_pipeline.py runs those of DVC."""
 
 import copy
 import re
 from pathlib import Path
 from typing import Any
 
+import h5py
 import pytest
 
+from lib.data.tables import COLUMNS
 from lib.evaluation.lifting import EvaluationParams
 from lib.plotting.params import VisualizeParams
+from lib.pose.skeleton import H36M
 from lib.runtime.params import read, section
 from lib.sources.base import SourceParams
 from lib.training.finetuning import Finetuning
 from lib.training.pretraining import PretrainParams
 from tests import contract
+from tests.project import Project
+from tests.rooms import ROOMS, modules_of
 
 README = (contract.ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = contract.shell_commands(README)
@@ -40,13 +42,7 @@ def test_stage_commands_exist(command: str) -> None:
     assert contract.ROOT.joinpath(*name.split(".")).with_suffix(".py").is_file()
 
 
-SETTINGS = [
-    command
-    for command in contract.shell_commands(
-        re.sub(r"^## Change the .*?(?=^## )", "", README, flags=re.DOTALL | re.MULTILINE)
-    )
-    if " -S " in command
-]
+SETTINGS = [command for command in COMMANDS if " -S " in command]
 
 
 @pytest.mark.parametrize("command", SETTINGS)
@@ -65,15 +61,46 @@ def test_settings_are_valid(command: str, tmp_path: Path) -> None:
 
 def test_every_package_is_explained() -> None:
     requirements = (contract.ROOT / "requirements.txt").read_text(encoding="utf-8")
-    table = README.split("## What each package is for")[1]
+    table = README.split("| package | for |")[1].split("## ")[0]
     for package in re.findall(r"^([\w.-]+)==", requirements, re.MULTILINE):
         assert re.search(rf"\b{re.escape(package)}\b", table), package
 
 
-def test_files_of_the_tree_exist() -> None:
+def test_every_module_stands_in_the_tree() -> None:
     tree = README.split("## What is where")[1].split("```")[1]
-    for name in re.findall(r"(?<!\S)(\w+\.(?:py|yaml))", tree):
-        assert any(contract.ROOT.rglob(name)), name
+    rooms = dict(re.findall(r"^  (\w+)/(.*\n(?: {20,}.*\n)*)", tree, re.MULTILINE))
+    modules: dict[str, set[str]] = {room: set() for room in ROOMS}
+    for path, source in modules_of(contract.ROOT / "lib").items():
+        if source:
+            modules[path.split("/")[0]].add(path.split("/")[1].removesuffix(".py"))
+    assert list(rooms) == list(ROOMS)
+    for room, names in modules.items():
+        words = set(re.findall(r"\w+", rooms[room]))
+        assert names <= words, f"{room}: {sorted(names - words)}"
+
+
+def test_what_to_add_is_named_where_the_readme_says() -> None:
+    table = README.split("| to add | write | and name it in |")[1].split("\n\n")[0]
+    found = re.findall(r"`([\w.]+)`(?:, [^`|]*)? in ((?:lib|stages)/[\w/]+\.py)", table)
+    assert len(found) >= 6
+    for name, path in found:
+        source = (contract.ROOT / path).read_text(encoding="utf-8")
+        owner, _, member = name.partition(".")
+        assert re.search(rf"^(?:class |def |async def )?{owner}\b", source, re.MULTILINE), (name, path)
+        assert not member or re.search(rf"^    def {member}\b", source, re.MULTILINE), (name, path)
+    for path in re.findall(r"\]\((\S+\.md)\)", README):
+        assert (contract.ROOT / path).is_file(), path
+
+
+def test_the_model_loads_as_the_readme_says(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    monkeypatch.chdir(project.root)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    with h5py.File("data/predictions/test.h5") as file:
+        assert names["poses"].shape == file["predicted"].shape
+        assert list(file.attrs["joints"]) == list(H36M.names)
+        assert set(file) == {"predicted", *COLUMNS}
 
 
 def _replace(params: Any, keys: list[str], value: object) -> None:

@@ -1,4 +1,4 @@
-"""The README's chapters on another model and another dataset, carried out in a copy of the project."""
+"""What the rooms' READMEs say on another network and another source, done in a copy of the project."""
 
 import json
 import re
@@ -14,16 +14,13 @@ from tests import contract
 from tests.project import Project
 from tests.synthetic import sequence
 
-README = (contract.ROOT / "README.md").read_text(encoding="utf-8")
 
-
-def chapter(title: str) -> str:
-    (text,) = re.findall(rf"^## {title}\n(.*?)(?=^## )", README, re.DOTALL | re.MULTILINE)
-    return str(text)
+def page(room: str) -> str:
+    return (contract.ROOT / "lib" / room / "README.md").read_text(encoding="utf-8")
 
 
 def carry_out(text: str, root: Path) -> None:
-    """Make the files of a chapter and change those that there are: `# PATH` is the first line of each block."""
+    """Make the files of a page and change those that there are: `# PATH` is the first line of each block."""
     for path, content in re.findall(r"^```(?:python|yaml)\n# (\S+)\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
         file = root / path
         if not file.exists():
@@ -50,7 +47,7 @@ def command(text: str) -> str:
 
 
 def test_another_model_is_one_file_and_one_entry(copy: Project) -> None:
-    text = chapter("Change the model")
+    text = page("models")
     carry_out(text, copy.root)
     output = copy.run(command(text))
     assert "Running stage 'pretrain'" in output and "Running stage 'preprocess'" not in output
@@ -61,7 +58,7 @@ def test_another_model_is_one_file_and_one_entry(copy: Project) -> None:
 
 
 def test_another_dataset_is_one_file_and_one_entry(copy: Project) -> None:
-    text = chapter("Change the dataset")
+    text = page("sources")
     carry_out(text, copy.root)
     folder = copy.root / "data/raw/tracks"
     folder.mkdir()

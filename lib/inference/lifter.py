@@ -50,7 +50,12 @@ class Lifter:
 
     @torch.inference_mode()
     def lift(
-        self, split: Split, batch_size: int, flip: bool = True, constant_bone_lengths: bool = True, denoise: bool = True
+        self,
+        split: Split,
+        batch_size: int = 4096,
+        flip: bool = True,
+        constant_bone_lengths: bool = True,
+        denoise: bool = True,
     ) -> Float[Tensor, "frame joint 3"]:
         """Lift every frame of a split: root-centred poses in the camera frame, in units of root depth, on the CPU.
 
