@@ -101,12 +101,12 @@ def reference_projection(world: Array, camera: Camera) -> Array:
     return np.stack([fx * (u * factor + p1 * r2) + cx, fy * (v * factor + p2 * r2) + cy], axis=-1)
 
 
-def h36m_takes() -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+def h36m_takes(subjects: Sequence[str] = SUBJECTS) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
     """3D and exact 2D of all subjects and actions, in VideoPose3D's layout."""
     generator = np.random.default_rng(0)
     positions: dict[str, dict[str, Any]] = {}
     keypoints: dict[str, dict[str, Any]] = {}
-    for subject in SUBJECTS:
+    for subject in subjects:
         poses = {action: random_walk(FRAMES, generator) for action in ACTIONS}
         positions[subject] = {action: captured(pose) for action, pose in poses.items()}
         keypoints[subject] = {
