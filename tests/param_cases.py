@@ -58,7 +58,7 @@ for _number, _size in enumerate(SIZES):  # tiny, and different from each other
     BASE[f"model.transformer.{_size}"] = {**_shared, "encoder_depth": 1}
     BASE[f"model.vit.{_size}"] = {**_shared, **_vit}
 # Averaged weights that stay what they are after the first step, and so does the validation loss.
-STALE = {"training.objective": "supervised", "training.ema_decay": 0.9999999, "training.epochs": 4}
+STALE = {"training.objective": "supervised", "training.ema_decay": 1 - 1e-12, "training.epochs": 4}
 CONTEXTS: dict[str, Changes] = {
     "lift": {},
     "mask_2d": {"training.objective": "mask_2d"},
