@@ -83,8 +83,7 @@ class Runs:
                 return {"arrays": _arrays(self.raw.poses)}
             case "pretrain":
                 pretrain.run(params, self.trained)
-                files = self.trained.pretrained, self.trained.pretrained_last
-                return {path.name: _weights(path) for path in files} | _curves(self.trained, "training")
+                return {"weights": _weights(self.trained.pretrained)} | _curves(self.trained, "training")
             case "finetune":
                 finetune.run(params, self.trained)
                 return {"weights": _weights(self.trained.finetuned)} | _curves(self.trained, "finetuning")
