@@ -57,15 +57,10 @@ def test_a_learning_rate_reruns_from_pretrain_and_metrics_differ(project: Projec
     ("setting", "message"),
     [
         ("training.lr=-1", "training.lr = -1: must be a number above 0 and at most 10"),
-        ("losses=none", "losses = 'none' must be a mapping"),
-        ("+training.learning_rate=1", "training.learning_rate is not a known key"),
         ("visualize.dpi=9999", "visualize.dpi = 9999: must be a whole number from 50 to 400"),
-        ("evaluation.scale=mm", "evaluation.scale = 'mm': must be root_depth or body_size"),
         ("+trainig.lr=1e-3", "trainig is not a known key"),
         ("finetune.checkpoint=data/models/other.pt", "finetune.checkpoint = 'data/models/other.pt': there is no such"),
         ("data.source=", "data.source = ''"),
-        ("data.source=../x", "data.source = '../x': must be a name of letters, digits, _ and -"),
-        ("data.keypoints=nosiy", "data.keypoints = 'nosiy': the sample has gt and noisy"),
     ],
 )
 def test_a_bad_param_is_one_line_and_costs_no_file(project: Project, setting: str, message: str) -> None:
@@ -98,14 +93,17 @@ def test_missing_h36m_files_are_one_line(project: Project) -> None:
         assert part in line
 
 
-@pytest.mark.parametrize("module", sorted(path.name for path in (contract.ROOT / "lib/plotting").glob("*.py")))
-def test_how_pictures_look_is_no_reason_to_train_again(project: Project, module: str) -> None:
-    file = project.root / "lib/plotting" / module
-    before = file.read_text()
-    file.write_text(f"{before}# another colour\n")
-    changed = {line.rstrip(":") for line in project.run("dvc status").splitlines() if not line.startswith((" ", "\t"))}
-    file.write_text(before)
-    assert changed == {"visualize"}
+def test_how_pictures_look_is_no_reason_to_train_again(project: Project) -> None:
+    """Every file of lib/plotting is touched; the check reads the params of pictures."""
+    files = sorted((project.root / "lib/plotting").glob("*.py"))
+    before = {file: file.read_text() for file in files}
+    for expected in ({"check", "visualize"}, {"visualize"}):
+        for file, text in before.items():
+            file.write_text(text if file.stem == "params" and "check" not in expected else f"{text}# another colour\n")
+        status = project.run("dvc status").splitlines()
+        assert {line.rstrip(":") for line in status if not line.startswith((" ", "\t"))} == expected
+    for file, text in before.items():
+        file.write_text(text)
 
 
 def test_what_is_learned_is_a_reason_to_train_again(project: Project) -> None:
