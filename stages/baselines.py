@@ -31,7 +31,7 @@ def run(params: dict[str, Any], paths: Paths) -> None:
     windows = evaluation.lifting | PER_WINDOW
     lifted = {
         "untrained": lifter.untrained().lift(test, **windows),
-        "trained, each window by itself": lifter.lift(test, **windows),
+        "trained, per-window": lifter.lift(test, **windows),
         "trained": lifter.lift(test, **evaluation.lifting),
     }
     for name, poses in lifted.items():
