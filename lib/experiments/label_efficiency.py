@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from lib.experiments.runs import Runs, deciding, mean_and_std, short_hash
-from lib.experiments.variants import changed, measured, prepare, protocol, scratch, train
+from lib.experiments.variants import changed, measured, prepare_once, protocol, scratch, train
 from lib.models.checkpoints import Checkpoint, load, save
 from lib.runtime.console import Console
 from lib.runtime.paths import Paths
@@ -110,12 +110,7 @@ def _pretrained(params: dict[str, Any], runs: Runs, own: Paths) -> Checkpoint:
 
     The store is made once for a kind of keypoints.
     """
-    made = short_hash([runs.made_with, params["data"]])
-    marker = own.poses.with_suffix(".key")
-    if not marker.exists() or marker.read_text() != made:
-        marker.unlink(missing_ok=True)  # a store that a kill leaves half-way is nobody's
-        prepare(params, own, ("train", "validation", runs.split))
-        marker.write_text(made)
+    prepare_once(params, own, ("train", "validation", runs.split), runs.made_with)
     key = short_hash([runs.made_with, {name: part for name, part in deciding(params).items() if name != "finetune"}])
     kept = own.root / "pretrained" / f"{params['training']['objective']}-{params['seed']}-{key}.pt"
     if not kept.exists():

@@ -11,6 +11,7 @@ import torch
 from lib.data.preprocessing import preprocess
 from lib.data.store import has_labels, read_split
 from lib.evaluation.lifting import EvaluationParams, evaluate
+from lib.experiments.runs import short_hash
 from lib.inference.lifter import Lifter
 from lib.models.checkpoints import Checkpoint
 from lib.runtime.device import describe_devices, resolve_device
@@ -75,6 +76,21 @@ def prepare(params: Mapping[str, Any], own: Paths, needed: tuple[str, ...]) -> N
     data = section(SourceParams, "data", params)
     preprocess(data, own.raw(data.source), own.poses)
     for split in needed:
+        require_labels(own.poses, split)
+
+
+def prepare_once(params: Mapping[str, Any], own: Paths, needed: tuple[str, ...], made_with: Mapping[str, str]) -> None:
+    """`prepare`, unless the store in the folder is of the same data params, code and raw files.
+
+    Raises:
+        UserError: one of the `needed` splits has no 3D.
+    """
+    key, marker = short_hash([made_with, params["data"]]), own.poses.with_suffix(".key")
+    if not marker.exists() or marker.read_text() != key:
+        marker.unlink(missing_ok=True)  # a store that a kill leaves half-way is nobody's
+        prepare(params, own, needed)
+        marker.write_text(key)
+    for split in needed:  # others may have been needed when the store was made
         require_labels(own.poses, split)
 
 
