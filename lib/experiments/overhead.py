@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lib.runtime.errors import UserError
 
-EMPTY = "stages:\n  nothing:\n    cmd: 'true'\n"
+EMPTY = "stages:\n  nothing:\n    cmd: 'true'\n    deps: [input]\n"  # without a dep, DVC would run it every time
 SETUP = (("git", "init", "--quiet"), ("dvc", "init", "--quiet"), ("dvc", "repro", "--quiet"))
 
 
@@ -26,6 +26,7 @@ def overhead(project: Path, rounds: int) -> list[tuple[float, float]]:
         for number, command in enumerate(SETUP):
             if number == len(SETUP) - 1:
                 (empty / "dvc.yaml").write_text(EMPTY, encoding="utf-8")
+                (empty / "input").touch()
             result = _dvc(empty, *command)
             if result.returncode != 0:
                 raise UserError(f"{' '.join(command)} failed in an empty folder: {result.stderr.strip()}")

@@ -124,13 +124,17 @@ def test_every_checkpoint_is_measured_once(
 
 def test_another_run_takes_the_place_of_the_one_before(tmp_path: Path, h36m_raw: Path, params: dict[str, Any]) -> None:
     paths = Paths(tmp_path)
-    before = run(params, paths, seeds=1)
-    params["data"]["min_frames"] -= 1  # the store is made again
-    stale = next(tmp_path.rglob("poses.h5")).stat().st_mtime_ns
-    after = run(params, paths, seeds=1, every=2)
-    assert next(tmp_path.rglob("poses.h5")).stat().st_mtime_ns > stale
-    assert after["step"].tolist() == [10]
-    assert set(after["run"]).isdisjoint(before["run"])
+    store, names = tmp_path / "data/scratch/criteria/h36m-gt/data/processed/poses.h5", []
+    names.append(run(params, paths, seeds=1)["run"].unique().item())
+    made = store.stat().st_mtime_ns
+    rarer = run(params, paths, seeds=1, every=2)
+    assert rarer["step"].tolist() == [10]
+    assert store.stat().st_mtime_ns == made
+    names.append(rarer["run"].item())
+    params["data"]["min_frames"] -= 1
+    names.append(run(params, paths, seeds=1, every=2)["run"].item())
+    assert store.stat().st_mtime_ns > made
+    assert len(set(names)) == 3
 
 
 def test_a_run_that_would_keep_no_checkpoint_is_one_line(
