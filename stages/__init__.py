@@ -2,6 +2,8 @@
 
 import os
 
-# Threads that wait for others sleep rather than spin. Where another process needs a core, one that spins takes it from
-# the thread that it waits for. OpenMP reads this as torch loads it, so it stands before any stage's imports.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# A thread that waits for others spins for some microseconds, then sleeps. GNU's OpenMP would let it spin for longer,
+# and where another process needs a core, the spinning thread takes it from the one that it waits for. One that sleeps
+# at once wakes up too late. OpenMP reads this as torch loads it, so it stands before any stage's imports.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "2000")

@@ -144,11 +144,14 @@ def test_no_threads_are_tuned_beside_an_accelerator(monkeypatch: pytest.MonkeyPa
         torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize(("given", "expected"), [(None, "passive"), ("active", "active")])
-def test_threads_of_every_command_wait_passively_unless_the_user_says_how(given: str | None, expected: str) -> None:
-    code = "import stages, sys, os; print('torch' in sys.modules, os.environ['OMP_WAIT_POLICY'])"
-    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
-    environment |= {} if given is None else {"OMP_WAIT_POLICY": given}
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [({}, "2000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "None")],
+)
+def test_threads_of_every_command_spin_shortly_unless_the_user_says_how(given: dict[str, str], expected: str) -> None:
+    code = "import stages, sys, os; print('torch' in sys.modules, os.environ.get('GOMP_SPINCOUNT'))"
+    own = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    environment = {name: value for name, value in os.environ.items() if name not in own} | given
     root = Path(__file__).parents[2]
     result = subprocess.run([sys.executable, "-c", code], cwd=root, env=environment, capture_output=True, check=True)
     assert result.stdout.decode().split() == ["False", expected]
