@@ -8,13 +8,18 @@ from pathlib import Path
 import pytest
 
 from tests import contract
-from tests.rooms import ROOMS, graph, misplaced, modules_of
+from tests.rooms import ROOMS, graph, imported, misplaced, modules_of
 
 
 def test_every_module_of_lib_is_in_a_room_and_imports_from_below() -> None:
     modules = modules_of(contract.ROOT / "lib")
     assert {path.split("/")[0] for path in modules} == set(ROOMS)
     assert not list(misplaced(modules))
+
+
+def test_stages_do_not_import_stages() -> None:
+    for path in (contract.ROOT / "stages").glob("*.py"):
+        assert not [name for name in imported(path.read_text(encoding="utf-8")) if name.split(".")[0] == "stages"], path
 
 
 def test_every_room_has_its_tests() -> None:
