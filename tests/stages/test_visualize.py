@@ -54,6 +54,7 @@ def test_visualize_writes_every_picture_and_no_older_one(tmp_path: Path) -> None
         "examples.png",
         "error_by_joint.png",
         "error_by_action.png",
+        "joints.png",
         "motion_S9_Eating_1_camera1.gif",
         "motion_S9_Walking_camera1.gif",
     }
@@ -66,7 +67,13 @@ def test_visualize_writes_every_picture_and_no_older_one(tmp_path: Path) -> None
 def test_without_3d_there_is_no_truth_to_draw(tmp_path: Path) -> None:
     paths = _outputs_of_other_stages(tmp_path, labels=False)
     visualize.run({"prior": PRIOR.model_dump(), "visualize": PARAMS | {"count": 1, "gif_frames": 0}}, paths)
-    assert _names(paths.figures) == {"training.png", "sequences.png", "prior_poses.png", "prior_motion.png"}
+    assert _names(paths.figures) == {
+        "training.png",
+        "joints.png",
+        "sequences.png",
+        "prior_poses.png",
+        "prior_motion.png",
+    }
 
 
 def test_fine_tuning_has_a_picture(tmp_path: Path) -> None:
