@@ -34,6 +34,8 @@ class LossParams(Section):
     def _something_on_drawn_poses(self) -> "LossParams":
         if self.prior == 0 and self.distillation == 0:
             raise ValueError("prior or distillation must be above 0: nothing else says what depth is")
+        if self.plausibility > 0 and self.distillation == 0:
+            raise ValueError("plausibility needs distillation above 0: it judges the poses that distillation lifts")
         return self
 
 
