@@ -78,6 +78,12 @@ def test_cached_outs_and_only_they_are_ignored_by_git(name: str) -> None:
         )
 
 
+@pytest.mark.parametrize("name", STAGES)
+def test_every_out_persists_until_its_stage_has_written_a_new_one(name: str) -> None:
+    entries = [entry for kind in ("outs", "metrics", "plots") for entry in STAGES[name].get(kind, [])]
+    assert all(isinstance(entry, dict) and next(iter(entry.values()))["persist"] for entry in entries), name
+
+
 def _ignored(path: str) -> bool:
     command = ["git", "check-ignore", "--no-index", "--quiet", path]
     return subprocess.run(command, cwd=contract.ROOT, check=False).returncode == 0

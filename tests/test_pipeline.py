@@ -76,6 +76,18 @@ def test_a_bad_param_is_one_line_and_costs_no_file(project: Project, setting: st
     assert after == before
 
 
+def test_a_stage_that_fails_leaves_the_last_outs(project: Project) -> None:
+    """What only data can tell is found by the stage itself, for which DVC would have removed its outs."""
+    before = _outs(project)
+    result = project.attempt("dvc exp run -S data.min_frames=100000")
+    after = _outs(project)
+    project.run("git checkout -q .")
+    project.run("dvc checkout -q")
+    assert result.returncode != 0 and "leaves no sequence" in result.stderr
+    assert _ran(result.stdout) == ["check", "preprocess"]
+    assert after == before
+
+
 def test_a_bad_param_that_is_taken_back_runs_nothing_else(project: Project) -> None:
     assert project.attempt("dvc exp run -S training.lr=-1").returncode != 0
     project.run("git checkout -q params.yaml")
