@@ -14,7 +14,7 @@ test: $(VENV)/.stamp  ## lint, types, tests
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(RUN) python -m pytest -q
+	$(RUN) python -m pytest -q -n auto --dist loadfile
 
 benchmark: $(VENV)/.stamp  ## the accuracy table on data/raw/h36m, three seeds for each kind of 2D it holds
 	$(RUN) python -m stages.benchmark accuracy --seeds 3
