@@ -35,6 +35,4 @@ def labelled(split: Split, subjects: tuple[str, ...], fraction: float, seed: int
     )
     chosen = table.iloc[order].assign(start=kept.cumsum() - kept, length=kept).reset_index(drop=True)
     positions = None if split.positions is None else split.positions[frames]
-    return Split(
-        split.skeleton, chosen, split.keypoints[frames], split.confidence[frames], split.rays[frames], positions
-    )
+    return Split(split.layout, chosen, split.keypoints[frames], split.confidence[frames], split.rays[frames], positions)

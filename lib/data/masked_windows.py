@@ -10,8 +10,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lib.data.windows import WindowBatch
-from lib.pose.crops import perspective_crops
-from lib.pose.geometry import root_centred, rotate
+from lib.pose.crops import turn_to
+from lib.pose.geometry import homogeneous, project, rotate
 from lib.pose.skeleton import Skeleton
 
 
@@ -44,12 +44,15 @@ class Reconstruction(NamedTuple):
 def root_centred_points(clips: WindowBatch, coords: int, skeleton: Skeleton) -> Float[Tensor, "clip frame joint coord"]:
     """The points of clips: rays, not a number where a joint was not seen, or, of clips that have them, positions."""
     seen = clips.confidence > 0
-    crop = perspective_crops(clips.rays, clips.confidence, skeleton)
+    x, y = clips.rays[..., skeleton.root, :].unbind(-1)
+    rotation = turn_to(x, y)
     if coords == 2:
-        return torch.where(seen[..., None], crop.keypoints * crop.scale[..., None, None], torch.nan)
+        turned = project(rotate(rotation, homogeneous(clips.rays)))
+        return torch.where(seen[..., None], turned, torch.nan)
     if clips.positions is None:
         raise ValueError("3D windows need positions")
-    return root_centred(rotate(crop.rotation, clips.positions), skeleton)
+    positions = rotate(rotation, clips.positions)
+    return positions - positions[..., skeleton.root, None, :]
 
 
 def masked(

@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lib.data import store
 from lib.data.calibration import detected_joints
 from lib.data.store import Split
-from lib.pose.crops import perspective_crops
+from lib.pose.crops import Rays, extent
 from lib.pose.geometry import bone_lengths, root_centred
+from lib.pose.layouts import Layout
 from lib.pose.skeleton import Skeleton
 from lib.runtime.errors import UserError
 from lib.sources.base import REASONS, Dropped, PoseSequence, Reason, SourceData, SourceParams, SplitParams
@@ -50,7 +51,7 @@ def preprocess(data: SourceParams, raw: Path, poses: Path) -> Preprocessed:
     check_split(data.split)
     source = read_source(raw, data)
     splits, dropped = split_sequences(source, data)
-    store.write(poses, splits, source.skeleton)
+    store.write(poses, splits, source.layout)
     keypoints, positions, undetected = {}, {}, {}
     for name in (name for name, sequences in splits.items() if sequences):
         split = store.read_split(poses, name, "if any")
@@ -168,8 +169,8 @@ def keypoint_statistics(split: Split) -> dict[str, Any]:
     detected, seen = split.detected, split.confidence > 0
     high, low = (torch.where(seen[..., None], split.keypoints, far)[detected] for far in (-torch.inf, torch.inf))
     box = high.amax(1) - low.amin(1)
-    chunks = zip(split.rays[detected].split(_CHUNK), split.confidence[detected].split(_CHUNK), strict=True)
-    scale = torch.cat([perspective_crops(*chunk, split.skeleton).scale for chunk in chunks])
+    chunks = zip(split.rays[detected].split(_CHUNK), seen[detected].split(_CHUNK), strict=True)
+    scale = torch.cat([_extent(*chunk, split.layout) for chunk in chunks])
     table = split.table
     return {
         "subjects": sorted(table["subject"].unique(), key=lambda s: (len(s), s)),
@@ -182,10 +183,17 @@ def keypoint_statistics(split: Split) -> dict[str, Any]:
         "confidence": _mean_and_std(split.confidence[seen]),
         "box_width_px": _mean_and_std(box[:, 0]),
         "box_height_px": _mean_and_std(box[:, 1]),
-        "crop_scale": _mean_and_std(scale),  # RMS length of the root-centred rays: what a crop is divided by
+        "ray_extent": _mean_and_std(scale),  # RMS distance of rays from their mean: about what a crop is divided by
         "ray_x": _mean_and_std(split.rays[..., 0][seen]),
         "ray_y": _mean_and_std(split.rays[..., 1][seen]),
     }
+
+
+def _extent(
+    rays: Float[Tensor, "frame joint 2"], seen: Bool[Tensor, "frame joint"], layout: Layout
+) -> Float[Tensor, " frame"]:
+    std = torch.where(seen, 0.0, torch.inf)
+    return extent(Rays(rays[:, None], std[:, None], layout))[:, 0]
 
 
 def position_statistics(positions: Float[Tensor, "frame joint 3"], skeleton: Skeleton) -> dict[str, Any]:
@@ -196,7 +204,7 @@ def position_statistics(positions: Float[Tensor, "frame joint 3"], skeleton: Ske
     return {
         "mean_pose_m": {name: _rounded(joint) for name, joint in zip(names, centred_mean, strict=True)},
         "bone_length_m": {names[child]: _mean_and_std(lengths[:, i]) for i, (child, _) in enumerate(skeleton.bones)},
-        "root_depth_m": _mean_and_std(positions[:, skeleton.root, 2]),
+        "root_depth_m": _mean_and_std(positions[:, list(skeleton.centre), 2].mean(1)),
     }
 
 

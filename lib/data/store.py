@@ -6,8 +6,10 @@ claim to train without labels never do.
 """
 
 import contextlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -19,7 +21,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lib.data.calibration import calibrate
+from lib.data.confidence import ray_std
 from lib.data.tables import read_table, write_table
+from lib.pose.layouts import Layout
 from lib.pose.skeleton import Skeleton
 from lib.runtime.errors import UserError
 from lib.runtime.files import replacing
@@ -31,12 +35,22 @@ from lib.sources.base import PoseSequence
 class Split:
     """All frames of a split, back to back, and where each sequence lies in them."""
 
-    skeleton: Skeleton  # of the keypoints and the positions
+    layout: Layout  # of the keypoints and the positions
     table: pd.DataFrame  # a row a sequence, with lib.data.tables.COLUMNS
     keypoints: Float[Tensor, "frame joint 2"]  # pixels
     confidence: Float[Tensor, "frame joint"]  # 0 to 1; 0: hidden
     rays: Float[Tensor, "frame joint 2"]  # calibrated, distortion undone: (X, Y) / Z in the camera frame
     positions: Float[Tensor, "frame joint 3"] | None  # metres, camera frame; None unless asked for. NaN: has no 3D
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """The tree of the keypoints."""
+        return self.layout.skeleton
+
+    @cached_property
+    def std(self) -> Float[Tensor, "frame joint"]:
+        """The standard deviation of each ray's noise, as far as the 2D tells (`lib.data.confidence`)."""
+        return ray_std(self.rays, self.confidence, self.timing)
 
     @property
     def detected(self) -> Bool[Tensor, " frame"]:
@@ -73,14 +87,15 @@ def opened(path: Path, made_by: str) -> Iterator[h5py.File]:
         yield file
 
 
-def write_skeleton(file: h5py.File, skeleton: Skeleton) -> None:
-    """Name the joints that a file's arrays have, and their parents."""
-    file.attrs["joints"], file.attrs["parents"] = list(skeleton.names), list(skeleton.parents)
+def write_layout(file: h5py.File, layout: Layout) -> None:
+    """Say what the arrays of a file have: the joints, their parents, and the whole layout as JSON."""
+    file.attrs["joints"], file.attrs["parents"] = list(layout.keypoints), list(layout.skeleton.parents)
+    file.attrs["layout"] = json.dumps(layout.dump())
 
 
-def read_skeleton(file: h5py.File) -> Skeleton:
-    """What `write_skeleton` wrote."""
-    return Skeleton(tuple(map(str, file.attrs["joints"])), tuple(map(int, file.attrs["parents"])))
+def read_layout(file: h5py.File) -> Layout:
+    """What `write_layout` wrote."""
+    return Layout.load(json.loads(file.attrs["layout"]))
 
 
 def has_labels(path: Path, split: str) -> bool:
@@ -92,15 +107,15 @@ def has_labels(path: Path, split: str) -> bool:
 Labels = Literal["never", "needed", "if any"]
 
 
-def write(path: Path, splits: Mapping[str, Sequence[PoseSequence]], skeleton: Skeleton) -> None:
+def write(path: Path, splits: Mapping[str, Sequence[PoseSequence]], layout: Layout) -> None:
     """Write the store; a split has positions if any of its sequences does, not a number for those that do not."""
-    joints = len(skeleton)
+    joints = len(layout)
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
-        write_skeleton(file, skeleton)
+        write_layout(file, layout)
         for name, sequences in splits.items():
             group = file.create_group(name)
             write_table(group, _table(sequences))
-            calibrated = [calibrate(sequence, skeleton) for sequence in sequences]
+            calibrated = [calibrate(sequence, layout.skeleton) for sequence in sequences]
             keypoints, confidence, rays = zip(*calibrated, strict=True) if sequences else ((), (), ())
             _write_array(group, "keypoints", keypoints, (joints, 2))
             _write_array(group, "confidence", confidence, (joints,))
@@ -127,7 +142,7 @@ def read_split(path: Path, split: str, labels: Labels = "never") -> Split:
         if labels == "needed" and not labelled:
             raise UserError(f"{path} has no 3D for the {split} split: this source has keypoints only")
         whole = Split(
-            skeleton=read_skeleton(file),
+            layout=read_layout(file),
             table=read_table(group),
             keypoints=torch.from_numpy(group["keypoints"][:]),
             confidence=torch.from_numpy(group["confidence"][:]),
@@ -158,7 +173,7 @@ def labelled_only(split: Split) -> Split:
     table = split.table[kept[torch.from_numpy(split.table["start"].to_numpy())].numpy()]
     table = table.assign(start=table["length"].cumsum() - table["length"]).reset_index(drop=True)
     parts = (split.keypoints[kept], split.confidence[kept], split.rays[kept], split.positions[kept])
-    return Split(split.skeleton, table, *parts)
+    return Split(split.layout, table, *parts)
 
 
 def _positions(sequence: PoseSequence) -> Float[Tensor, "frame joint 3"]:

@@ -49,6 +49,7 @@ class WindowBatch(NamedTuple):
 
     rays: Float[Tensor, "batch frame joint 2"]
     confidence: Float[Tensor, "batch frame joint"]
+    std: Float[Tensor, "batch frame joint"]  # standard deviation of the rays' noise, as far as the 2D tells
     sequence: Int[Tensor, " batch"]  # of the split, that they are from: one person each
     positions: Float[Tensor, "batch frame joint 3"] | None = None  # metres, camera frame
 
@@ -62,7 +63,9 @@ class WindowBatch(NamedTuple):
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "WindowBatch":
         positions = None if self.positions is None else change(self.positions)
-        return WindowBatch(change(self.rays), change(self.confidence), change(self.sequence), positions)
+        return WindowBatch(
+            change(self.rays), change(self.confidence), change(self.std), change(self.sequence), positions
+        )
 
 
 class Windows(Dataset[WindowBatch]):
@@ -93,6 +96,7 @@ class Windows(Dataset[WindowBatch]):
         self.first, self.last = start[sequence], (start + length - 1)[sequence]
         self.middle, self.sequence = middle, sequence
         self.rays, self.confidence, self.positions = split.rays, split.confidence, split.positions
+        self.std = split.std
 
     def __len__(self) -> int:
         return len(self.middle)
@@ -109,7 +113,7 @@ class Windows(Dataset[WindowBatch]):
     def __getitem__(self, windows: Int[Tensor, " batch"]) -> WindowBatch:
         index = self.frame_index(windows)
         positions = None if self.positions is None else self.positions[index]
-        return WindowBatch(self.rays[index], self.confidence[index], self.sequence[windows], positions)
+        return WindowBatch(self.rays[index], self.confidence[index], self.std[index], self.sequence[windows], positions)
 
 
 def evenly_spaced(total: int, count: int) -> Int[Tensor, " some"]:

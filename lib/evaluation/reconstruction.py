@@ -46,7 +46,7 @@ def evaluate_reconstruction(
     of each window's own camera. A split without 3D cannot be measured in 3D. Windows are those whose middle frame shows
     somebody; joints that were not seen do not count, and one that is hidden in no window has no row in the table.
     """
-    checkpoint.check_skeleton(test.skeleton)
+    checkpoint.check_layout(test.layout)
     skeleton = test.skeleton
     others = [joint for joint in range(len(skeleton)) if joint != skeleton.root]
     model = checkpoint.build().to(device)

@@ -1,23 +1,37 @@
 """Lifting whole splits with a trained model."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lib.data.confidence import keypoint_noise
 from lib.data.store import Split
-from lib.data.transforms import keypoint_noise
+from lib.data.transforms import noise_in, seen_rays
 from lib.data.windows import WindowParams, Windows
 from lib.models import checkpoints
-from lib.models.lifters import LiftingModel, lift_both_ways, lift_crops
-from lib.pose.crops import Crops, perspective_crops
+from lib.models.lifters import LiftingModel, Poses, lift_poses
+from lib.pose.crops import perspective_crops
 from lib.pose.geometry import rotate
+from lib.pose.landmarks import JOINTS
+from lib.pose.layouts import H36M_LAYOUT
+from lib.pose.skeleton import H36M
 from lib.runtime.device import resolve_device
 from lib.runtime.errors import UserError
 from lib.sequences import noise
-from lib.sequences.bone_lengths import refine_depths, symmetric, typical_lengths
+from lib.sequences.bone_lengths import refine_points, symmetric, typical_lengths
 from lib.sequences.gaps import fill_frames
+
+
+class LiftedSplit(NamedTuple):
+    """A split's poses, root-centred, in the camera frame, in units of the root's distance, on the CPU."""
+
+    joints: Float[Tensor, "frame joint 3"]  # of Human3.6M's skeleton
+    keypoints: Float[Tensor, "frame keypoint 3"]  # as the split's layout marks them
+    joint_error: Float[Tensor, "frame joint"]  # how far off each is expected to be
+    keypoint_error: Float[Tensor, "frame keypoint"]
 
 
 class Lifter:
@@ -56,8 +70,8 @@ class Lifter:
         flip: bool = True,
         constant_bone_lengths: bool = True,
         denoise: bool = True,
-    ) -> Float[Tensor, "frame joint 3"]:
-        """Lift every frame of a split: root-centred poses in the camera frame, in units of root depth, on the CPU.
+    ) -> LiftedSplit:
+        """Lift every frame of a split, whatever its layout: Human3.6M's joints, and the layout's own keypoints.
 
         Every frame is lifted in a window of its own. With `flip`, the mirrored view is lifted as well and averaged;
         with `constant_bone_lengths`, bones then get the lengths that they typically have in their sequence
@@ -66,30 +80,39 @@ class Lifter:
         vary and how strong the noise is, is found over the whole split.
 
         Of frames that show nobody, poses are on straight lines in time between those of the frames that do.
+
+        Raises:
+            UserError: the checkpoint does not know the layout.
         """
-        self._checkpoint.check_skeleton(split.skeleton)
-        skeleton, windows = split.skeleton, Windows(split, self.window)
-        # Crops are made once a frame and not once a window.
-        chunks = zip(split.rays.split(batch_size), split.confidence.split(batch_size), strict=True)
-        crops = [
-            perspective_crops(rays.to(self.device), confidence.to(self.device), skeleton, self.normalization)
-            for rays, confidence in chunks
-        ]
-        whole = Crops(*(torch.cat(parts) for parts in zip(*crops, strict=True)))
-        poses = []
+        self._checkpoint.check_layout(split.layout)
+        timing, detected = split.timing, split.detected
+        windows, parts = Windows(split, self.window), []
         for numbers in torch.arange(len(windows)).split(batch_size):
-            index = windows.frame_index(numbers).to(self.device)
-            some = Crops(*(part[index] for part in whole))
-            pose, _ = lift_both_ways(self.model, some, skeleton) if flip else lift_crops(self.model, some)
-            poses.append(pose.float())
-        lifted, timing, detected = torch.cat(poses), split.timing, whole.detected
-        if constant_bone_lengths and lifted.isfinite().all():  # one frame that is not would spoil all others
-            sequences = list(zip(timing.split(lifted), timing.split(detected), strict=True))
-            typical = [symmetric(typical_lengths(part, skeleton, seen)[0], skeleton) for part, seen in sequences]
-            lengths = [one.expand(len(part), -1) for one, (part, _) in zip(typical, sequences, strict=True)]
-            ray_noise = keypoint_noise(split, self.noise_correlation_seconds).to(lifted)
-            lifted = refine_depths(lifted, torch.cat(lengths), ray_noise, skeleton, detected)
-        lifted = fill_frames(rotate(whole.rotation.mT, lifted), detected, timing)
+            rays = seen_rays(windows[numbers].to(self.device), split.layout)
+            parts.append(
+                Poses(
+                    *(
+                        part.float()
+                        for part in lift_poses(self.model, perspective_crops(rays, self.normalization), flip)
+                    )
+                )
+            )
+        points, error, _, rotation = (torch.cat(part) for part in zip(*parts, strict=True))
+        if constant_bone_lengths and points.isfinite().all():  # one frame that is not would spoil all others
+            points = self._refined(points, split)
+        points = fill_frames(rotate(rotation.mT, points), detected.to(points.device), timing)
         if denoise:
-            lifted = noise.denoise(lifted, timing, self.noise_correlation_seconds, detected)
-        return lifted.cpu()
+            points = noise.denoise(points, timing, self.noise_correlation_seconds, detected.to(points.device))
+        points, error = points.cpu(), error.cpu()
+        of_layout = slice(JOINTS) if split.layout.exact else slice(JOINTS, None)
+        return LiftedSplit(points[:, :JOINTS], points[:, of_layout], error[:, :JOINTS], error[:, of_layout])
+
+    def _refined(self, points: Float[Tensor, "frame point 3"], split: Split) -> Float[Tensor, "frame point 3"]:
+        """The same with bones that have their typical lengths."""
+        timing, detected = split.timing, split.detected.to(points.device)
+        sequences = list(zip(timing.split(points[:, :JOINTS]), timing.split(detected), strict=True))
+        typical = [symmetric(typical_lengths(part, H36M, seen)[0], H36M) for part, seen in sequences]
+        lengths = [one.expand(len(part), -1) for one, (part, _) in zip(typical, sequences, strict=True)]
+        of_keypoints = keypoint_noise(split.rays, split.confidence, timing, self.noise_correlation_seconds)
+        of_joints = points.new_tensor(noise_in(H36M_LAYOUT, split.layout, of_keypoints.tolist()))
+        return refine_points(points, torch.cat(lengths), of_joints, split.layout, detected)

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lib.data.store import Split, opened, write_skeleton
+from lib.data.store import Split, opened, write_layout
 from lib.data.tables import read_table, write_table
 from lib.pose.geometry import bone_lengths
 from lib.pose.skeleton import Skeleton
@@ -31,7 +31,7 @@ def scale_by_root_depth(
     predicted: Float[Tensor, "*batch joint 3"], positions: Float[Tensor, "*batch joint 3"], skeleton: Skeleton
 ) -> Float[Tensor, "*batch joint 3"]:
     """Poses in units of root depth -> metres, by the true distance of the root (metres, camera frame)."""
-    distance: Tensor = torch.linalg.vector_norm(positions[..., skeleton.root, :], dim=-1)
+    distance: Tensor = torch.linalg.vector_norm(positions[..., list(skeleton.centre), :].mean(-2), dim=-1)
     return predicted * distance[..., None, None]
 
 
@@ -46,7 +46,7 @@ def scale_by_body_size(
 def write_predictions(path: Path, split: Split, predicted: Float[Tensor, "frame joint 3"]) -> None:
     """Write poses (metres, root-centred, camera frame) and the table of their sequences to an HDF5 file."""
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
-        write_skeleton(file, split.skeleton)
+        write_layout(file, split.layout)
         file.create_dataset("predicted", data=predicted.float().numpy())
         write_table(file, split.table)
 

@@ -1,11 +1,13 @@
 """What every network is: an encoder of windows of points, and a decoder of its latents to numbers."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, NamedTuple
 
 from jaxtyping import Float
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from lib.pose.layouts import Layout
 from lib.runtime.params import Section
 
 Positive = Annotated[int, Field(ge=1, le=16_384)]
@@ -28,21 +30,30 @@ class AttentionParams(Section):
         return self
 
 
-class Network(nn.Module):
-    """Windows of `frames` frames of a skeleton's points with `coords` coordinates -> `outputs` numbers a window.
+class WindowShape(NamedTuple):
+    """What the windows hold that a network reads."""
 
-    Each network has a class `Params` inside it, and is made as `Network(params, skeleton, frames, coords, outputs)`.
+    frames: int
+    coords: int  # of each point
+    layouts: Sequence[Layout]  # in one of which the points are
+
+
+class Network(nn.Module):
+    """Windows of points -> `outputs` numbers a window.
+
+    Each network has a class `Params` inside it, and is made as `Network(params, windows, outputs)`.
     """
 
-    encoder: nn.Module  # (points, confidence, scale) -> latents: (batch, token, width)
+    encoder: nn.Module  # (points, confidence, scale, layout) -> latents: (batch, token, width)
     decoder: nn.Sequential  # latents -> numbers, in float32; its last part is a `BodyHead`
 
     def forward(
         self,
-        points: Float[Tensor, "batch frame joint coord"],
-        confidence: Float[Tensor, "batch frame joint"],
+        points: Float[Tensor, "batch frame keypoint coord"],
+        confidence: Float[Tensor, "batch frame keypoint"],
         scale: Float[Tensor, "batch frame"],
+        layout: Layout,
     ) -> Float[Tensor, "batch output"]:
-        """Read windows; `confidence` is 0 where a joint is hidden, up to 1 where it is certain."""
-        outputs: Tensor = self.decoder(self.encoder(points, confidence, scale))
+        """Read windows; `confidence` is 0 where a point is hidden, up to 1 where it is certain."""
+        outputs: Tensor = self.decoder(self.encoder(points, confidence, scale, layout))
         return outputs

@@ -3,7 +3,7 @@
 Plain tensors, strings and numbers, so that they load with weights_only=True: opening one runs no code.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,11 @@ from lib.models.networks import Architecture
 from lib.models.reconstructors import ReconstructionModel
 from lib.models.tasks import COORDS, Task, build_model
 from lib.pose.crops import Normalization
-from lib.pose.skeleton import Skeleton
+from lib.pose.layouts import Layout
 from lib.runtime.errors import UserError
 from lib.runtime.files import replacing
 
-FORMAT = 5
+FORMAT = 6
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class Checkpoint:
     noise_correlation_seconds: float  # for how long the 2D's noise lasts
     body_size: float  # metres: total bone length of the prior's mean body
     masking: dict[str, Any]  # the `masking` section of params.yaml
-    skeleton: Skeleton
+    layouts: tuple[Layout, ...]  # that the model knows, in its order
+    layout: Layout  # of the data that it was trained on, one of them
     weights: dict[str, Tensor]
     training: dict[str, Any]  # the step it is from, and its validation loss
 
@@ -49,12 +50,12 @@ class Checkpoint:
         """The coordinates of the points that the model reads."""
         return COORDS[self.task]
 
-    def check_skeleton(self, skeleton: Skeleton) -> None:
-        """Refuse data with other joints than those that the model was trained on; raises UserError."""
-        if skeleton != self.skeleton:
+    def check_layout(self, layout: Layout) -> None:
+        """Refuse data in a layout that the model does not know, or does not reconstruct; raises UserError."""
+        if layout not in (self.layouts if self.lifts else (self.layout,)):
             raise UserError(
-                f"the checkpoint reads the joints {', '.join(self.skeleton.names)}, and the data have "
-                f"{', '.join(skeleton.names)}: pretrain on this data again"
+                f"the checkpoint does not know the layout {layout.name!r} of the data ({', '.join(layout.keypoints)}): "
+                "pretrain on this data again"
             )
 
     def build(self) -> LiftingModel | ReconstructionModel:
@@ -68,12 +69,14 @@ class Checkpoint:
 
     def build_untrained(self) -> LiftingModel | ReconstructionModel:
         """The same model with new random weights."""
-        return build_model(self.task, Architecture.load(self.model), self.skeleton, self.frames).eval()
+        return build_model(self.task, Architecture.load(self.model), self.layout, self.frames, self.layouts).eval()
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:
     """Write a checkpoint, whole or not at all."""
-    content = {"format": FORMAT, **asdict(checkpoint)}
+    parts = {field.name: getattr(checkpoint, field.name) for field in fields(checkpoint)}
+    content = {"format": FORMAT, **parts, "layouts": [layout.dump() for layout in checkpoint.layouts]}
+    content["layout"] = checkpoint.layout.dump()
     with replacing(path) as temporary:
         torch.save(content, temporary)
 
@@ -95,8 +98,8 @@ def load(path: Path, made_by: str = "pretrain") -> Checkpoint:
     if content.get("task") not in COORDS:
         raise UserError(f"{path} is for the unknown task {content.get('task')!r}: run `dvc repro {made_by}` again")
     try:
-        skeleton = Skeleton(*(tuple(content["skeleton"][part]) for part in ("names", "parents")))
-        checkpoint = Checkpoint(**{**content, "skeleton": skeleton})
+        layouts = tuple(map(Layout.load, content["layouts"]))
+        checkpoint = Checkpoint(**{**content, "layouts": layouts, "layout": Layout.load(content["layout"])})
     except (KeyError, TypeError):
         raise UserError(f"{path} is incomplete: run `dvc repro {made_by}` again") from None
     try:

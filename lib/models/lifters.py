@@ -1,75 +1,104 @@
 """Lifting: a network that reads keypoints, what its numbers mean, and how they become poses."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lib.models.base import WindowShape
 from lib.models.networks import Architecture
-from lib.pose.crops import Crops, mirror, unproject_crop
-from lib.pose.geometry import mirror_pose
-from lib.pose.skeleton import Skeleton
+from lib.pose.crops import Crops, Frames, mirror_crops, turn_to, unproject_crop
+from lib.pose.geometry import rotate
+from lib.pose.landmarks import JOINTS, LANDMARKS
+from lib.pose.layouts import Layout
+
+TYPICAL = 0.1  # of a crop's unit: what the stated error of a point is near at first
 
 
 class Lifted(NamedTuple):
-    """What a lifter says about the middle frame of a window of crops (see `lib.pose.crops`)."""
+    """What a lifter says about the middle frame of a window of crops (see `lib.pose.crops`).
 
-    depth: Float[Tensor, "batch joint"]  # (Z_i / Z_0 - 1) / scale; the root's is 0
-    correction: Float[Tensor, "batch joint 2"]  # to add to the crop's keypoints; the root's is 0
-    elevation: Float[Tensor, " batch"]  # radians: the camera looks down on the root by this
+    Points are the joints of Human3.6M, the root first, then the keypoints as the layout marks them.
+    """
+
+    depth: Float[Tensor, "batch point"]  # (Z_i / Z_0 - 1) / scale; the root's is 0
+    correction: Float[Tensor, "batch point 2"]  # to add to the crop's keypoints
+    error: Float[Tensor, "batch point"]  # how far off it expects to be, in units of the crop at the root's distance
+    up: Float[Tensor, "batch 3"]  # the direction against gravity in the crop frame, of length 1
 
 
-# (keypoints, confidence, scale) -> Lifted: a LiftingModel, or what a strategy wraps it in.
-LifterModel = Callable[[Tensor, Tensor, Tensor], Lifted]
+# (keypoints, confidence, scale, layout) -> Lifted: a LiftingModel, or what a strategy wraps it in.
+LifterModel = Callable[[Tensor, Tensor, Tensor, Layout], Lifted]
 
 
 class LiftingModel(nn.Module):
-    """A network that lifts windows of `frames` frames of a skeleton's keypoints."""
+    """A network that lifts windows of `frames` frames of keypoints in any of the layouts."""
 
-    def __init__(self, architecture: Architecture, skeleton: Skeleton, frames: int) -> None:
+    def __init__(self, architecture: Architecture, frames: int, layouts: Sequence[Layout]) -> None:
         super().__init__()
-        self.skeleton = skeleton
-        self.network = architecture.build(skeleton, frames, coords=2, outputs=3 * len(skeleton) + 1)
+        self.network = architecture.build(WindowShape(frames, 2, layouts), outputs=4 * (JOINTS + len(LANDMARKS)) + 3)
 
     def forward(
         self,
-        keypoints: Float[Tensor, "batch frame joint 2"],
-        confidence: Float[Tensor, "batch frame joint"],
+        keypoints: Float[Tensor, "batch frame keypoint 2"],
+        confidence: Float[Tensor, "batch frame keypoint"],
         scale: Float[Tensor, "batch frame"],
+        layout: Layout,
     ) -> Lifted:
-        """Lift windows of crops; `confidence` is 0 where a joint is hidden, up to 1 where it is certain."""
-        numbers = self.network(keypoints, confidence, scale)
-        depth, correction, elevation = numbers.split([len(self.skeleton), 2 * len(self.skeleton), 1], dim=-1)
-        others = torch.ones_like(depth)
-        others[..., self.skeleton.root] = 0  # the crop's origin
-        correction = correction.unflatten(-1, (-1, 2)) * others[..., None]
-        return Lifted(depth * others, correction, elevation.squeeze(-1))
+        """Lift windows of crops; `confidence` is 0 where a keypoint is hidden, up to 1 where it is certain."""
+        numbers = self.network(keypoints, confidence, scale, layout)
+        points = numbers[:, 3:].unflatten(1, (-1, 4))[:, [*range(JOINTS), *(JOINTS + slot for slot in layout.slots)]]
+        level = numbers.new_tensor([0.0, -1.0, 0.0])
+        others = (torch.arange(points.shape[1], device=points.device) > 0).to(points)  # but the root
+        return Lifted(
+            depth=points[..., 0] * others,
+            correction=points[..., 1:3],
+            error=(points[..., 3] + math.log(TYPICAL)).clamp(-7, 2).exp(),
+            up=nn.functional.normalize(numbers[:, :3] + level, dim=-1),
+        )
 
 
-def corrected(now: Crops, lifted: Lifted) -> Float[Tensor, "batch joint 2"]:
-    """The keypoints that a lifted pose projects to: what was seen in its frame plus the model's correction.
+def corrected(now: Frames, lifted: Lifted, layout: Layout) -> Float[Tensor, "batch point 2"]:
+    """What lifted points project to: the keypoint that was seen of their landmark plus the model's correction.
 
-    A hidden joint (confidence 0) was seen nowhere: the correction, from the root, is its place.
+    A hidden one (confidence 0) was seen nowhere: the correction, from the crop's middle, is its place.
     """
-    seen = now.confidence[..., None] > 0
-    return torch.where(seen, now.keypoints, 0.0) + lifted.correction
+    visible = torch.where(now.confidence[..., None] > 0, now.keypoints, 0.0)
+    if layout.landmarks[:JOINTS] == LANDMARKS[:JOINTS]:
+        joints = visible[:, :JOINTS]
+    else:
+        keypoints, places = zip(*((k, slot) for k, slot in enumerate(layout.slots) if slot < JOINTS), strict=True)
+        joints = visible.new_zeros(len(visible), JOINTS, 2)
+        joints[:, list(places)] = visible[:, list(keypoints)]
+    return torch.cat([joints, visible], 1) + lifted.correction
 
 
-def lift_crops(model: LifterModel, crops: Crops) -> tuple[Float[Tensor, "batch joint 3"], Float[Tensor, " batch"]]:
-    """Poses of windows' middle frames and the camera's elevation.
+class Poses(NamedTuple):
+    """Lifted points of single frames as a camera sees them that looks at the root, in units of the root's distance."""
 
-    Poses are root-centred, in the crop frame, in units of root depth, from the corrected keypoints.
-    """
-    lifted, now = model(crops.keypoints, crops.confidence, crops.scale), crops.middle()
-    return unproject_crop(corrected(now, lifted), now.scale, lifted.depth), lifted.elevation
+    points: Float[Tensor, "batch point 3"]  # root-centred
+    error: Float[Tensor, "batch point"]  # how far off each is expected to be
+    up: Float[Tensor, "batch 3"]  # the direction against gravity, of length 1
+    rotation: Float[Tensor, "batch 3 3"]  # from the camera frame
 
 
-def lift_both_ways(
-    model: LifterModel, crops: Crops, skeleton: Skeleton
-) -> tuple[Float[Tensor, "batch joint 3"], Float[Tensor, " batch"]]:
-    """What `lift_crops` says, averaged with what it says about the mirrored view."""
-    pose, elevation = lift_crops(model, crops)
-    mirrored, same = lift_crops(model, mirror(crops, skeleton))
-    return (pose + mirror_pose(mirrored, skeleton)) / 2, (elevation + same) / 2
+def lift_poses(model: LifterModel, crops: Crops, flip: bool = True) -> Poses:
+    """What a model lifts windows to; with `flip`, averaged with what it says about the mirrored view."""
+    lifted, now = model(crops.keypoints, crops.confidence, crops.scale, crops.layout), crops.middle()
+    keypoints, depth, error, up = corrected(now, lifted, crops.layout), lifted.depth, lifted.error, lifted.up
+    if flip:
+        order = list(crops.layout.point_mirror)
+        seen = mirror_crops(crops)
+        other = model(seen.keypoints, seen.confidence, seen.scale, seen.layout)
+        sign = up.new_tensor([-1.0, 1.0, 1.0])
+        keypoints = (keypoints + corrected(seen.middle(), other, crops.layout)[:, order] * sign[:2]) / 2
+        depth, error = (depth + other.depth[:, order]) / 2, (error + other.error[:, order]) / 2
+        up = nn.functional.normalize(up + other.up * sign, dim=-1)
+    points = unproject_crop(keypoints, now.scale, depth)
+    to_root = turn_to(*(keypoints[:, 0] * now.scale[:, None]).unbind(-1))
+    return Poses(
+        rotate(to_root, points), error * now.scale[:, None], (to_root @ up[..., None])[..., 0], to_root @ now.rotation
+    )

@@ -10,10 +10,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator
 
-from lib.models.base import Network
+from lib.models.base import Network, WindowShape
 from lib.models.transformer import Transformer
 from lib.models.vit import Vit
-from lib.pose.skeleton import Skeleton
 from lib.runtime.params import Section, section
 
 Size = Literal["small", "base", "large"]
@@ -62,7 +61,7 @@ class Architecture:
         """Plain values, for checkpoints and logs."""
         return {"name": self.name, "params": self.params.model_dump()}
 
-    def build(self, skeleton: Skeleton, frames: int, coords: int, outputs: int) -> Network:
-        """A new network for windows of `frames` frames of a skeleton's points with `coords` coordinates."""
-        network: Network = NETWORKS[self.name](self.params, skeleton, frames, coords, outputs)
+    def build(self, windows: WindowShape, outputs: int) -> Network:
+        """A new network."""
+        network: Network = NETWORKS[self.name](self.params, windows, outputs)
         return network

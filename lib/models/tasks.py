@@ -1,20 +1,21 @@
 """What a model is for: lifting, or reconstruction of 2D or 3D windows."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from lib.models.lifters import LiftingModel
 from lib.models.networks import Architecture
 from lib.models.reconstructors import ReconstructionModel
-from lib.pose.skeleton import Skeleton
+from lib.pose.layouts import Layout
 
 Task = Literal["lifting", "reconstruction_2d", "reconstruction_3d"]
 COORDS: dict[Task, int] = {"lifting": 2, "reconstruction_2d": 2, "reconstruction_3d": 3}  # of the points it reads
 
 
 def build_model(
-    task: Task, architecture: Architecture, skeleton: Skeleton, frames: int
+    task: Task, architecture: Architecture, layout: Layout, frames: int, layouts: Sequence[Layout]
 ) -> LiftingModel | ReconstructionModel:
-    """A new model for a task and windows of `frames` frames."""
+    """A new model for a task, data in one of the layouts and windows of `frames` frames."""
     if task == "lifting":
-        return LiftingModel(architecture, skeleton, frames)
-    return ReconstructionModel(architecture, skeleton, frames, COORDS[task])
+        return LiftingModel(architecture, frames, layouts)
+    return ReconstructionModel(architecture, layout, frames, COORDS[task], layouts)

@@ -1,8 +1,19 @@
-"""What a model is told about a joint: its points over a window, as the features of a token."""
+"""From the points of a window to the tokens of a body: one a joint, whatever the layout of the points.
+
+A point is told as the landmark that it is read as (`lib.pose.landmarks`), and in which layout. Landmarks are more than
+joints, and most are not seen at a time; each joint's token is made of all of them, so that what follows costs no more
+than a skeleton of joints does.
+"""
+
+import math
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
+
+from lib.pose.landmarks import JOINTS, LANDMARKS
+from lib.pose.layouts import Layout
 
 MAGNIFIED = 4.0  # what changes within a window is small
 
@@ -32,3 +43,36 @@ def window_features(
     frames = torch.cat([MAGNIFIED * deviation, confidence[..., None], MAGNIFIED * change[..., None]], -1)
     window = torch.cat([mean, level[:, None, None].expand(-1, mean.shape[1], 1)], -1)
     return torch.cat([window, frames.transpose(1, 2).flatten(2)], -1)
+
+
+class BodyTokens(nn.Module):
+    """Windows of keypoints -> a token for each joint of Human3.6M's skeleton."""
+
+    def __init__(self, width: int, frames: int, coords: int, layouts: Sequence[Layout]) -> None:
+        super().__init__()
+        self.layouts = tuple(layouts)
+        self.embed = nn.Linear(feature_count(frames, coords), width)
+        self.landmark_embedding = nn.Parameter(0.02 * torch.randn(len(LANDMARKS), width))
+        self.layout_embedding = nn.Parameter(torch.zeros(len(layouts), len(LANDMARKS), width))
+        self.mix = nn.Parameter(torch.empty(len(LANDMARKS), width, JOINTS * width))
+        self.mix_bias = nn.Parameter(torch.zeros(JOINTS * width))
+        bound = 1 / math.sqrt(JOINTS * width)
+        nn.init.uniform_(self.mix, -bound, bound)
+
+    def forward(
+        self,
+        points: Float[Tensor, "batch frame keypoint coord"],
+        confidence: Float[Tensor, "batch frame keypoint"],
+        scale: Float[Tensor, "batch frame"],
+        layout: Layout,
+    ) -> Float[Tensor, "batch joint width"]:
+        """The joint's own keypoint, if there is one, plus what all of them say about it."""
+        slots = list(layout.slots)
+        embedding = self.landmark_embedding[slots] + self.layout_embedding[self.layouts.index(layout), slots]
+        tokens = self.embed(window_features(points, confidence, scale)) + embedding
+        mixed = torch.addmm(self.mix_bias, tokens.flatten(1), self.mix[slots].flatten(0, 1)).unflatten(1, (JOINTS, -1))
+        if layout.landmarks[:JOINTS] == LANDMARKS[:JOINTS]:
+            return tokens[:, :JOINTS] + mixed
+        joints = [(keypoint, slot) for keypoint, slot in enumerate(slots) if slot < JOINTS]
+        keypoints, places = zip(*joints, strict=True)
+        return mixed.index_add(1, torch.tensor(places, device=mixed.device), tokens[:, list(keypoints)].to(mixed))

@@ -1,14 +1,15 @@
 """The transformer of body blocks: a joint's token holds its whole window, so that time costs next to nothing."""
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lib.models.base import AttentionParams, Network
+from lib.models.base import AttentionParams, Network, WindowShape
 from lib.models.blocks import BodyBlock
 from lib.models.heads import BodyHead
-from lib.models.tokens import feature_count, window_features
-from lib.pose.skeleton import Skeleton
+from lib.models.tokens import BodyTokens
+from lib.pose.landmarks import JOINTS
+from lib.pose.layouts import Layout
+from lib.pose.skeleton import H36M
 
 
 class Transformer(Network):
@@ -17,33 +18,31 @@ class Transformer(Network):
     class Params(AttentionParams):
         """`model.transformer.SIZE`: tokens are a joint's, feed-forward layers the whole body's."""
 
-    def __init__(self, params: Params, skeleton: Skeleton, frames: int, coords: int, outputs: int) -> None:
+    def __init__(self, params: Params, windows: WindowShape, outputs: int) -> None:
         super().__init__()
-        self.encoder = _Encoder(params, skeleton, frames, coords)
-        self.decoder = nn.Sequential(
-            *_blocks(params, skeleton, params.decoder_depth), BodyHead(len(skeleton) * params.width, outputs)
-        )
+        self.encoder = _Encoder(params, windows)
+        self.decoder = nn.Sequential(*_blocks(params, params.decoder_depth), BodyHead(JOINTS * params.width, outputs))
 
 
 class _Encoder(nn.Module):
     """Points and their confidence -> a latent for every joint."""
 
-    def __init__(self, params: Transformer.Params, skeleton: Skeleton, frames: int, coords: int) -> None:
+    def __init__(self, params: Transformer.Params, windows: WindowShape) -> None:
         super().__init__()
-        self.embed = nn.Linear(feature_count(frames, coords), params.width)
-        self.joint_embedding = nn.Parameter(0.02 * torch.randn(len(skeleton), params.width))
-        self.blocks = nn.Sequential(*_blocks(params, skeleton, params.encoder_depth))
+        frames, coords, layouts = windows
+        self.tokens = BodyTokens(params.width, frames, coords, layouts)
+        self.blocks = nn.Sequential(*_blocks(params, params.encoder_depth))
 
     def forward(
         self,
-        points: Float[Tensor, "batch frame joint coord"],
-        confidence: Float[Tensor, "batch frame joint"],
+        points: Float[Tensor, "batch frame keypoint coord"],
+        confidence: Float[Tensor, "batch frame keypoint"],
         scale: Float[Tensor, "batch frame"],
+        layout: Layout,
     ) -> Float[Tensor, "batch joint width"]:
-        tokens = self.embed(window_features(points, confidence, scale)) + self.joint_embedding
-        encoded: Tensor = self.blocks(tokens)
+        encoded: Tensor = self.blocks(self.tokens(points, confidence, scale, layout))
         return encoded
 
 
-def _blocks(params: Transformer.Params, skeleton: Skeleton, depth: int) -> list[BodyBlock]:
-    return [BodyBlock(skeleton, params.width, params.heads, params.hidden, params.dropout) for _ in range(depth)]
+def _blocks(params: Transformer.Params, depth: int) -> list[BodyBlock]:
+    return [BodyBlock(H36M, params.width, params.heads, params.hidden, params.dropout) for _ in range(depth)]

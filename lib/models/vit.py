@@ -13,10 +13,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from lib.models.attention import Attention
-from lib.models.base import AttentionParams, Network
+from lib.models.base import AttentionParams, Network, WindowShape
 from lib.models.heads import BodyHead
-from lib.models.tokens import feature_count, window_features
-from lib.pose.skeleton import Skeleton
+from lib.models.tokens import BodyTokens
+from lib.pose.landmarks import JOINTS
+from lib.pose.layouts import Layout
 
 
 class Vit(Network):
@@ -30,25 +31,24 @@ class Vit(Network):
         positions: Literal["learned", "sinusoidal"]  # of tubelets in time; joints always learn theirs
         pool: Literal["class", "mean"]  # what speaks for the whole window beside its joints
 
-    def __init__(self, params: Params, skeleton: Skeleton, frames: int, coords: int, outputs: int) -> None:
+    def __init__(self, params: Params, windows: WindowShape, outputs: int) -> None:
         super().__init__()
-        self.encoder = _Encoder(params, skeleton, frames, coords)
+        self.encoder = _Encoder(params, windows)
         self.decoder = nn.Sequential(
-            *(Block(params, 0.0) for _ in range(params.decoder_depth)),
-            BodyHead((len(skeleton) + 1) * params.width, outputs),
+            *(Block(params, 0.0) for _ in range(params.decoder_depth)), BodyHead((JOINTS + 1) * params.width, outputs)
         )
 
 
 class _Encoder(nn.Module):
     """Points and their confidence -> a latent for every joint, the mean of its tubelets', and one for the window."""
 
-    def __init__(self, params: Vit.Params, skeleton: Skeleton, frames: int, coords: int) -> None:
+    def __init__(self, params: Vit.Params, windows: WindowShape) -> None:
         super().__init__()
+        frames, coords, layouts = windows
         self.patch, self.pool = min(params.patch_frames, frames), params.pool
         patches = math.ceil(frames / self.patch)
         self.missing = patches * self.patch - frames  # frames that fill the last tubelet, hidden
-        self.embed = nn.Linear(feature_count(self.patch, coords), params.width)
-        self.joint_embedding = nn.Parameter(0.02 * torch.randn(len(skeleton), params.width))
+        self.tokens = BodyTokens(params.width, self.patch, coords, layouts)
         if params.positions == "learned":
             self.time = nn.Parameter(0.02 * torch.randn(patches, 1, params.width))
         else:
@@ -61,12 +61,14 @@ class _Encoder(nn.Module):
 
     def forward(
         self,
-        points: Float[Tensor, "batch frame joint coord"],
-        confidence: Float[Tensor, "batch frame joint"],
+        points: Float[Tensor, "batch frame keypoint coord"],
+        confidence: Float[Tensor, "batch frame keypoint"],
         scale: Float[Tensor, "batch frame"],
+        layout: Layout,
     ) -> Float[Tensor, "batch token width"]:
         count = len(points)
-        tubelets = self.embed(self._features(points, confidence, scale)) + self.joint_embedding
+        patches = self._patches(points, confidence, scale)
+        tubelets = self.tokens(*patches, layout)
         tubelets = tubelets.unflatten(0, (count, -1)) + self.time
         joints = tubelets.shape[2]
         encoded = self.blocks(torch.cat([self.class_token.expand(count, -1, -1), tubelets.flatten(1, 2)], 1))
@@ -74,15 +76,15 @@ class _Encoder(nn.Module):
         window = encoded[:, :1] if self.pool == "class" else of_joints.mean(1, keepdim=True)
         return torch.cat([window, of_joints], 1)
 
-    def _features(self, points: Tensor, confidence: Tensor, scale: Tensor) -> Float[Tensor, "patch joint feature"]:
-        """The features of every tubelet; those of a window follow each other."""
+    def _patches(self, points: Tensor, confidence: Tensor, scale: Tensor) -> tuple[Tensor, ...]:
+        """Every tubelet's frames; those of a window follow each other."""
         parts: tuple[Tensor, ...] = points, confidence, scale
         if self.missing:
             last = (part[:, -1:].expand(-1, self.missing, *part.shape[2:]) for part in (points, scale))
             hidden = torch.zeros_like(confidence[:, :1]).expand(-1, self.missing, -1)
             ends = next(last), hidden, next(last)
             parts = tuple(torch.cat(pair, 1) for pair in zip(parts, ends, strict=True))
-        return window_features(*(part.unflatten(1, (-1, self.patch)).flatten(0, 1) for part in parts))
+        return tuple(part.unflatten(1, (-1, self.patch)).flatten(0, 1) for part in parts)
 
 
 class Block(nn.Module):

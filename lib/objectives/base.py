@@ -17,11 +17,11 @@ from lib.data.masking import MaskingParams
 from lib.data.store import Split
 from lib.data.transforms import InputPipeline
 from lib.data.windows import WindowBatch, WindowParams
-from lib.models.lifters import LifterModel, lift_crops
+from lib.models.lifters import LifterModel, lift_poses
 from lib.objectives.losses import LossParams
-from lib.pose.crops import Crops
 from lib.pose.geometry import bone_lengths
-from lib.pose.skeleton import Skeleton
+from lib.pose.landmarks import JOINTS
+from lib.pose.skeleton import H36M, Skeleton
 from lib.prior.sampler import PosePrior
 
 REFRESH = 40  # steps that work with the same clips
@@ -32,9 +32,9 @@ Step = Callable[[Any], Terms]  # the unweighted terms of one step of a model
 class LiftedExamples(NamedTuple):
     """Single frames and the poses that a model lifts them to, on the CPU."""
 
-    skeleton: Skeleton
-    keypoints: Float[Tensor, "shown joint 2"]  # in units of the crop; not a number where hidden
-    poses: Float[Tensor, "shown joint 3"]  # root-centred, crop frame, metres
+    skeleton: Skeleton  # of the keypoints; that of the poses is Human3.6M's
+    keypoints: Float[Tensor, "shown keypoint 2"]  # in units of the crop; not a number where hidden
+    poses: Float[Tensor, "shown joint 3"]  # root-centred, metres, as a camera sees them that looks at the root
 
 
 Examples = LiftedExamples | Reconstruction
@@ -121,12 +121,11 @@ def random_windows(
 @torch.inference_mode()
 def lifted_examples(model: LifterModel, clips: WindowBatch, inputs: InputPipeline, body_size: float) -> LiftedExamples:
     """The windows in the middle of clips, and the poses that they are lifted to, of one body size (metres)."""
-    crops = inputs.crops(clips)
-    frames = crops.scale.shape[1] // 2 + inputs.window.offsets
-    seen = Crops(*(part[:, frames] for part in crops))
-    pose, _ = lift_crops(model, seen)
-    size = body_size / bone_lengths(pose, inputs.skeleton).sum(-1)
-    poses = (pose * size[:, None, None]).float()
-    now = seen.middle()
+    rays = inputs.rays(clips)
+    frames = rays.std.shape[1] // 2 + inputs.window.offsets
+    crops = inputs.crops(rays.take((slice(None), frames)))
+    pose = lift_poses(model, crops, flip=False).points[:, :JOINTS]
+    poses = (pose * (body_size / bone_lengths(pose, H36M).sum(-1))[:, None, None]).float()
+    now = crops.middle()
     keypoints = torch.where(now.confidence[..., None] > 0, now.keypoints, torch.nan)  # no picture of what was not seen
-    return LiftedExamples(inputs.skeleton, keypoints.cpu(), poses.cpu())
+    return LiftedExamples(inputs.layout.skeleton, keypoints.cpu(), poses.cpu())

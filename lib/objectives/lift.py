@@ -6,17 +6,18 @@ anatomical prior. Every term is a number of its own, weighed by `losses` in para
 
 import copy
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from lib.data.transforms import InputPipeline
 from lib.data.windows import WindowBatch
-from lib.models.lifters import Lifted, LifterModel, corrected, lift_both_ways
+from lib.models.lifters import Lifted, LifterModel, Poses, corrected, lift_poses
 from lib.objectives import losses
 from lib.objectives.base import (
     REFRESH,
@@ -30,16 +31,21 @@ from lib.objectives.base import (
 )
 from lib.objectives.losses import LossParams
 from lib.objectives.plausibility import Plausibility, fit_plausibility
-from lib.pose.crops import Crops, Normalization, crop_scale, unproject_crop
-from lib.pose.geometry import bone_lengths, mirror_pose, project, rotate, rotation_about
+from lib.pose.crops import DOUBTFUL, Crops, Frames, Rays, unproject_crop
+from lib.pose.geometry import bone_lengths, homogeneous, levelling, project, rotate, rotation_about
+from lib.pose.landmarks import JOINTS
+from lib.pose.layouts import H36M_LAYOUT, LAYOUTS, Layout
+from lib.pose.skeleton import H36M
 from lib.prior.sampler import PosePrior, PriorSample
-from lib.sequences.bone_lengths import BoneLengthMemory, refine_depths
+from lib.sequences.bone_lengths import BoneLengthMemory, refine_points
 
 REAL_TERMS = ("reconstruction", "symmetry", "constancy", "proportions", "smoothness")
 DRAWS = 8  # steps that one draw of the prior serves
 RUN = 4  # successive windows, over which bones are constant and motion smooth
 CHUNK = 2048  # windows that a teacher lifts at once
-PartsT = TypeVar("PartsT", Lifted, Crops, PriorSample)
+EXTENT = 0.5  # metres: the RMS distance of a body's joints from their middle, about
+MARKED = 0.5  # weight of a keypoint as the layout marks it, where a joint's is 1
+UNSURE = 0.1  # metres: a point of which the teacher expects to be so far off counts half
 
 
 class LiftParams(NamedTuple):
@@ -51,16 +57,40 @@ class LiftParams(NamedTuple):
 
 
 class PseudoLabels(NamedTuple):
-    """Clips of real 2D and the poses that a teacher lifts them to."""
+    """Clips of real 2D and the points that a teacher lifts them to."""
 
-    crops: Crops  # (clip, frame, ...)
-    level: Float[Tensor, "clip frame joint 3"]  # root-centred, of the prior's body size, as a level camera sees them
+    rays: Rays  # (clip, frame, ...)
+    level: Float[Tensor, "clip frame point 3"]  # root-centred, of the prior's body size, as a level camera sees them
+    error: Float[Tensor, "clip frame point"]  # metres: how far off the teacher expects them to be
+
+    @property
+    def detected(self) -> Bool[Tensor, "clip frame"]:
+        """The frames that show somebody."""
+        return self.rays.std.isfinite().any(-1)
+
+
+class Judged(NamedTuple):
+    """How well a model lifts views."""
+
+    distance: Float[Tensor, ""]  # metres: mean distance of joints and, weighed by MARKED, of keypoints
+    vertical: Float[Tensor, ""]  # between the directions up
+    likelihood: Float[Tensor, ""]  # negative and logarithmic, of the errors under the stated ones
+    pose: Float[Tensor, "batch point 3"]  # metres, in the crop frame
+    up: Float[Tensor, "batch 3"]  # true, in the crop frame
+
+
+class Views(NamedTuple):
+    """Poses before virtual cameras, and what is seen of their keypoints."""
+
+    sample: PriorSample
+    rays: Rays  # without noise
+    weight: Float[Tensor, "batch point"] | None = None  # of the points of the middle frame in losses; None: 1
 
 
 class Lift:
     """Lifting without labels: the prior's pairs of 2D and 3D, and what real 2D can say by itself.
 
-    - prior, elevation: lift what a camera sees of drawn poses, and tell how far it looks down on them;
+    - prior, vertical, error: lift what a camera sees of drawn poses, tell where up is, and how far off joints are;
     - distillation: a slowly averaged teacher lifts real 2D, a virtual camera sees the result from another side, and the
       student lifts that view back (a cycle as in Chen et al., CVPR 2019, with the teacher in place of an adversary);
     - plausibility: from a third side, those poses look like the 2D that there is;
@@ -76,7 +106,7 @@ class Lift:
     ) -> None:
         self.inputs, self.prior, self.batches, self.plausibility = inputs, prior, params.batches, plausibility
         self.weights: dict[str, float] = params.losses.model_dump()
-        self.bone_lengths = BoneLengthMemory(inputs.skeleton) if params.constant_bone_lengths else None
+        self.bone_lengths = BoneLengthMemory(H36M) if params.constant_bone_lengths else None
 
     @classmethod
     def make(cls, given: ObjectiveContext) -> "Lift":
@@ -101,24 +131,38 @@ class Lift:
         """
         real, drawn, prior_epochs = self.batches
         if epoch <= prior_epochs and self.weights["prior"] > 0:
-            for sample in self.draws(real + drawn, generator):
-                yield partial(self.prior_terms, sample=sample, generator=generator)
-        for step, sample in enumerate(self.draws(drawn, generator)):
+            for views in self.draws(real + drawn, generator):
+                yield partial(self.prior_terms, views=views, generator=generator)
+        for step, views in enumerate(self.draws(drawn, generator)):
             if step % REFRESH == 0:
                 pseudo = self.make_pseudo_labels(teacher, next(clips))
-            yield partial(self.terms, pseudo=pseudo, sample=sample, generator=generator)
+            yield partial(self.terms, pseudo=pseudo, views=views, generator=generator)
 
-    def draws(self, windows: int, generator: torch.Generator) -> Iterator[PriorSample]:
-        """Samples of the prior without end, `windows` at a time; drawn in blocks, since small draws cost as much."""
+    def draws(self, windows: int, generator: torch.Generator) -> Iterator[Views]:
+        """Views of drawn bodies without end, `windows` at a time, marked as the data's layout or another marks them."""
+        blocks: dict[Layout, Iterator[Views]] = {}
+        others = [layout for layout in LAYOUTS.values() if layout != self.inputs.layout]
+        while True:
+            chance, which = torch.rand(2, generator=generator, device=generator.device).tolist()
+            own = chance >= self.prior.params.other_layouts_probability
+            layout = self.inputs.layout if own else others[int(which * len(others))]
+            if layout not in blocks:
+                blocks[layout] = self._draws_of(layout, windows, generator)
+            yield next(blocks[layout])
+
+    def _draws_of(self, layout: Layout, windows: int, generator: torch.Generator) -> Iterator[Views]:
+        """Drawn in blocks, since small draws cost as much."""
         while True:
             window = self.inputs.window
-            block = self.prior.sample_motion(DRAWS * windows, window.frames, window.interval_seconds, generator)
-            yield from (_take(block, slice(at, at + windows)) for at in range(0, DRAWS * windows, windows))
+            block = self.prior.sample_motion(DRAWS * windows, window.frames, window.interval_seconds, generator, layout)
+            for at in range(0, DRAWS * windows, windows):
+                sample = PriorSample(*(part[at : at + windows] for part in block))
+                yield Views(sample, view_rays(sample, layout))
 
     def for_validation(self) -> "Lift":
         """The same objective, which has seen no sequence yet."""
         fresh = copy.copy(self)
-        fresh.bone_lengths = None if self.bone_lengths is None else BoneLengthMemory(self.inputs.skeleton)
+        fresh.bone_lengths = None if self.bone_lengths is None else BoneLengthMemory(H36M)
         return fresh
 
     @torch.no_grad()
@@ -126,7 +170,7 @@ class Lift:
         """Move the prior's body towards that of the people in the 2D, as the teacher sees them."""
         if epoch > self.batches.prior_epochs and self.prior.params.bone_length_update > 0:
             pseudo = self.make_pseudo_labels(teacher, next(clips))
-            self.prior.learn_lengths(pseudo.level[pseudo.crops.detected])
+            self.prior.learn_lengths(pseudo.level[pseudo.detected][:, :JOINTS])
 
     @torch.no_grad()
     def make_pseudo_labels(self, teacher: LifterModel, clips: WindowBatch) -> PseudoLabels:
@@ -134,69 +178,62 @@ class Lift:
 
         Of frames that show nobody, poses are guesses, and no window of training has them in its middle.
         """
-        crops, skeleton = self.inputs.crops(clips), self.inputs.skeleton
-        count, length = crops.scale.shape
+        rays, layout = self.inputs.rays(clips), self.inputs.layout
+        count, length = rays.std.shape[:2]
         index = (torch.arange(length)[:, None] + self.inputs.window.offsets).clamp(0, length - 1)
         clip = torch.arange(count)[:, None, None].expand(-1, *index.shape)
-        poses, elevations = [], []
-        for some, frames in zip(
+        chunks = zip(
             clip.flatten(0, 1).split(CHUNK), index.expand(count, -1, -1).flatten(0, 1).split(CHUNK), strict=True
-        ):
-            windows = Crops(*(part[some, frames] for part in crops))
-            pose, elevation = lift_both_ways(teacher, windows, skeleton)
-            poses.append(pose)
-            elevations.append(elevation)
-        pose, detected = torch.cat(poses).unflatten(0, (count, length)), crops.detected
+        )
+        parts = [lift_poses(teacher, self.inputs.crops(rays.take(chunk))) for chunk in chunks]
+        poses = Poses(*(torch.cat(part) for part in zip(*parts, strict=True)))
+        detected = rays.std.isfinite().any(-1)
+        points, error = poses.points, poses.error
         if self.bone_lengths is not None:
-            bones = self.bone_lengths.update(clips.sequence, pose, detected)[:, None].expand(-1, length, -1)
-            noise = pose.new_tensor(self.inputs.corruption.noise_std)
-            flat = (pose.flatten(0, 1), bones.flatten(0, 1), noise, skeleton, detected.flatten())
-            pose = refine_depths(*flat).view_as(pose)
-        pose = pose * (self.prior.bones.sum() / bone_lengths(pose, skeleton).sum(-1).clamp_min(1e-6))[..., None, None]
+            joints = points[:, :JOINTS].unflatten(0, (count, length))
+            bones = self.bone_lengths.update(clips.sequence, joints, detected)[:, None].expand(-1, length, -1)
+            noise = points.new_tensor(self.inputs.corruption.noise_of(H36M_LAYOUT))
+            points = refine_points(points, bones.flatten(0, 1), noise, layout, detected.flatten())
+        size = (self.prior.bones.sum() / bone_lengths(points[:, :JOINTS], H36M).sum(-1).clamp_min(1e-6))[:, None]
+        points, error = points * size[..., None], error * size
         # All frames of a clip as the camera sees them that looks at the person in the middle of it, and is level.
-        elevation = torch.cat(elevations).unflatten(0, (count, length))
-        counted = detected | ~detected.any(1, keepdim=True)
-        elevation = elevation.masked_fill(~counted, torch.nan).nanmedian(1).values
-        upright = rotation_about("x", -elevation) @ crops.rotation[:, length // 2]
-        return PseudoLabels(crops, rotate(upright[:, None] @ crops.rotation.mT, pose))
+        rotation, up = (part.unflatten(0, (count, length)) for part in (poses.rotation, poses.up))
+        counted = (detected | ~detected.any(1, keepdim=True))[..., None]
+        vertical = normalize((counted * (rotation.mT @ up[..., None])[..., 0]).sum(1), dim=-1)
+        middle = rotation[:, length // 2]
+        upright = levelling((middle @ vertical[..., None])[..., 0]) @ middle
+        level = rotate(upright[:, None] @ rotation.mT, points.unflatten(0, (count, length)))
+        return PseudoLabels(rays, level, error.unflatten(0, (count, length)))
 
-    def prior_terms(self, model: LifterModel, sample: PriorSample, generator: torch.Generator) -> Terms:
+    def prior_terms(self, model: LifterModel, views: Views, generator: torch.Generator) -> Terms:
         """The unweighted terms of a step that sees the prior alone."""
-        given = self.inputs.corrupted(self._view(sample), generator)
-        lifted = model(given.keypoints, given.confidence, given.scale)
-        return self._weighed(self._drawn_terms(lifted, given, sample, len(sample.pose))[0])
+        (judged,) = self._judged(model, [views], generator)
+        return self._weighed({"prior": judged.distance, "vertical": judged.vertical, "error": judged.likelihood})
 
-    def terms(
-        self,
-        model: LifterModel,
-        pseudo: PseudoLabels,
-        sample: PriorSample,
-        generator: torch.Generator,
-    ) -> Terms:
-        """The unweighted terms of one training step on windows with pseudo-labels and a sample of the prior.
+    def terms(self, model: LifterModel, pseudo: PseudoLabels, views: Views, generator: torch.Generator) -> Terms:
+        """The unweighted terms of one training step on windows with pseudo-labels and views of drawn poses.
 
         Terms whose weight is 0 are left out, with the work they would cost.
         """
-        windows, drawn_windows = self.batches.real, len(sample.pose)
-        seen = self._view(sample)
+        windows, wanted = self.batches.real, {}
+        if self.weights["prior"] > 0:
+            wanted["prior"] = views
         if self.weights["distillation"] > 0:
-            novel, detected = self._novel_view(pseudo, windows, generator)
-            view = self._view(novel)
-            view = view._replace(confidence=view.confidence * detected[..., None])
-            sample, seen = _join(sample, novel), _join(seen, view)
+            wanted["distillation"] = self._novel_views(pseudo, windows, generator)
+        judged = dict(zip(wanted, self._judged(model, list(wanted.values()), generator), strict=True))
+        terms = {name: part.distance for name, part in judged.items()}
+        if "prior" in judged:
+            terms |= {"vertical": judged["prior"].vertical, "error": judged["prior"].likelihood}
+        if self.plausibility is not None and min(self.weights["plausibility"], self.weights["distillation"]) > 0:
+            novel = judged["distillation"]
+            other = self.prior.random_view(rotate(levelling(novel.up), novel.pose)[:, None], generator)
+            crops = self.inputs.crops(view_rays(other, self.inputs.layout))
+            terms["plausibility"] = self.plausibility(crops.keypoints).mean()
         if self._needs_real:
             real = self._real_windows(pseudo, windows, generator)
-            seen = _join(seen, real)
-        given = self.inputs.corrupted(seen, generator)
-        lifted = model(given.keypoints, given.confidence, given.scale)
-        of_sample, of_real = slice(None, len(sample.pose)), slice(len(sample.pose), None)
-        terms, pose = self._drawn_terms(_take(lifted, of_sample), _take(given, of_sample), sample, drawn_windows)
-        if self.plausibility is not None and min(self.weights["plausibility"], self.weights["distillation"]) > 0:
-            level = rotate(rotation_about("x", -sample.elevation[:, 0]), pose)[drawn_windows:]
-            other = self._view(self.prior.random_view(level[:, None], generator))
-            terms["plausibility"] = self.plausibility(other.keypoints).mean()
-        if self._needs_real:
-            terms |= self._real_terms(_take(lifted, of_real), real.middle(), _take(given, of_real).middle())
+            given = self.inputs.crops(self.inputs.corrupted(real, generator))
+            lifted = model(given.keypoints, given.confidence, given.scale, given.layout)
+            terms |= self._real_terms(lifted, real, given)
         return self._weighed(terms)
 
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:
@@ -207,9 +244,6 @@ class Lift:
         """Poses of the prior's body size."""
         return lifted_examples(model, clips, self.inputs, self.prior.body_size)
 
-    def _view(self, sample: PriorSample) -> Crops:
-        return render_view(sample, self.inputs.transforms.normalization)
-
     def _weighed(self, terms: Terms) -> Terms:
         return {name: value for name, value in terms.items() if self.weights[name] > 0}
 
@@ -217,79 +251,98 @@ class Lift:
     def _needs_real(self) -> bool:
         return any(self.weights[name] > 0 for name in REAL_TERMS)
 
-    def _novel_view(
-        self, pseudo: PseudoLabels, windows: int, generator: torch.Generator
-    ) -> tuple[PriorSample, Bool[Tensor, "window frame"]]:
+    def _novel_views(self, pseudo: PseudoLabels, windows: int, generator: torch.Generator) -> Views:
         """Motion as the teacher sees it, some of it mirrored, before a camera on another side of it.
 
-        Beside it, which frames showed somebody.
+        Keypoints that were hidden are so there, too, and points count by how sure the teacher is of them.
         """
-        transforms, skeleton = self.inputs.transforms, self.inputs.skeleton
-        clip, index = random_windows(pseudo.crops.detected, self.inputs.window, windows, 1, generator)
-        index = index[:, 0]
-        level = pseudo.level[clip, index]
+        transforms, layout = self.inputs.transforms, self.inputs.layout
+        clip, index = (
+            part[:, 0] for part in random_windows(pseudo.detected, self.inputs.window, windows, 1, generator)
+        )
+        seen = pseudo.rays.std[clip[:, None], index].isfinite()
+        level, error = pseudo.level[clip[:, None], index], pseudo.error[clip, index[:, index.shape[1] // 2]]
         if transforms.flip_probability > 0:
             chosen = torch.rand(windows, generator=generator, device=clip.device) < transforms.flip_probability
-            level = torch.where(chosen[:, None, None, None], mirror_pose(level, skeleton), level)
+            mirrored = level[..., list(layout.point_mirror), :] * level.new_tensor([-1.0, 1.0, 1.0])
+            level = torch.where(chosen[:, None, None, None], mirrored, level)
+            seen = torch.where(chosen[:, None, None], seen[..., list(layout.skeleton.mirror)], seen)
+            error = torch.where(chosen[:, None], error[:, list(layout.point_mirror)], error)
         roll = math.radians(transforms.rotation_deg) * (
             2 * torch.rand(windows, generator=generator, device=clip.device) - 1
         )
         sample = self.prior.random_view(rotate(rotation_about("z", roll)[:, None], level), generator)
-        return sample, pseudo.crops.detected[clip, index]
-
-    def _real_windows(self, pseudo: PseudoLabels, windows: int, generator: torch.Generator) -> Crops:
-        clip, index = random_windows(pseudo.crops.detected, self.inputs.window, max(1, windows // RUN), RUN, generator)
-        runs = Crops(*(part[clip[..., None], index].flatten(1, 2) for part in pseudo.crops))
-        runs = self.inputs.augmented(runs, generator)  # all windows of a run alike: its motion stays whole
-        return Crops(*(part.unflatten(1, (RUN, -1)).flatten(0, 1) for part in runs))
-
-    def _drawn_terms(
-        self, lifted: Lifted, given: Crops, sample: PriorSample, drawn_windows: int
-    ) -> tuple[Terms, Tensor]:
-        now, middle = given.middle(), sample.pose.shape[1] // 2
-        pose = (
-            unproject_crop(corrected(now, lifted), now.scale, lifted.depth) * sample.root_depth[:, middle, None, None]
+        rays = view_rays(sample, layout)
+        return Views(
+            sample, rays._replace(std=rays.std.masked_fill(~seen, torch.inf)), 1 / (1 + (error / UNSURE).square())
         )
-        target = sample.pose[:, middle]
-        terms: Terms = {
-            "prior": losses.pose_distance(pose[:drawn_windows], target[:drawn_windows]),
-            "elevation": (lifted.elevation - sample.elevation[:, middle])[:drawn_windows].abs().mean(),
-        }
-        if len(target) > drawn_windows:
-            terms["distillation"] = losses.pose_distance(pose[drawn_windows:], target[drawn_windows:])
-        return terms, pose
 
-    def _real_terms(self, lifted: Lifted, real: Crops, given: Crops) -> Terms:
-        keypoints = corrected(given, lifted)
-        pose = unproject_crop(keypoints, given.scale, lifted.depth)
-        seen_unit = (given.scale / real.scale)[..., None, None]
-        skeleton = self.inputs.skeleton
-        lengths = losses.relative_bone_lengths(pose, skeleton)
-        over_time = rotate(real.rotation.mT, pose).unflatten(0, (-1, RUN))
+    def _real_windows(self, pseudo: PseudoLabels, windows: int, generator: torch.Generator) -> Rays:
+        clip, index = random_windows(pseudo.detected, self.inputs.window, max(1, windows // RUN), RUN, generator)
+        runs = pseudo.rays.take((clip[..., None], index))
+        flat = Rays(runs.rays.flatten(1, 2), runs.std.flatten(1, 2), runs.layout)
+        flat, _ = self.inputs.augmented(flat, generator)  # all windows of a run alike: its motion stays whole
+        rays, std = (part.unflatten(1, (RUN, -1)).flatten(0, 1) for part in (flat.rays, flat.std))
+        return Rays(rays, std, runs.layout)
+
+    def _judged(self, model: LifterModel, parts: Sequence[Views], generator: torch.Generator) -> list[Judged]:
+        """Lift views as a detector would see them, and compare with what they are of; those of a layout at once."""
+        seen = [
+            self.inputs.corrupted(one.rays, generator, one.sample.joints, EXTENT / one.sample.root_depth) for one in parts
+        ]
+        layouts = {rays.layout for rays in seen}
+        if len(layouts) == 1:
+            whole = Rays(*(torch.cat([part[at] for part in seen]) for at in (0, 1)), seen[0].layout)
+            lifted, given = self._lifted(model, whole)
+            sizes, start, each = [len(part.rays) for part in seen], 0, []
+            for size in sizes:
+                window = slice(start, start + size)
+                each.append((Lifted(*(part[window] for part in lifted)), Frames(*(part[window] for part in given))))
+                start += size
+        else:
+            each = [self._lifted(model, rays) for rays in seen]
+        return [_judge(one, *made) for one, made in zip(parts, each, strict=True)]
+
+    def _lifted(self, model: LifterModel, rays: Rays) -> tuple[Lifted, Frames]:
+        given = self.inputs.crops(rays)
+        return model(given.keypoints, given.confidence, given.scale, given.layout), given.middle()
+
+    def _real_terms(self, lifted: Lifted, real: Rays, given: Crops) -> Terms:
+        now, middle = given.middle(), given.scale.shape[1] // 2
+        keypoints = corrected(now, lifted, given.layout)
+        pose = unproject_crop(keypoints, now.scale, lifted.depth)[:, :JOINTS]
+        # What was there before noise was added, in the same crop.
+        observed = project(rotate(now.rotation, homogeneous(real.rays[:, middle]))) / now.scale[:, None, None]
+        confidence = 1 / (1 + real.std[:, middle] / (DOUBTFUL * now.scale[:, None]))
+        lengths = losses.relative_bone_lengths(pose, H36M)
+        over_time = rotate(now.rotation.mT, pose).unflatten(0, (-1, RUN))
         return {
-            "reconstruction": losses.reconstruction(keypoints * seen_unit, real.keypoints, real.confidence),
-            "symmetry": losses.symmetry(lengths, skeleton),
+            "reconstruction": losses.reconstruction(keypoints[:, JOINTS:], observed, confidence),
+            "symmetry": losses.symmetry(lengths, H36M),
             "constancy": losses.constancy(lengths.unflatten(0, (-1, RUN))),
             "proportions": losses.proportions(lengths, self.prior.bones, self.prior.params.bone_length_std),
-            "smoothness": losses.smoothness(over_time, skeleton),
+            "smoothness": losses.smoothness(over_time, H36M),
         }
 
 
-def render_view(sample: PriorSample, normalization: Normalization) -> Crops:
-    """The crops in which a camera sees the prior's poses, every joint with confidence 1.
+def _judge(views: Views, lifted: Lifted, now: Frames) -> Judged:
+    sample, middle = views.sample, views.rays.std.shape[1] // 2
+    distance = sample.root_depth[:, middle, None]
+    pose = unproject_crop(corrected(now, lifted, views.rays.layout), now.scale, lifted.depth) * distance[..., None]
+    up = (now.rotation @ sample.up[:, middle, :, None])[..., 0]
+    error: Tensor = torch.linalg.vector_norm(pose - rotate(now.rotation, sample.points[:, middle]), dim=-1)
+    weighed = error if views.weight is None else views.weight * error
+    return Judged(
+        distance=(weighed[:, :JOINTS].mean() + MARKED * weighed[:, JOINTS:].mean()) / (1 + MARKED),
+        vertical=torch.linalg.vector_norm(lifted.up - up, dim=-1).mean(),
+        likelihood=losses.error_likelihood(lifted.error, error / (now.scale[:, None] * distance)),
+        pose=pose,
+        up=up,
+    )
 
-    Samples have the root on the optical axis: there is nothing left to turn.
-    """
-    from_root = sample.pose.new_tensor([0.0, 0.0, 1.0]) * sample.root_depth[..., None, None]
-    rays = project(sample.pose + from_root)
-    scale = crop_scale(rays, normalization)
-    identity = torch.eye(3, device=rays.device).expand(*scale.shape, 3, 3)
-    return Crops(rays / scale[..., None, None], torch.ones_like(rays[..., 0]), scale, identity)
 
-
-def _take(parts: PartsT, windows: slice) -> PartsT:
-    return type(parts)(*(part[windows] for part in parts))
-
-
-def _join(first: PartsT, second: PartsT) -> PartsT:
-    return type(first)(*(torch.cat(parts) for parts in zip(first, second, strict=True)))
+def view_rays(sample: PriorSample, layout: Layout) -> Rays:
+    """What the cameras see of poses, without noise, and with nothing hidden."""
+    from_root = sample.points.new_tensor([0.0, 0.0, 1.0]) * sample.root_depth[..., None, None]
+    rays = project(sample.keypoints + from_root)
+    return Rays(rays, torch.zeros_like(rays[..., 0]), layout)

@@ -21,7 +21,8 @@ class LossParams(Section):
     """`losses`: the weight of each term."""
 
     prior: Weight
-    elevation: Weight
+    vertical: Weight
+    error: Weight
     distillation: Weight
     plausibility: Weight
     reconstruction: Weight
@@ -45,6 +46,16 @@ def pose_distance(
     """Mean distance of joints, in the unit of the poses: MPJPE as a loss."""
     distance: Tensor = torch.linalg.vector_norm(predicted - target, dim=-1)
     return distance.mean()
+
+
+def error_likelihood(stated: Float[Tensor, "batch point"], error: Float[Tensor, "batch point"]) -> Float[Tensor, ""]:
+    """How unlikely errors are under the stated mean error: negative log-likelihood, without its constant.
+
+    Of a density of offsets in space that falls exponentially with their length r, exp(-3 r / m) / m^3, whose mean
+    length is m. Errors teach what is stated of them, and nothing else: their gradient is cut.
+    """
+    error = error.detach()
+    return (error / stated + stated.log()).mean()
 
 
 def reconstruction(

@@ -41,7 +41,7 @@ class Masked:
         """Steps on windows of the clips; the teacher makes no difference."""
         ratio = self.masking.ratio_at((epoch - 1) / max(self.epochs - 1, 1))
         for some in clips:
-            points = root_centred_points(some, self.coords, self.inputs.skeleton)
+            points = root_centred_points(some, self.coords, self.inputs.layout.skeleton)
             for _ in range(REFRESH):
                 yield partial(self.terms, points=points, ratio=ratio, generator=generator)
 
@@ -66,11 +66,11 @@ class Masked:
         hidden = self._hidden(whole, ratio, generator)
         windows = masked(whole, hidden | ~known)
         noise = self.masking.noise_std * torch.randn(whole.shape, generator=generator, device=whole.device)
-        noise[..., self.inputs.skeleton.root, :] = 0
+        noise[..., self.inputs.layout.skeleton.root, :] = 0
         given = windows.points + noise * windows.confidence[..., None]
         predicted = model(given, windows.confidence, windows.scale)
         counted = (hidden if ratio > 0 else torch.ones_like(hidden)) & known
-        counted[..., self.inputs.skeleton.root] = False
+        counted[..., self.inputs.layout.skeleton.root] = False
         distance = torch.linalg.vector_norm(predicted - windows.whole.nan_to_num(0.0), dim=-1)
         return {"reconstruction": (distance * counted).sum() / counted.sum().clamp_min(1)}
 
@@ -82,15 +82,17 @@ class Masked:
     def examples(self, model: Reconstructor, clips: WindowBatch) -> Reconstruction:
         """Masked input, output and truth of a few windows."""
         middle = clips.rays.shape[1] // 2 + self.inputs.window.offsets.to(clips.rays.device)
-        whole = root_centred_points(clips, self.coords, self.inputs.skeleton)[:, middle]
+        whole = root_centred_points(clips, self.coords, self.inputs.layout.skeleton)[:, middle]
         generator = torch.Generator(whole.device).manual_seed(0)
         windows = masked(whole, self._hidden(whole, self.masking.ratio[1], generator))
         output = model(windows.points, windows.confidence, windows.scale)
-        return Reconstruction.of(windows, output, self.inputs.skeleton)
+        return Reconstruction.of(windows, output, self.inputs.layout.skeleton)
 
     def _hidden(self, whole: Tensor, ratio: float, generator: torch.Generator) -> Tensor:
         masking, (windows, frames) = self.masking, whole.shape[:2]
-        return hide(masking.kind, ratio, masking.tubelet_frames, (windows, frames), self.inputs.skeleton, generator)
+        return hide(
+            masking.kind, ratio, masking.tubelet_frames, (windows, frames), self.inputs.layout.skeleton, generator
+        )
 
     def _augmented(self, windows: Float[Tensor, "window frame joint coord"], generator: torch.Generator) -> Tensor:
         """Flipped, rolled about the optical axis and, where they are 3D, turned about the vertical, at random."""
@@ -100,7 +102,7 @@ class Masked:
             return torch.rand(count, generator=generator, device=device)
 
         sign = windows.new_tensor([-1.0, 1.0, 1.0])[: self.coords]
-        mirrored = windows[..., torch.tensor(self.inputs.skeleton.mirror, device=device), :] * sign
+        mirrored = windows[..., torch.tensor(self.inputs.layout.skeleton.mirror, device=device), :] * sign
         windows = torch.where(
             (uniform() < self.inputs.transforms.flip_probability)[:, None, None, None], mirrored, windows
         )

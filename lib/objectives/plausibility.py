@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lib.data.store import Split
-from lib.pose.crops import Normalization, perspective_crops
+from lib.pose.crops import Normalization, Rays, perspective_crops
 
 COMPONENTS = 28  # at most: nearly all of the variance, for the rest tells bodies apart and not poses
 COUPLINGS = 6
@@ -79,8 +79,9 @@ def fit_plausibility(split: Split, normalization: Normalization, seed: int, devi
     density = Plausibility(len(split.skeleton)).to(device)
     seen = (split.confidence > 0).all(-1)  # what stands for a hidden joint is nobody's pose
     whole = seen if seen.any() else split.detected
-    crops = perspective_crops(split.rays[whole], split.confidence[whole], split.skeleton, normalization)
-    density.fit(crops.keypoints.to(device), STEPS, BATCH, torch.Generator(device).manual_seed(seed))
+    std = torch.where(split.confidence[whole] > 0, 0.0, torch.inf)[:, None]
+    crops = perspective_crops(Rays(split.rays[whole][:, None], std, split.layout), normalization)
+    density.fit(crops.keypoints[:, 0].to(device), STEPS, BATCH, torch.Generator(device).manual_seed(seed))
     return density
 
 

@@ -8,20 +8,21 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lib.data.transforms import InputPipeline, augment
+from lib.data.transforms import InputPipeline
 from lib.data.windows import WindowBatch
-from lib.models.lifters import LifterModel, lift_crops
+from lib.models.lifters import LifterModel, corrected
 from lib.objectives import losses
 from lib.objectives.base import REFRESH, LiftedExamples, ObjectiveContext, Step, Terms, lifted_examples, random_windows
-from lib.pose.crops import Crops, flip_some
-from lib.pose.geometry import mirror_pose, root_centred, rotate
+from lib.pose.crops import Rays, unproject_crop
+from lib.pose.geometry import root_centred, rotate
+from lib.pose.landmarks import JOINTS
 
 
 class Labelled(NamedTuple):
     """Clips of real 2D and their true poses."""
 
-    crops: Crops  # (clip, frame, ...)
-    positions: Float[Tensor, "clip frame joint 3"]  # metres, in the crop frame of each frame
+    rays: Rays  # (clip, frame, ...)
+    positions: Float[Tensor, "clip frame keypoint 3"]  # metres, in the camera frame, of the layout's keypoints
 
 
 class Supervised:
@@ -52,26 +53,34 @@ class Supervised:
         return self
 
     def label(self, clips: WindowBatch) -> Labelled:
-        """Crops of clips and their true poses."""
+        """Clips and their true poses."""
         if clips.positions is None:
             raise ValueError("supervised training needs positions")
-        crops = self.inputs.crops(clips)
-        return Labelled(crops, rotate(crops.rotation, clips.positions))
+        return Labelled(self.inputs.rays(clips), clips.positions)
 
     def terms(self, model: LifterModel, labelled: Labelled, generator: torch.Generator) -> Terms:
         """Mean distance from the truth in metres, at the true distance of the root."""
-        clip, index = (
-            part[:, 0]
-            for part in random_windows(labelled.crops.detected, self.inputs.window, self.windows, 1, generator)
-        )
-        seen = Crops(*(part[clip[:, None], index] for part in labelled.crops))
-        absolute = labelled.positions[clip, index[:, index.shape[1] // 2]]
-        distance = absolute[:, self.inputs.skeleton.root, 2]
-        target = root_centred(absolute, self.inputs.skeleton)
-        turned, target = _augmented(seen, target, self.inputs, generator)
-        given = self.inputs.corrupted(turned, generator)
-        pose, _ = lift_crops(model, given)
-        return {"supervised": losses.pose_distance(pose * distance[:, None, None], target)}
+        rays, positions = labelled
+        layout, skeleton = self.inputs.layout, self.inputs.layout.skeleton
+        clip, index = random_windows(rays.std.isfinite().any(-1), self.inputs.window, self.windows, 1, generator)
+        index = index[:, 0]
+        windows = rays.take((clip, index))
+        absolute = positions[clip[:, 0], index[:, index.shape[1] // 2]]
+        turned, change = self.inputs.augmented(windows, generator)
+        order = torch.tensor(skeleton.mirror, device=absolute.device)
+        flipped = (torch.linalg.det(change) < 0)[:, None, None]
+        absolute = rotate(change, torch.where(flipped, absolute[:, order], absolute))
+        given = self.inputs.crops(self.inputs.corrupted(turned, generator))
+        lifted = model(given.keypoints, given.confidence, given.scale, given.layout)
+        now = given.middle()
+        points = unproject_crop(corrected(now, lifted, layout), now.scale, lifted.depth)
+        target = rotate(now.rotation, root_centred(absolute, skeleton))
+        distance = torch.linalg.vector_norm(absolute[:, list(skeleton.centre)].mean(1), dim=-1)
+        marked = points[:, JOINTS:] * distance[:, None, None]
+        terms = [losses.pose_distance(root_centred(marked, skeleton), target)]
+        if layout.exact:  # keypoints are the joints
+            terms.append(losses.pose_distance(points[:, :JOINTS] * distance[:, None, None], target))
+        return {"supervised": torch.stack(terms).mean()}
 
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:
         """The one term."""
@@ -80,16 +89,3 @@ class Supervised:
     def examples(self, model: LifterModel, clips: WindowBatch) -> LiftedExamples:
         """Poses of one body size."""
         return lifted_examples(model, clips, self.inputs, self.body_size)
-
-
-def _augmented(
-    seen: Crops, target: Float[Tensor, "batch joint 3"], inputs: InputPipeline, generator: torch.Generator
-) -> tuple[Crops, Float[Tensor, "batch joint 3"]]:
-    """Windows flipped and rotated at random, and the poses of their middle frames with them."""
-    transforms, skeleton = inputs.transforms, inputs.skeleton
-    chosen = torch.rand(len(target), generator=generator, device=target.device) < transforms.flip_probability
-    target = torch.where(chosen[:, None, None], mirror_pose(target, skeleton), target)
-    seen = flip_some(seen, chosen, skeleton)
-    turned = augment(seen, transforms.model_copy(update={"flip_probability": 0.0}), skeleton, generator)
-    roll = turned.middle().rotation @ seen.middle().rotation.mT
-    return turned, rotate(roll, target)

@@ -62,8 +62,8 @@ def bone_lengths(pose: Float[Tensor, "*batch joint 3"], skeleton: Skeleton) -> F
 
 
 def root_centred(positions: Float[Tensor, "*batch joint 3"], skeleton: Skeleton) -> Float[Tensor, "*batch joint 3"]:
-    """Positions relative to the root."""
-    return positions - positions[..., skeleton.root, None, :]
+    """Positions relative to the pelvis, or where the skeleton has none, to the middle of the hips."""
+    return positions - positions[..., list(skeleton.centre), :].mean(-2, keepdim=True)
 
 
 def mirror_pose(pose: Float[Tensor, "*batch joint 3"], skeleton: Skeleton) -> Float[Tensor, "*batch joint 3"]:
@@ -98,3 +98,17 @@ def align_similarity(
     rotation = (u * sign[..., None, :]) @ vh
     factor = (singular * sign).sum(-1) / p.square().sum((-2, -1)).clamp_min(1e-12)
     return rotate(factor[..., None, None] * rotation, p) + target_mean
+
+
+def levelling(up: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
+    """The smallest rotations that make directions of length 1 point upwards, to -y of a level camera.
+
+    Rodrigues' formula between two directions a and b: I + [v] + [v]^2 / (1 + a.b), v = a x b.
+    """
+    level = up.new_tensor([0.0, -1.0, 0.0]).expand_as(up)
+    x, y, z = torch.linalg.cross(up, level).unbind(-1)
+    nothing = torch.zeros_like(x)
+    rows = (nothing, -z, y, z, nothing, -x, -y, x, nothing)
+    cross = torch.stack(rows, -1).unflatten(-1, (3, 3))
+    along = (1 - up[..., 1]).clamp_min(1e-4)[..., None, None]
+    return torch.eye(3, device=up.device, dtype=up.dtype) + cross + cross @ cross / along

@@ -10,7 +10,7 @@ from functools import cached_property
 
 @dataclass(frozen=True)
 class Skeleton:
-    """A tree of joints; `parents[root]` is -1 and a parent precedes its children."""
+    """A tree of joints; `parents[root]` is -1. In H36M's, a parent precedes its children."""
 
     names: tuple[str, ...]
     parents: tuple[int, ...]
@@ -28,6 +28,12 @@ class Skeleton:
     def root(self) -> int:
         """The joint without a parent."""
         return self.parents.index(-1)
+
+    @cached_property
+    def centre(self) -> tuple[int, ...]:
+        """The joints whose mean a pose is centred on: the pelvis, without one both hips, without them the root."""
+        hips = [i for i, name in enumerate(self.names) if name in ("left_hip", "right_hip")]
+        return (self.root,) if "pelvis" in self.names or len(hips) < 2 else tuple(hips)
 
     @cached_property
     def bones(self) -> tuple[tuple[int, int], ...]:

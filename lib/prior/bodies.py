@@ -14,9 +14,10 @@ from typing import NamedTuple
 from jaxtyping import Float
 from torch import Tensor
 
+from lib.pose.landmarks import JOINTS, LANDMARKS, side_of
 from lib.pose.skeleton import H36M
 
-SKELETON = H36M  # whose joints the body has
+SKELETON = H36M  # whose joints the segments end in
 SEGMENTS = {  # metres
     "hip": 0.110,
     "thigh": 0.430,
@@ -50,9 +51,61 @@ BONE_SEGMENTS = tuple(
 # Rest directions in degrees: of the trunk's segments forward from up, of hips and shoulders up from sideways.
 TILTS = {"lower_spine": 0.0, "upper_spine": 0.0, "neck": 36.9, "head": -16.3, "hip": 0.0, "shoulder": -6.9}
 
+# Landmarks that are no joints of the skeleton: metres from a point to the left (of the left side), up and forward, in the
+# frame of the part of the body that they are on. Head: from midway between the joints neck and head; breadths, heights and
+# depths of nose, eyes, ears, mouth and vertex to each other are those of Gordon et al., 1988 Anthropometric Survey of U.S.
+# Army Personnel (tragion to vertex 0.13, to the tip of the nose 0.12 forward, ears 0.15 and pupils 0.064 apart), and their
+# place on the neck is Drillis and Contini's (vertex 0.182, chin 0.052 statures above the shoulders). Feet: from the ankle;
+# foot length 0.152 and ankle height 0.039 statures (Winter). Hands hang from the wrist, thumbs forward: knuckles, at half
+# of Winter's hand length of 0.108 statures.
+_ON_HEAD = {
+    "nose": (0.0, -0.02, 0.065),
+    "eye": (0.032, 0.015, 0.035),
+    "ear": (0.075, 0.0, -0.055),
+    "head_top": (0.0, 0.135, -0.025),
+    "eye_inner": (0.016, 0.015, 0.037),
+    "eye_outer": (0.046, 0.015, 0.025),
+    "mouth": (0.025, -0.055, 0.05),
+}
+_ON_FOOT = {"heel": (0.0, -0.065, -0.055), "big_toe": (-0.025, -0.07, 0.175), "small_toe": (0.045, -0.075, 0.125)}
+_ON_HAND = {"thumb": (-0.015, -0.06, 0.045), "index": (0.0, -0.09, 0.025), "pinky": (0.0, -0.08, -0.04)}
+ATTACHED = {**_ON_HEAD, **_ON_FOOT, **_ON_HAND}
+ATTACHED_STD = {**dict.fromkeys(_ON_HEAD, 0.01), **dict.fromkeys(_ON_FOOT, 0.012), **dict.fromkeys(_ON_HAND, 0.012)}
+HEAD_STD = 0.012  # of where the whole face is on the neck
+# The part of the body in whose frame a landmark stays where it is.
+_PART_OF = {
+    **dict.fromkeys(("pelvis", "hip"), "pelvis"),
+    "spine": "lower_trunk",
+    **dict.fromkeys(("thorax", "shoulder"), "chest"),
+    **dict.fromkeys(("neck", "head", *_ON_HEAD), "head"),
+    "knee": "{}_thigh",
+    "ankle": "{}_shank",
+    "elbow": "{}_upper_arm",
+    "wrist": "{}_forearm",
+    **dict.fromkeys(_ON_FOOT, "{}_foot"),
+    **dict.fromkeys(_ON_HAND, "{}_hand"),
+}
+
+
+def part_of(landmark: str) -> str:
+    """The part of the body that a landmark is on."""
+    side, rest = side_of(landmark)
+    return _PART_OF[rest].format(side)
+
+
+def attached_offset(landmark: str) -> tuple[float, float, float]:
+    """Where a landmark that is no joint lies on its part of the body, in metres."""
+    side, rest = side_of(landmark)
+    x, y, z = ATTACHED[rest]
+    return (-x if side == "right" else x, y, z)
+
+
+ATTACHED_LANDMARKS = LANDMARKS[JOINTS:]
+
 
 class Body(NamedTuple):
-    """A person: how long each segment is, and how far its rest direction is off the table's."""
+    """A person: how long each segment is, how far its rest direction is off the table's, and where landmarks are."""
 
     lengths: Float[Tensor, "*batch segment"]  # metres, in the order of SEGMENTS
     tilts: Float[Tensor, "*batch tilt"]  # radians, in the order of TILTS
+    attached: Float[Tensor, "*batch attached 3"]  # metres, in their parts' frames, in the order of ATTACHED_LANDMARKS

@@ -13,7 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lib.pose.geometry import rotation_about
-from lib.prior.bodies import SEGMENTS, SKELETON, TILTS, Body
+from lib.pose.layouts import Layout
+from lib.prior.bodies import ATTACHED_LANDMARKS, SEGMENTS, SKELETON, TILTS, Body, part_of
 
 # Joint limits (low, high): flexion, abduction, inward rotation; for spine and neck the latter two are to the left.
 LIMITS = {
@@ -24,8 +25,17 @@ LIMITS = {
 }
 KNEE = (0, 150)
 ELBOW = (0, 150)
+ANKLE = (-50, 20)  # dorsiflexion
+WRIST = ((-80, 70), (-80, 80))  # flexion, inward rotation of the forearm
 
 DOWN = torch.tensor([0.0, -1.0, 0.0])
+
+
+_WIDTHS = [3, 3, 3, 6, 2, 6, 2, 2, 4]  # of the angles in a vector
+_ATTACHED_TO: dict[str, list[int]] = {}  # a part of the body -> the landmarks on it that are no joints
+for _index, _name in enumerate(ATTACHED_LANDMARKS):
+    _ATTACHED_TO.setdefault(part_of(_name), []).append(_index)
+_ATTACHED_ORDER = torch.tensor(sum(_ATTACHED_TO.values(), [])).argsort()
 
 
 class Angles(NamedTuple):
@@ -38,12 +48,15 @@ class Angles(NamedTuple):
     elbow: Float[Tensor, "*batch 2"]
     hip: Float[Tensor, "*batch 2 3"]
     knee: Float[Tensor, "*batch 2"]
+    ankle: Float[Tensor, "*batch 2"]  # dorsiflexion
+    wrist: Float[Tensor, "*batch 2 2"]  # flexion, inward rotation
 
     @classmethod
     def from_vector(cls, vector: Float[Tensor, "*batch angle"]) -> "Angles":
         """Angles from one vector a pose: the fields in their order, sides before triples."""
-        pelvis, spine, neck, shoulder, elbow, hip, knee = vector.split([3, 3, 3, 6, 2, 6, 2], dim=-1)
-        return cls(pelvis, spine, neck, shoulder.unflatten(-1, (2, 3)), elbow, hip.unflatten(-1, (2, 3)), knee)
+        pelvis, spine, neck, shoulder, elbow, hip, knee, ankle, wrist = vector.split(_WIDTHS, dim=-1)
+        arms, legs, hands = (part.unflatten(-1, (2, -1)) for part in (shoulder, hip, wrist))
+        return cls(pelvis, spine, neck, arms, elbow, legs, knee, ankle, hands)
 
     def vector(self) -> Float[Tensor, "*batch angle"]:
         """The opposite of `from_vector`."""
@@ -56,6 +69,8 @@ class Angles(NamedTuple):
                 self.elbow,
                 self.hip.flatten(-2),
                 self.knee,
+                self.ankle,
+                self.wrist.flatten(-2),
             ],
             dim=-1,
         )
@@ -70,11 +85,42 @@ class Angles(NamedTuple):
             elbow=self.elbow.clamp(*map(math.radians, ELBOW)),
             hip=_limit(self.hip, LIMITS["hip"]),
             knee=self.knee.clamp(*map(math.radians, KNEE)),
+            ankle=self.ankle.clamp(*map(math.radians, ANKLE)),
+            wrist=_limit(self.wrist, WRIST),
         )
 
 
-def forward_kinematics(angles: Angles, body: Body) -> Float[Tensor, "*batch joint 3"]:
-    """Root-centred poses of the prior's skeleton in the body frame, turned by the pelvis's pitch, roll and heading."""
+class Posed(NamedTuple):
+    """Bodies in a pose, root-centred, in metres."""
+
+    joints: Float[Tensor, "*batch joint 3"]
+    parts: dict[str, Float[Tensor, "*batch 3 3"]]  # the rotation of each part of the body
+
+    def landmarks(self, body: Body) -> Float[Tensor, "*batch landmark 3"]:
+        """The joints, and the landmarks of head, feet and hands."""
+        neck, head = (self.joints[..., SKELETON.index(name), :] for name in ("neck", "head"))
+        on = {"head": (neck + head) / 2}
+        for side in ("left", "right"):
+            ankle, wrist = (self.joints[..., SKELETON.index(f"{side}_{name}"), :] for name in ("ankle", "wrist"))
+            on |= {f"{side}_foot": ankle, f"{side}_hand": wrist}
+        placed = [
+            on[part][..., None, :] + body.attached[..., index, :] @ self.parts[part].mT
+            for part, index in _ATTACHED_TO.items()
+        ]
+        return torch.cat([self.joints, torch.cat(placed, -2)[..., _ATTACHED_ORDER, :]], -2)
+
+    def moved(self, offsets: Float[Tensor, "*#batch keypoint 3"], layout: Layout) -> Float[Tensor, "*batch keypoint 3"]:
+        """Offsets of keypoints, metres in the frames of the parts that they are on, in the frame of the joints."""
+        on: dict[str, list[int]] = {}
+        for keypoint, name in enumerate(layout.landmarks):
+            on.setdefault(part_of(name), []).append(keypoint)
+        turned = [offsets[..., index, :] @ self.parts[part].mT for part, index in on.items()]
+        order = torch.tensor(sum(on.values(), [])).argsort()
+        return torch.cat(turned, -2)[..., order, :]
+
+
+def forward_kinematics(angles: Angles, body: Body) -> Posed:
+    """Bodies in the body frame, turned by the pelvis's pitch, roll and heading."""
     length = dict(zip(SEGMENTS, body.lengths.unbind(-1), strict=True))
     tilt = dict(zip(TILTS, body.tilts.unbind(-1), strict=True))
     pelvis = rotation_about("y", angles.pelvis[..., 2]) @ rotation_about("x", angles.pelvis[..., 0])
@@ -82,25 +128,24 @@ def forward_kinematics(angles: Angles, body: Body) -> Float[Tensor, "*batch join
     half = _bend(angles.spine / 2)
     lower = pelvis @ half
     chest = lower @ half
-    nod = chest @ _bend(angles.neck)
-    joints = {
-        "pelvis": torch.zeros_like(angles.pelvis),
-    }
+    head = chest @ _bend(angles.neck)
+    parts = {"pelvis": pelvis, "lower_trunk": lower, "chest": chest, "head": head}
+    joints = {"pelvis": torch.zeros_like(angles.pelvis)}
     trunk = (
         ("spine", "lower_spine", lower),
         ("thorax", "upper_spine", chest),
-        ("neck", "neck", nod),
-        ("head", "head", nod),
+        ("neck", "neck", head),
+        ("head", "head", head),
     )
     below = joints["pelvis"]
     for name, segment, frame in trunk:
         pitch = tilt[segment] + math.radians(TILTS[segment])
         below = joints[name] = below + _step(frame, _forward(pitch), length[segment])
     for index, (side, sign) in enumerate((("left", 1.0), ("right", -1.0))):
-        hip, knee = _limb(pelvis, angles.hip[..., index, :], sign), angles.knee[..., index]
+        thigh, knee = _limb(pelvis, angles.hip[..., index, :], sign), angles.knee[..., index]
         joints[f"{side}_hip"] = _step(pelvis, _sideways(sign, tilt["hip"]), length["hip"])
-        joints[f"{side}_knee"] = joints[f"{side}_hip"] + _step(hip, DOWN, length["thigh"])
-        shank = hip @ rotation_about("x", knee)
+        joints[f"{side}_knee"] = joints[f"{side}_hip"] + _step(thigh, DOWN, length["thigh"])
+        shank = thigh @ rotation_about("x", knee)
         joints[f"{side}_ankle"] = joints[f"{side}_knee"] + _step(shank, DOWN, length["shank"])
 
         shoulder, elbow = angles.shoulder[..., index, :], angles.elbow[..., index]
@@ -112,7 +157,16 @@ def forward_kinematics(angles: Angles, body: Body) -> Float[Tensor, "*batch join
         joints[f"{side}_elbow"] = joints[f"{side}_shoulder"] + _step(arm, DOWN, length["upper_arm"])
         forearm = arm @ rotation_about("x", -elbow)
         joints[f"{side}_wrist"] = joints[f"{side}_elbow"] + _step(forearm, DOWN, length["forearm"])
-    return torch.stack([joints[name] for name in SKELETON.names], dim=-2)
+        flexion, turn = angles.wrist[..., index, :].unbind(-1)
+        parts |= {
+            f"{side}_thigh": thigh,
+            f"{side}_shank": shank,
+            f"{side}_foot": shank @ rotation_about("x", -angles.ankle[..., index]),
+            f"{side}_upper_arm": arm,
+            f"{side}_forearm": forearm,
+            f"{side}_hand": forearm @ rotation_about("y", -sign * turn) @ rotation_about("z", -sign * flexion),
+        }
+    return Posed(torch.stack([joints[name] for name in SKELETON.names], -2), parts)
 
 
 def _bend(angles: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:

@@ -37,7 +37,7 @@ MOTIONS = {
     "gait": Motion(0, 1, 1, 1, 0, 1, 40),
 }
 # The part that each of an Angles vector's entries belongs to, as an index into Motion.
-_PART_OF = (0, 0, 5, 0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 2, 3, *[4] * 8)
+_PART_OF = (0, 0, 5, 0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 2, 3, *[4] * 10, 2, 2, 3, 3)
 _SWAY = (0.2, 1.2)  # Hz
 # Sagittal angles of a stride in tenths from heel strike on, in degrees (rounded from Winter, The Biomechanics and Motor
 # Control of Human Gait, 1991, natural cadence).
@@ -149,7 +149,7 @@ class MotionSampler(nn.Module):
         swing = torch.stack([0.7 * (hip.flip(-1) - rest), nothing, nothing], -1)
         elbow = (math.radians(30) * (speed - 0.5)[:, None, None]).expand_as(hip)
         counter = torch.stack([nothing[..., 0], nothing[..., 0], 0.15 * (hip[..., 0] - hip[..., 1])], -1)
-        still = torch.zeros_like(counter)
+        still, nothing_of_hands = torch.zeros_like(counter), torch.zeros_like(swing[..., :2])
         legs = torch.stack([hip, nothing, nothing], -1)
-        strides = Angles(still, counter, still, swing, elbow, legs, knee)
+        strides = Angles(still, counter, still, swing, elbow, legs, knee, torch.zeros_like(knee), nothing_of_hands)
         return strides.vector(), speed

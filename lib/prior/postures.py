@@ -132,7 +132,9 @@ class PostureSampler(nn.Module):
         spine = torch.stack([flexion + flexion_std * deviation(), 0.12 * deviation(), 0.2 * deviation()], -1)
         neck = torch.stack([0.05 + 0.3 * deviation(), 0.15 * deviation(), 0.4 * deviation()], -1)
         shoulder, elbow = self._sample_arms(count, generator)
-        angles = Angles(pelvis, spine, neck, shoulder, elbow, hip, knees)
+        ankle = 0.05 + 0.22 * deviation(2)
+        wrist = torch.stack([0.3 * deviation(2), 0.2 + 0.7 * deviation(2)], -1)
+        angles = Angles(pelvis, spine, neck, shoulder, elbow, hip, knees, ankle, wrist)
         return angles.limited()
 
     def _sample_arms(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

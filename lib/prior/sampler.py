@@ -1,7 +1,7 @@
 """The anatomical prior: human poses drawn from joint ranges and body tables, never from a data set's 3D.
 
-People of `lib.prior.bodies` in postures and motions, before cameras on any side of them. Samples come out in the crop
-frame of `lib.pose.crops` (x right, y down, z forward, the root on the optical axis), in which the model lifts.
+People of `lib.prior.bodies` in postures and motions, before cameras on any side of them. Samples come out in the
+frame of a camera that looks at the root (x right, y down, z forward).
 """
 
 import math
@@ -13,13 +13,29 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from lib.pose.geometry import bone_lengths, quaternion_to_matrix, rotation_about
+from lib.pose.landmarks import JOINTS, side_of
+from lib.pose.layouts import H36M_LAYOUT, Layout
 from lib.pose.skeleton import Skeleton
-from lib.prior.bodies import BONE_SEGMENTS, SEGMENTS, SKELETON, TILTS, Body
-from lib.prior.kinematics import Angles, forward_kinematics
+from lib.prior.bodies import (
+    ATTACHED_LANDMARKS,
+    ATTACHED_STD,
+    BONE_SEGMENTS,
+    HEAD_STD,
+    SEGMENTS,
+    SKELETON,
+    TILTS,
+    Body,
+    attached_offset,
+    part_of,
+)
+from lib.prior.kinematics import Angles, Posed, forward_kinematics
 from lib.prior.motions import MotionSampler, MotionWeights
 from lib.prior.postures import PostureSampler, PostureWeights
 from lib.prior.random import normal, uniform
 from lib.runtime.params import Section
+
+NEAREST = 0.5  # metres from the camera to the nearest point
+BOTH_SIDES, ONE_SIDE = 0.5, 0.6  # of how far keypoints are from what they mark, so that squares add up to about 1
 
 Elevation = Annotated[float, Field(ge=-90, le=90)]
 ElevationStd = Annotated[float, Field(ge=0, le=90)]
@@ -37,7 +53,11 @@ class PriorParams(Section):
     bone_length_std: Annotated[float, Field(ge=0, le=0.5)]  # standard deviation of each segment's log length
     rest_direction_std_deg: Annotated[float, Field(ge=0, le=45)]  # standard deviation of each rest direction
     bone_length_update: Annotated[float, Field(ge=0, le=1)]  # how far the means move an epoch to what the 2D says
+    other_layouts_probability: Annotated[
+        float, Field(ge=0, le=1)
+    ]  # share of bodies marked as another layout marks them
     elevation_deg: tuple[Elevation, ElevationStd]  # of the camera above the root: mean, standard deviation
+    any_elevation_probability: Annotated[float, Field(ge=0, le=1)]  # share of cameras anywhere from below to above
     roll_std_deg: Annotated[float, Field(ge=0, le=180)]  # standard deviation of the camera's roll
     distance_m: tuple[Distance, Distance]  # low, high; log-uniform
 
@@ -50,11 +70,21 @@ class PriorParams(Section):
 
 
 class PriorSample(NamedTuple):
-    """Poses as the lifter should see them."""
+    """Poses as the lifter should see them: joints of Human3.6M, the root first, then the keypoints of a layout."""
 
-    pose: Float[Tensor, "*batch joint 3"]  # root-centred, crop frame, metres
+    points: Float[Tensor, "*batch point 3"]  # root-centred, metres, in the frame of a camera that looks at the root
     root_depth: Float[Tensor, "*batch"]  # metres
-    elevation: Float[Tensor, "*batch"]  # radians: the camera looks down on the root by this
+    up: Float[Tensor, "*batch 3"]  # the direction against gravity, of length 1
+
+    @property
+    def joints(self) -> Float[Tensor, "*batch joint 3"]:
+        """The poses."""
+        return self.points[..., :JOINTS, :]
+
+    @property
+    def keypoints(self) -> Float[Tensor, "*batch keypoint 3"]:
+        """What the layout marks."""
+        return self.points[..., JOINTS:, :]
 
 
 class PosePrior(nn.Module):
@@ -64,17 +94,26 @@ class PosePrior(nn.Module):
     """
 
     lengths: Tensor
+    attached: Tensor
+    attached_std: Tensor
+    on_head: Tensor
 
     def __init__(self, params: PriorParams) -> None:
         super().__init__()
         self.params = params
         self.register_buffer("lengths", torch.tensor(list(SEGMENTS.values())))
+        table = {name: attached_offset(name) for name in ATTACHED_LANDMARKS}
+        self.register_buffer("attached", torch.tensor(list(table.values())), persistent=False)
+        std = [ATTACHED_STD[side_of(name)[1]] for name in ATTACHED_LANDMARKS]
+        self.register_buffer("attached_std", torch.tensor(std), persistent=False)
+        on_head = torch.tensor([part_of(name) == "head" for name in ATTACHED_LANDMARKS])
+        self.register_buffer("on_head", on_head, persistent=False)
         self.postures = PostureSampler(params.postures)
         self.motions = MotionSampler(params.motions, self.postures)
 
     @property
     def skeleton(self) -> Skeleton:
-        """The joints of the poses."""
+        """The joints of a pose."""
         return SKELETON
 
     @property
@@ -100,67 +139,99 @@ class PosePrior(nn.Module):
         self.lengths.mul_((seen / self.lengths).log().mul(self.params.bone_length_update).exp())
         self.lengths.mul_(size / self.bones.sum())
 
-    def sample(self, count: int, generator: torch.Generator) -> PriorSample:
+    def sample(self, count: int, generator: torch.Generator, layout: Layout = H36M_LAYOUT) -> PriorSample:
         """Draw `count` single poses."""
-        pose = forward_kinematics(self.postures.sample(count, generator), self.sample_body(count, generator))
-        return self.view(pose, generator)
+        body = self.sample_body(count, generator)
+        posed = forward_kinematics(self.postures.sample(count, generator), body)
+        return self.view(self._mark(posed, body, layout, generator), generator)
 
-    def sample_motion(self, count: int, frames: int, interval: float, generator: torch.Generator) -> PriorSample:
+    def sample_motion(
+        self, count: int, frames: int, interval: float, generator: torch.Generator, layout: Layout = H36M_LAYOUT
+    ) -> PriorSample:
         """Draw `count` windows of motion, one person and one camera each, with frames `interval` seconds apart."""
         if frames == 1:
-            return PriorSample(*(part[:, None] for part in self.sample(count, generator)))
+            return PriorSample(*(part[:, None] for part in self.sample(count, generator, layout)))
         time = interval * torch.arange(frames, device=self.lengths.device)
         angles, speed = self.motions.sample(count, time, generator)
         body = Body(*(part[:, None] for part in self.sample_body(count, generator)))
-        pose = forward_kinematics(Angles.from_vector(angles).limited(), body)
-        return self._approach(self.view(pose, generator), speed, time)
+        posed = forward_kinematics(Angles.from_vector(angles).limited(), body)
+        return self._approach(self.view(self._mark(posed, body, layout, generator), generator), speed, time)
 
     def sample_body(self, count: int, generator: torch.Generator) -> Body:
-        """Bodies of `count` people; left equals right by construction."""
+        """Bodies of `count` people; the segments' left equals right by construction."""
         noise = normal(count, len(SEGMENTS), generator=generator)
         tilts = math.radians(self.params.rest_direction_std_deg) * normal(count, len(TILTS), generator=generator)
-        return Body(self.lengths * (self.params.bone_length_std * noise).exp(), tilts)
+        own = self.attached_std[:, None] * normal(count, len(self.attached), 3, generator=generator)
+        face = HEAD_STD * self.on_head[:, None] * normal(count, 1, 3, generator=generator)
+        lengths = self.lengths * (self.params.bone_length_std * noise).exp()
+        return Body(lengths, tilts, self.attached + own + face)
+
+    def _mark(
+        self, posed: Posed, body: Body, layout: Layout, generator: torch.Generator
+    ) -> Float[Tensor, "*batch point 3"]:
+        """The joints of bodies, and what a layout marks on them, a little off as `Layout.spreads` has it."""
+        joints = posed.joints
+        if layout.exact:
+            return torch.cat([joints, joints], -2)
+        # What is systematic about a detector is so on both sides; the rest is this person's.
+        off = normal(len(joints), len(layout), 3, generator=generator)
+        mirrored = off[:, list(layout.skeleton.mirror)] * off.new_tensor([-1.0, 1.0, 1.0])
+        off = off.new_tensor(layout.spreads)[:, None] * (BOTH_SIDES * (off + mirrored) + ONE_SIDE * off)
+        off = off.view(len(joints), *[1] * (joints.ndim - 3), len(layout), 3)
+        marked = layout.mixing.to(joints) @ posed.landmarks(body)
+        return torch.cat([joints, marked + posed.moved(off, layout)], -2)
 
     def _approach(self, sample: PriorSample, speed: Tensor, time: Tensor) -> PriorSample:
         """The same windows of people who walk the way they face, at a speed: those who face the camera come nearer."""
-        hips = (
-            sample.pose[..., self.skeleton.index("left_hip"), :] - sample.pose[..., self.skeleton.index("right_hip"), :]
-        )
-        away = -hips[..., 0] / hips[..., ::2].norm(dim=-1).clamp_min(1e-6)  # left times up is forward
+        left, right = (sample.points[..., self.skeleton.index(f"{side}_hip"), :] for side in ("left", "right"))
+        away = (right - left)[..., 0] / (left - right)[..., ::2].norm(dim=-1).clamp_min(
+            1e-6
+        )  # left times up is forward
         walked = (away.mean(1) * speed)[:, None] * (time - time.mean())
-        nearest = 0.5 - sample.pose[..., 2].amin(-1)
+        nearest = NEAREST - sample.points[..., 2].amin(-1)
         return sample._replace(root_depth=torch.maximum(sample.root_depth + walked, nearest))
 
-    def view(self, pose: Float[Tensor, "batch *frame joint 3"], generator: torch.Generator) -> PriorSample:
-        """Put root-centred poses of the body frame, a share of them tumbling, before cameras."""
-        count = len(pose)
+    def view(self, points: Float[Tensor, "batch *frame point 3"], generator: torch.Generator) -> PriorSample:
+        """Put root-centred points of the body frame, a share of them tumbling, before cameras."""
+        count = len(points)
         tumble = quaternion_to_matrix(normal(count, 4, generator=generator))
         tumbling = uniform(count, generator=generator) < self.params.tumbling_probability
-        turned = torch.where(tumbling[:, None, None], tumble, torch.eye(3, device=pose.device))
+        turned = torch.where(tumbling[:, None, None], tumble, torch.eye(3, device=points.device))
         # The body's up is a level camera's -y, its forward the way to the camera, -z.
-        level = pose.new_tensor([1.0, -1.0, -1.0]).diag() @ turned
-        return self._before_camera(_turn(level, pose), generator)
+        level = points.new_tensor([1.0, -1.0, -1.0]).diag() @ turned
+        return self._before_camera(level, points, generator)
 
-    def random_view(self, level: Float[Tensor, "batch *frame joint 3"], generator: torch.Generator) -> PriorSample:
-        """Put poses as a level camera sees them (y down along gravity) before cameras on other sides of them."""
+    def random_view(self, level: Float[Tensor, "batch *frame point 3"], generator: torch.Generator) -> PriorSample:
+        """Put points as a level camera sees them (y down along gravity) before cameras on other sides of them."""
         heading = rotation_about("y", math.tau * uniform(len(level), generator=generator))
-        return self._before_camera(_turn(heading, level), generator)
+        return self._before_camera(heading, level, generator)
 
-    def _before_camera(self, level: Float[Tensor, "batch *frame joint 3"], generator: torch.Generator) -> PriorSample:
+    def _before_camera(
+        self,
+        to_level: Float[Tensor, "batch 3 3"],
+        points: Float[Tensor, "batch *frame point 3"],
+        generator: torch.Generator,
+    ) -> PriorSample:
         """One camera a batch element, with an elevation, a roll and a distance from the params' ranges."""
-        count = len(level)
+        count = len(points)
         mean, std = map(math.radians, self.params.elevation_deg)
         elevation = mean + std * normal(count, generator=generator)
+        if self.params.any_elevation_probability > 0:
+            anywhere = math.pi * (uniform(count, generator=generator) - 0.5)
+            chosen = uniform(count, generator=generator) < self.params.any_elevation_probability
+            elevation = torch.where(chosen, anywhere, elevation)
         roll = math.radians(self.params.roll_std_deg) * normal(count, generator=generator)
         low, high = map(math.log, self.params.distance_m)
         distance = (low + (high - low) * uniform(count, generator=generator)).exp()
-        pose = _turn(rotation_about("z", roll) @ rotation_about("x", elevation), level)
-        distance = torch.maximum(distance, 0.5 - pose[..., 2].flatten(1).amin(1))  # every joint well in front
-        shape = pose.shape[:-2]
+        from_level = rotation_about("z", roll) @ rotation_about("x", elevation)
+        seen = _turn(from_level @ to_level, points)
+        distance = torch.maximum(distance, NEAREST - seen[..., 2].flatten(1).amin(1))  # every joint well in front
+        shape = seen.shape[:-2]
         of_window = (count, *[1] * (len(shape) - 1))
-        return PriorSample(pose, distance.view(of_window).expand(shape), elevation.view(of_window).expand(shape))
+        up = (-from_level[..., 1]).view(*of_window, 3).expand(*shape, 3)
+        return PriorSample(seen, distance.view(of_window).expand(shape), up)
 
 
-def _turn(rotation: Float[Tensor, "batch 3 3"], pose: Float[Tensor, "batch *frame joint 3"]) -> Tensor:
+def _turn(rotation: Float[Tensor, "batch 3 3"], points: Float[Tensor, "batch *frame point 3"]) -> Tensor:
     """Rotate all frames of each batch element alike."""
-    return (pose.flatten(1, -2) @ rotation.mT).view_as(pose)
+    return (points.flatten(1, -2) @ rotation.mT).view_as(points)

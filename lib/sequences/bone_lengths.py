@@ -10,7 +10,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lib.pose.geometry import bone_lengths
-from lib.pose.skeleton import Skeleton
+from lib.pose.landmarks import JOINT_OF, JOINTS
+from lib.pose.layouts import Layout
+from lib.pose.skeleton import H36M, Skeleton
 
 LEAST_SPREAD = 0.01  # of a bone's length over a sequence, since joints are not quite where bones meet
 DENOISED = 0.5  # of the keypoints' noise is left in what a model lifts
@@ -135,6 +137,23 @@ def refine_depths(
         depth = _within(depth, predicted - furthest, predicted + furthest, skeleton)
     joints = rays * depth[..., None]
     return (joints - joints[:, skeleton.root, None]) / depth[:, skeleton.root, None, None]
+
+
+def refine_points(
+    points: Float[Tensor, "frame point 3"],
+    lengths: Float[Tensor, "frame bone"],
+    noise: Float[Tensor, " joint"],
+    layout: Layout,
+    detected: Bool[Tensor, " frame"] | None = None,
+) -> Float[Tensor, "frame point 3"]:
+    """As `refine_depths`, of Human3.6M's joints, for all points that a model lifts: keypoints move with their joints.
+
+    Points move along their lines of sight, so what they project to stays.
+    """
+    joints = refine_depths(points[:, :JOINTS], lengths, noise, H36M, detected)
+    depth = points[:, JOINTS:, 2:] + (joints - points[:, :JOINTS])[:, [JOINT_OF[slot] for slot in layout.slots], 2:]
+    rays = points[:, JOINTS:, :2] / (points[:, JOINTS:, 2:] + 1).clamp_min(0.05)
+    return torch.cat([joints, torch.cat([rays * (depth + 1), depth], -1)], 1)
 
 
 def _depth_variance(joints: Tensor, lengths: Tensor, across: Tensor, skeleton: Skeleton) -> Float[Tensor, " bone"]:

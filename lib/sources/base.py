@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from lib.pose.cameras import Camera
-from lib.pose.skeleton import H36M, Skeleton
+from lib.pose.layouts import H36M_LAYOUT, Layout
 from lib.runtime.params import Name, Section
 
 Subject = Annotated[str, Field(pattern=r"^[^\s,]+( [^\s,]+)*$", max_length=100, description="the name of a subject")]
@@ -26,7 +26,7 @@ class SplitParams(Section):
 class SourceParams(Section):
     """`data`: the source, its 2D keypoints, the split, and which sequences are kept."""
 
-    elsewhere: ClassVar[frozenset[str]] = frozenset({"window", "transforms", "loader"})
+    elsewhere: ClassVar[frozenset[str]] = frozenset({"window", "transforms", "occlusion", "loader"})
 
     source: Name  # one of lib.sources.catalog.SOURCES
     keypoints: Name  # h36m reads data_2d_h36m_NAME.npz; the sample knows gt and noisy
@@ -36,7 +36,7 @@ class SourceParams(Section):
 
 @dataclass(frozen=True)
 class PoseSequence:
-    """The keypoints of one person in one video, in the joints of its source's skeleton.
+    """The keypoints of one person in one video, in its source's layout.
 
     `positions` are in metres in the camera frame; None where a source has no 3D.
     """
@@ -71,7 +71,7 @@ class SourceData(NamedTuple):
     dropped: list[Dropped]
     subjects: tuple[str, ...]  # those the source has, whether the split names them or not
     cut_frames: int = 0  # 2D frames after the end of their sequence's 3D
-    skeleton: Skeleton = H36M  # of all of its sequences
+    layout: Layout = H36M_LAYOUT  # of all of its sequences
 
 
 def action_name(action: str) -> str:

@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from lib.data.labels import labelled
+from lib.data.occlusion import OcclusionParams
 from lib.data.store import Split, read_split
 from lib.data.transforms import TransformParams, input_pipeline
 from lib.data.windows import LoaderParams, WindowBatch, WindowParams, Windows, training_loader
@@ -77,6 +78,7 @@ class Finetuning:
 
     seed: int
     transforms: TransformParams
+    occlusion: OcclusionParams
     loader: LoaderParams
     prior: PriorParams
     losses: LossParams
@@ -111,6 +113,7 @@ class Finetuning:
         return cls(
             seed=section(SeedParams, "", params).seed,
             transforms=section(TransformParams, "data.transforms", params),
+            occlusion=section(OcclusionParams, "data.occlusion", params),
             loader=section(LoaderParams, "data.loader", params),
             prior=section(PriorParams, "prior", params),
             losses=section(LossParams, "losses", params),
@@ -144,7 +147,7 @@ def finetune(params: Finetuning, pretrained: Checkpoint, poses: Path, board: Boa
     window = WindowParams(frames=pretrained.frames, interval_seconds=pretrained.interval_seconds)
 
     torch.manual_seed(params.seed)  # of weights that are new
-    model = LiftingModel(Architecture.load(pretrained.model), train.skeleton, window.frames)
+    model = LiftingModel(Architecture.load(pretrained.model), window.frames, pretrained.layouts)
     taken = Transferred((), tuple(model.state_dict()), ())
     if not own.from_scratch:
         taken = transfer(pretrained.weights, model, own.load, own.strict)
@@ -201,7 +204,7 @@ def _objective(
 ) -> Objective:
     """Labels alone, or labels beside what a lifter was pre-trained with, on all 2D; `train` comes without 3D."""
     transforms = params.transforms.model_copy(update={"normalization": pretrained.normalization})
-    inputs = input_pipeline(train, transforms, window)
+    inputs = input_pipeline(train, transforms, params.occlusion, window)
     own, training = params.finetune, params.training
     supervised = Supervised(inputs, training.batch_size, pretrained.body_size)
     if own.rehearsal == 0 or own.from_scratch or "lift" not in pretrained.objectives:

@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from lib.data.masking import MaskingParams
+from lib.data.occlusion import OcclusionParams
 from lib.data.store import read_split
 from lib.data.transforms import InputPipeline, TransformParams, input_pipeline
 from lib.data.windows import LoaderParams, WindowParams, Windows, training_loader
@@ -21,7 +22,7 @@ from lib.objectives.base import ObjectiveContext
 from lib.objectives.catalog import OBJECTIVES
 from lib.objectives.lift import DRAWS
 from lib.objectives.losses import LossParams
-from lib.pose.skeleton import Skeleton
+from lib.pose.layouts import Layout, known_layouts
 from lib.prior.sampler import PosePrior, PriorParams, PriorSample
 from lib.runtime.console import Console
 from lib.runtime.device import Hardware
@@ -50,6 +51,7 @@ class PretrainParams:
     seed: int
     window: WindowParams
     transforms: TransformParams
+    occlusion: OcclusionParams
     loader: LoaderParams
     prior: PriorParams
     model: Architecture
@@ -64,6 +66,7 @@ class PretrainParams:
             seed=section(SeedParams, "", params).seed,
             window=section(WindowParams, "data.window", params),
             transforms=section(TransformParams, "data.transforms", params),
+            occlusion=section(OcclusionParams, "data.occlusion", params),
             loader=section(LoaderParams, "data.loader", params),
             prior=section(PriorParams, "prior", params),
             model=Architecture.read(params),
@@ -111,9 +114,10 @@ def pretrain(
     loader = training_loader(windows, clips, params.loader, generator)
 
     torch.manual_seed(params.seed)  # of the model's first weights, the one thing that takes no generator
-    model = build_model(kind.task, params.model, train.skeleton, frames)
+    layouts = known_layouts(train.layout)
+    model = build_model(kind.task, params.model, train.layout, frames, layouts)
     prior = PosePrior(params.prior)
-    inputs = input_pipeline(train, params.transforms, params.window)
+    inputs = input_pipeline(train, params.transforms, params.occlusion, params.window)
     objective = kind.make(
         ObjectiveContext(
             train=train,
@@ -153,13 +157,13 @@ def pretrain(
     def hand_over(progress: Progress, averaged: nn.Module) -> None:
         if keep is not None:
             weights = averaged.state_dict()
-            keep(_checkpoint(params, train.skeleton, prior.body_size, weights, progress.step, progress.last_loss))
+            keep(_checkpoint(params, train.layout, prior.body_size, weights, progress.step, progress.last_loss))
 
     context = RunContext(hardware.fabric, console, board, params.seed, hardware.tuner, hand_over)
     progress = fit(model, setup, training, context)
     board.close()
     return Pretrained(
-        checkpoint=_checkpoint(params, train.skeleton, prior.body_size, *progress.kept(training)),
+        checkpoint=_checkpoint(params, train.layout, prior.body_size, *progress.kept(training)),
         curves=progress.rows,
         metrics={
             "noise_std": noise,
@@ -179,7 +183,7 @@ def pretrain(
 
 
 def _checkpoint(
-    params: PretrainParams, skeleton: Skeleton, body_size: float, weights: Mapping[str, Tensor], step: int, loss: float
+    params: PretrainParams, layout: Layout, body_size: float, weights: Mapping[str, Tensor], step: int, loss: float
 ) -> Checkpoint:
     return Checkpoint(
         objectives=(params.training.objective,),
@@ -191,7 +195,8 @@ def _checkpoint(
         noise_correlation_seconds=params.transforms.noise_correlation_seconds,
         body_size=body_size,
         masking=params.masking.model_dump(mode="json"),
-        skeleton=skeleton,
+        layouts=known_layouts(layout),
+        layout=layout,
         weights={name: value.cpu() for name, value in weights.items()},
         training={"step": step, "validation_loss": loss},
     )

@@ -1,0 +1,161 @@
+"""What a lifter makes of keypoints as users have them: hidden joints, other layouts, confidences, wrong focal lengths.
+
+Each condition changes the 2D of a labelled split of Human3.6M's joints. Other layouts' keypoints are put on its bodies
+through the landmarks of `lib.prior.bodies`, with offsets of their own for each subject, as `Layout.spreads` has them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lib.data.store import Split
+from lib.evaluation import metrics
+from lib.inference.lifter import Lifter
+from lib.pose.geometry import project, root_centred
+from lib.pose.landmarks import JOINTS
+from lib.pose.layouts import LAYOUTS, Layout
+from lib.pose.skeleton import H36M
+from lib.prior.bodies import ATTACHED_LANDMARKS, attached_offset, part_of
+from lib.runtime.errors import UserError
+
+MM = 1000.0
+COLUMNS = ("condition", "joints", "frames", "n_mpjpe_mm", "p_mpjpe_mm", "stated_mm")
+_LEGS = tuple(f"{side}_{name}" for side in ("left", "right") for name in ("knee", "ankle"))
+HIDDEN: dict[str, tuple[str, ...]] = {
+    "spine, neck, head hidden": ("spine", "neck", "head"),
+    "right elbow and wrist hidden": ("right_elbow", "right_wrist"),
+    "left knee and ankle hidden": ("left_knee", "left_ankle"),
+    "both legs below the hip hidden": _LEGS,
+    "root and hips hidden": ("pelvis", "left_hip", "right_hip"),
+}
+WEBCAM = ("pelvis", "left_hip", "right_hip", *_LEGS)
+FOCAL = (0.7, 1.4)
+
+
+def conditions(split: Split, seed: int = 0) -> Iterator[tuple[str, Split, tuple[int, ...]]]:
+    """The name of each condition, the split under it, and the joints that are measured."""
+    whole = tuple(range(len(split.layout)))
+    yield "nothing hidden", split, whole
+    for name, joints in HIDDEN.items():
+        yield name, _hide(split, joints), whole
+    seen = tuple(joint for joint, name in enumerate(H36M.names) if name not in WEBCAM)
+    yield "upper body only, of what is seen", _hide(split, WEBCAM), seen
+    generator = torch.Generator().manual_seed(seed)
+    confidence = 0.3 + 0.7 * torch.rand(split.confidence.shape, generator=generator)
+    yield "confidences from 0.3 to 1, without meaning", replace(split, confidence=confidence), whole
+    for factor in FOCAL:
+        yield f"focal length wrong by {factor}", replace(split, rays=split.rays / factor), whole
+    for name, layout in LAYOUTS.items():
+        if name != "h36m":
+            other = marked_as(split, layout, generator)
+            yield f"marked as {name}", other, tuple(range(len(layout)))
+
+
+def robustness(lifter: Lifter, split: Split, batch_size: int = 4096) -> pd.DataFrame:
+    """COLUMNS of every condition; a layout has a row of its keypoints, and one of Human3.6M's joints.
+
+    Raises:
+        UserError: the split is not in Human3.6M's layout, or has no 3D.
+    """
+    if split.layout.name != "h36m" or split.positions is None:
+        raise UserError("robustness needs 3D of Human3.6M's joints")
+    joints = root_centred(split.positions, H36M)
+    rows = []
+    for name, changed, counted in conditions(split):
+        lifted = lifter.lift(changed, batch_size)
+        assert changed.positions is not None
+        own = root_centred(changed.positions, changed.skeleton)
+        distance = split.positions[:, 0].norm(dim=-1)[:, None]
+        stated = (lifted.keypoint_error * distance)[:, list(counted)]
+        rows.append((name, "own", *_errors(lifted.keypoints, own, counted), float(stated.mean()) * MM))
+        if changed.layout != split.layout:
+            error = float((lifted.joint_error * distance).mean()) * MM
+            rows.append((name, "h36m", *_errors(lifted.joints, joints, tuple(range(JOINTS))), error))
+    return pd.DataFrame(rows, columns=pd.Index(COLUMNS))
+
+
+def _errors(predicted: Tensor, target: Tensor, counted: tuple[int, ...]) -> tuple[int, float, float]:
+    some, true = predicted[:, list(counted)] * MM, target[:, list(counted)] * MM
+    centred = some - some.mean(1, keepdim=True), true - true.mean(1, keepdim=True)
+    return len(some), float(metrics.n_mpjpe(*centred).mean()), float(metrics.p_mpjpe(some, true).mean())
+
+
+def _hide(split: Split, names: tuple[str, ...]) -> Split:
+    hidden = torch.tensor([name in names for name in split.skeleton.names])
+    return replace(
+        split, confidence=split.confidence.masked_fill(hidden, 0.0), rays=split.rays.masked_fill(hidden[:, None], 0.0)
+    )
+
+
+def marked_as(split: Split, layout: Layout, generator: torch.Generator) -> Split:
+    """The same people, marked as another layout marks them; exact 2D."""
+    assert split.positions is not None
+    frames = part_frames(split.positions)
+    landmarks = landmarks_of(split.positions, frames)
+    subjects = split.table["subject"]
+    offset = {
+        subject: torch.tensor(layout.spreads)[:, None] * torch.randn(len(layout), 3, generator=generator)
+        for subject in sorted(subjects.unique())
+    }
+    off = torch.cat([offset[s].expand(n, -1, -1) for s, n in zip(subjects, split.table["length"], strict=True)])
+    marked = layout.mixing @ landmarks
+    turned = [frames[part_of(name)] @ off[:, number, :, None] for number, name in enumerate(layout.landmarks)]
+    positions = marked + torch.cat(turned, -1).mT
+    rays = project(positions)
+    return Split(layout, split.table, rays, torch.ones_like(rays[..., 0]), rays, positions)
+
+
+def landmarks_of(
+    joints: Float[Tensor, "frame joint 3"], frames: dict[str, Tensor]
+) -> Float[Tensor, "frame landmark 3"]:
+    """A body's landmarks, as `lib.prior.bodies` puts them on the parts of a body."""
+    on = {"head": (joints[:, H36M.index("neck")] + joints[:, H36M.index("head")]) / 2}
+    for side in ("left", "right"):
+        on |= {
+            f"{side}_foot": joints[:, H36M.index(f"{side}_ankle")],
+            f"{side}_hand": joints[:, H36M.index(f"{side}_wrist")],
+        }
+    attached = [
+        on[part_of(name)] + frames[part_of(name)] @ joints.new_tensor(attached_offset(name))
+        for name in ATTACHED_LANDMARKS
+    ]
+    return torch.cat([joints, torch.stack(attached, 1)], 1)
+
+
+def part_frames(joints: Float[Tensor, "frame joint 3"]) -> dict[str, Float[Tensor, "frame 3 3"]]:
+    """The rotation of each part of bodies, from their joints: columns to the left, up and forward."""
+
+    def at(name: str) -> Tensor:
+        return joints[:, H36M.index(name)]
+
+    def frame(up: Tensor, left: Tensor) -> Tensor:
+        up = torch.nn.functional.normalize(up, dim=-1)
+        forward = torch.nn.functional.normalize(torch.linalg.cross(left, up), dim=-1)
+        return torch.stack([torch.linalg.cross(up, forward), up, forward], -1)
+
+    hips, shoulders = at("left_hip") - at("right_hip"), at("left_shoulder") - at("right_shoulder")
+    parts = {
+        "pelvis": frame(at("spine") - at("pelvis"), hips),
+        "lower_trunk": frame(at("spine") - at("pelvis"), hips),
+        "chest": frame(at("thorax") - at("spine"), shoulders),
+        # The joint neck is in front of the joint head.
+        "head": frame(
+            at("head") - at("thorax"), torch.linalg.cross(at("head") - at("thorax"), at("neck") - at("thorax"))
+        ),
+    }
+    for side in ("left", "right"):
+        thigh, shank = at(f"{side}_hip") - at(f"{side}_knee"), at(f"{side}_knee") - at(f"{side}_ankle")
+        arm, forearm = at(f"{side}_shoulder") - at(f"{side}_elbow"), at(f"{side}_elbow") - at(f"{side}_wrist")
+        parts |= {
+            f"{side}_thigh": frame(thigh, hips),
+            f"{side}_shank": frame(shank, hips),
+            f"{side}_foot": frame(shank, hips),
+            f"{side}_upper_arm": frame(arm, shoulders),
+            f"{side}_forearm": frame(forearm, shoulders),
+            f"{side}_hand": frame(forearm, shoulders),
+        }
+    return parts
