@@ -26,7 +26,7 @@ def run(params: dict[str, Any], paths: Paths) -> None:
     tables = {name: pd.DataFrame(columns=pd.Index(columns)) for name, columns in TABLES.items()}
     if checkpoint.lifts:
         lifter = Lifter(checkpoint, resolve_device(evaluation.device))
-        lifted = lifter.lift(split, **evaluation.lifting).keypoints
+        lifted = lifter.lift(split, **evaluation.lifting)
         result = evaluate(split, lifted, evaluation.scale, lifter.body_size)
         write_predictions(paths.predictions, split, result.predicted)
         tables |= {"per_joint": result.per_joint, "per_action": result.per_action}

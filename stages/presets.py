@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from lib.data.windows import WindowParams
 from lib.models.lifters import Lifted, LiftingModel
 from lib.models.networks import NETWORKS, Architecture, Size
+from lib.pose.layouts import H36M_LAYOUT, LAYOUTS, Layout
 from lib.pose.skeleton import H36M
 from lib.runtime.console import Console
 from lib.runtime.device import choose_threads, resolve_device
@@ -24,6 +25,7 @@ from lib.runtime.paths import Paths
 from lib.runtime.stage import main, positive
 
 BATCH = 256  # windows
+Inputs = tuple[Tensor, Tensor, Tensor, Layout]
 
 
 def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> None:
@@ -37,7 +39,7 @@ def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> 
     for name, size in itertools.product(NETWORKS, get_args(Size)):
         if size not in params["model"].get(name, {}):
             continue  # a network need not have every size
-        built = LiftingModel(Architecture.named(name, size, params), H36M, frames)
+        built = LiftingModel(Architecture.named(name, size, params), frames, tuple(LAYOUTS.values()))
         plain = _mlp(frames, _parameters(built))
         for label, model in ((f"{name}, {size}", built), ("an MLP of that size", plain)):
             rows.append((label, *_measured(model.to(device), frames, device, arguments.seconds)))
@@ -46,7 +48,7 @@ def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> 
 
 def _measured(model: nn.Module, frames: int, device: torch.device, seconds: float) -> tuple[str, ...]:
     inputs = _inputs(BATCH, frames, device)
-    one = tuple(part[:1] for part in inputs)
+    one = _inputs(1, frames, device)
     with torch.no_grad(), FlopCounterMode(display=False) as flops:
         model(*one)
     speeds = (BATCH / _seconds(partial(work, model, inputs), device, seconds) for work in (_lift, _train))
@@ -63,34 +65,35 @@ class _Mlp(nn.Module):
     def __init__(self, frames: int, width: int) -> None:
         super().__init__()
         joints = len(H36M)
-        widths = (3 * frames * joints, width, width, 3 * joints + 1)
+        widths = (3 * frames * joints, width, width, 8 * joints + 3)
         layers = [layer for pair in pairwise(widths) for layer in (nn.Linear(*pair), nn.GELU())]
         self.layers = nn.Sequential(*layers[:-1])
 
-    def forward(self, keypoints: Tensor, confidence: Tensor, scale: Tensor) -> Lifted:
-        """The scale is not looked at."""
+    def forward(self, keypoints: Tensor, confidence: Tensor, scale: Tensor, layout: Layout) -> Lifted:
+        """Scale and layout are not looked at."""
         numbers = self.layers(torch.cat([keypoints, confidence[..., None]], -1).flatten(1))
-        depth, correction = numbers[:, : len(H36M)], numbers[:, len(H36M) : -1]
-        return Lifted(depth, correction.unflatten(-1, (-1, 2)), numbers[:, -1])
+        points = numbers[:, 3:].unflatten(1, (-1, 4))
+        return Lifted(points[..., 0], points[..., 1:3], points[..., 3], numbers[:, :3])
 
 
 def _mlp(frames: int, parameters: int) -> _Mlp:
     """A plain MLP of about so many parameters: width^2 + sides * width of them."""
-    sides = 3 * frames * len(H36M) + 3 * len(H36M) + 1
+    sides = 3 * frames * len(H36M) + 8 * len(H36M) + 3
     return _Mlp(frames, round((math.sqrt(sides**2 + 4 * parameters) - sides) / 2))
 
 
-def _inputs(batch: int, frames: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+def _inputs(batch: int, frames: int, device: torch.device) -> Inputs:
     keypoints = torch.randn(batch, frames, len(H36M), 2, device=device)
-    return keypoints, torch.ones_like(keypoints[..., 0]), torch.full((batch, frames), 0.1, device=device)
+    scale = torch.full((batch, frames), 0.1, device=device)
+    return keypoints, torch.ones_like(keypoints[..., 0]), scale, H36M_LAYOUT
 
 
 @torch.inference_mode()
-def _lift(model: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+def _lift(model: nn.Module, inputs: Inputs) -> None:
     model(*inputs)
 
 
-def _train(model: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+def _train(model: nn.Module, inputs: Inputs) -> None:
     model.zero_grad()
     model(*inputs).depth.square().mean().backward()
 

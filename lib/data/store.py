@@ -87,9 +87,19 @@ def opened(path: Path, made_by: str) -> Iterator[h5py.File]:
         yield file
 
 
+def write_skeleton(file: h5py.File, skeleton: Skeleton) -> None:
+    """Name the joints that a file's arrays have, and their parents."""
+    file.attrs["joints"], file.attrs["parents"] = list(skeleton.names), list(skeleton.parents)
+
+
+def read_skeleton(file: h5py.File) -> Skeleton:
+    """What `write_skeleton` wrote."""
+    return Skeleton(tuple(map(str, file.attrs["joints"])), tuple(map(int, file.attrs["parents"])))
+
+
 def write_layout(file: h5py.File, layout: Layout) -> None:
-    """Say what the arrays of a file have: the joints, their parents, and the whole layout as JSON."""
-    file.attrs["joints"], file.attrs["parents"] = list(layout.keypoints), list(layout.skeleton.parents)
+    """Say what the arrays of a file have: joints and parents as for `write_skeleton`, and the whole layout as JSON."""
+    write_skeleton(file, layout.skeleton)
     file.attrs["layout"] = json.dumps(layout.dump())
 
 

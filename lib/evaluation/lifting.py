@@ -14,9 +14,10 @@ from torch import Tensor
 
 from lib.data.store import Split, labelled_only
 from lib.evaluation import metrics
-from lib.inference.predictions import scale_by_body_size, scale_by_root_depth
+from lib.inference.lifter import LiftedSplit
+from lib.inference.predictions import body_scale, root_distance
 from lib.pose.geometry import root_centred
-from lib.pose.skeleton import Skeleton
+from lib.pose.skeleton import H36M, Skeleton
 from lib.runtime.errors import UserError
 from lib.runtime.params import DeviceName, Section
 from lib.sources.base import action_name
@@ -55,11 +56,11 @@ class Evaluation:
     metrics: dict[str, int | float | str]  # flat, for DVC
     per_joint: pd.DataFrame  # PER_JOINT; no rows without 3D
     per_action: pd.DataFrame  # PER_ACTION; no rows without 3D
-    predicted: Float[Tensor, "frame joint 3"]  # metres, root-centred, camera frame
+    predicted: LiftedSplit  # metres, root-centred, camera frame
 
 
-def evaluate(split: Split, predicted: Float[Tensor, "frame joint 3"], scale: Scale, body_size: float) -> Evaluation:
-    """Compare predictions (units of root depth, root-centred, camera frame) with a split's 3D, if it has any.
+def evaluate(split: Split, lifted: LiftedSplit, scale: Scale, body_size: float) -> Evaluation:
+    """Compare predictions (units of the root's distance) with a split's 3D, if it has any: keypoints of its layout.
 
     Means are over all frames, those that show nobody among them, whose number stands in `undetected_frames`: a lifter
     puts poses there that lie between the others. `*_action_mean_mm` are means over actions of the means of their
@@ -71,6 +72,7 @@ def evaluate(split: Split, predicted: Float[Tensor, "frame joint 3"], scale: Sca
     Raises:
         UserError: predictions are not finite.
     """
+    predicted, size = lifted.keypoints, body_scale(lifted.joints, body_size)
     bad = int((~predicted.isfinite()).any(-1).any(-1).sum())
     if bad:
         raise UserError(
@@ -78,16 +80,18 @@ def evaluate(split: Split, predicted: Float[Tensor, "frame joint 3"], scale: Sca
             "pretrain again with a lower learning rate"
         )
     skeleton = split.skeleton
-    by_body_size = scale_by_body_size(predicted, body_size, skeleton)
+    by_body_size = predicted * size[:, None, None]
     flat: dict[str, int | float | str] = {"frames": len(predicted), "undetected_frames": int((~split.detected).sum())}
-    bones = _bone_metrics(split, predicted)
+    bones = _bone_metrics(split, lifted.joints)
     if split.positions is None:
         no_joints, no_actions = (pd.DataFrame(columns=pd.Index(columns)) for columns in (PER_JOINT, PER_ACTION))
-        return Evaluation(flat | {"mpjpe_scale": "body_size"} | bones, no_joints, no_actions, by_body_size)
+        return Evaluation(flat | {"mpjpe_scale": "body_size"} | bones, no_joints, no_actions, lifted.scaled(size))
     known, labelled = labelled_only(split), split.labelled
     assert known.positions is not None
     target, sized = root_centred(known.positions, skeleton), by_body_size[labelled]
-    metres = scale_by_root_depth(predicted[labelled], known.positions, skeleton) if scale == "root_depth" else sized
+    if scale == "root_depth":
+        size[labelled] = root_distance(known.positions, skeleton)
+    metres = predicted[labelled] * size[labelled, None, None]
     flat["labelled_frames"] = len(target)
     errors = dict(zip(ERRORS, _errors(metres, target), strict=True))
     first = errors["mpjpe_mm"]
@@ -99,8 +103,7 @@ def evaluate(split: Split, predicted: Float[Tensor, "frame joint 3"], scale: Sca
     velocity = [metrics.mpjve(metres[frames] * MM, target[frames] * MM, fps) for frames, fps in _sequences(known.table)]
     if any(len(part) for part in velocity):  # a mean of single frames has no velocity
         flat["mpjve_mm_per_s"] = _mean(torch.cat(velocity))
-    by_body_size[labelled] = metres
-    return Evaluation(flat | bones, _per_joint(errors, skeleton), per_action, by_body_size)
+    return Evaluation(flat | bones, _per_joint(errors, skeleton), per_action, lifted.scaled(size))
 
 
 def mean_pose_baseline(train: Split, test: Split) -> dict[str, float]:
@@ -123,11 +126,11 @@ def _errors(predicted: Tensor, target: Tensor) -> list[Float[Tensor, "frame join
     return [torch.cat(parts) for parts in zip(*chunks, strict=True)]
 
 
-def _bone_metrics(split: Split, predicted: Tensor) -> dict[str, int | float | str]:
-    skeleton, sequences = split.skeleton, _sequences(split.table)
-    constancy = [_mean(metrics.bone_constancy_error(predicted[frames], skeleton)) for frames, _ in sequences]
+def _bone_metrics(split: Split, joints: Tensor) -> dict[str, int | float | str]:
+    sequences = _sequences(split.table)
+    constancy = [_mean(metrics.bone_constancy_error(joints[frames], H36M)) for frames, _ in sequences]
     return {
-        "bone_symmetry_error": _mean(metrics.bone_symmetry_error(predicted, skeleton)),
+        "bone_symmetry_error": _mean(metrics.bone_symmetry_error(joints, H36M)),
         "bone_constancy_error": sum(constancy) / len(constancy),
     }
 

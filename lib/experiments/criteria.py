@@ -60,7 +60,7 @@ class Judge:
 
     def lifted(self, checkpoint: Checkpoint) -> Float[Tensor, "frame joint 3"]:
         """The split as evaluate lifts it."""
-        return Lifter(checkpoint, self.device).lift(self.seen, **self.evaluation.lifting)
+        return Lifter(checkpoint, self.device).lift(self.seen, **self.evaluation.lifting).keypoints
 
     def __call__(self, checkpoint: Checkpoint, half: Checkpoint, peer: Tensor | None) -> dict[str, float]:
         """A row of numbers: errors, which judge, and criteria, which read the 2D alone.
@@ -89,9 +89,9 @@ class Judge:
     def _predictions(self, lifter: Lifter) -> Predictions:
         size = self.evaluation.batch_size
         return Predictions(
-            one_way=lifter.lift(self.seen, size, flip=False, **PER_WINDOW),
-            windows=lifter.lift(self.seen, size, flip=True, **PER_WINDOW),
-            refined=lifter.lift(self.seen, size, flip=True, constant_bone_lengths=True, denoise=True),
+            one_way=lifter.lift(self.seen, size, flip=False, **PER_WINDOW).keypoints,
+            windows=lifter.lift(self.seen, size, flip=True, **PER_WINDOW).keypoints,
+            refined=lifter.lift(self.seen, size, flip=True, constant_bone_lengths=True, denoise=True).keypoints,
         )
 
 
@@ -100,7 +100,7 @@ def _objective(params: PretrainParams, train: Split, device: torch.device) -> Li
     weights = {**dict.fromkeys(LossParams.model_fields, 0.0), **dict.fromkeys(CRITERIA_LOSSES, 1.0)}
     context = ObjectiveContext(
         train=train,
-        inputs=input_pipeline(train, params.transforms, params.window),
+        inputs=input_pipeline(train, params.transforms, params.occlusion, params.window),
         prior=PosePrior(params.prior).to(device),
         losses=LossParams(**weights),
         masking=None,

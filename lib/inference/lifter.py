@@ -26,12 +26,16 @@ from lib.sequences.gaps import fill_frames
 
 
 class LiftedSplit(NamedTuple):
-    """A split's poses, root-centred, in the camera frame, in units of the root's distance, on the CPU."""
+    """A split's poses, root-centred, in the camera frame, in units of the root's distance or in metres, on the CPU."""
 
     joints: Float[Tensor, "frame joint 3"]  # of Human3.6M's skeleton
     keypoints: Float[Tensor, "frame keypoint 3"]  # as the split's layout marks them
     joint_error: Float[Tensor, "frame joint"]  # how far off each is expected to be
     keypoint_error: Float[Tensor, "frame keypoint"]
+
+    def scaled(self, factor: Float[Tensor, " frame"]) -> "LiftedSplit":
+        """The same in another unit."""
+        return LiftedSplit(*(part * factor.view(-1, *[1] * (part.ndim - 1)) for part in self))
 
 
 class Lifter:

@@ -1,6 +1,6 @@
 """The file of predicted poses, and the scale that gives them metres.
 
-A lifter's poses are in units of root depth: their shape is known and their size is not.
+A lifter's poses are in units of the root's distance: their shape is known and their size is not.
 """
 
 from dataclasses import dataclass
@@ -14,8 +14,9 @@ from torch import Tensor
 
 from lib.data.store import Split, opened, write_layout
 from lib.data.tables import read_table, write_table
+from lib.inference.lifter import LiftedSplit
 from lib.pose.geometry import bone_lengths
-from lib.pose.skeleton import Skeleton
+from lib.pose.skeleton import H36M, Skeleton
 from lib.runtime.files import replacing
 
 
@@ -24,30 +25,37 @@ class Predictions:
     """The content of a file of predictions."""
 
     table: pd.DataFrame  # a row a sequence, with lib.data.tables.COLUMNS
-    predicted: Float[Tensor, "frame joint 3"]  # metres, root-centred, camera frame
+    predicted: Float[Tensor, "frame keypoint 3"]  # metres, root-centred, camera frame, in the data's layout
+    joints: Float[Tensor, "frame joint 3"]  # the same people's joints of Human3.6M
 
 
-def scale_by_root_depth(
-    predicted: Float[Tensor, "*batch joint 3"], positions: Float[Tensor, "*batch joint 3"], skeleton: Skeleton
-) -> Float[Tensor, "*batch joint 3"]:
-    """Poses in units of root depth -> metres, by the true distance of the root (metres, camera frame)."""
+def root_distance(positions: Float[Tensor, "*batch joint 3"], skeleton: Skeleton) -> Float[Tensor, "*batch"]:
+    """Metres from the camera to the root, the unit of lifted poses; positions are in the camera frame."""
     distance: Tensor = torch.linalg.vector_norm(positions[..., list(skeleton.centre), :].mean(-2), dim=-1)
-    return predicted * distance[..., None, None]
+    return distance
 
 
-def scale_by_body_size(
-    predicted: Float[Tensor, "*batch joint 3"], body_size: float, skeleton: Skeleton
-) -> Float[Tensor, "*batch joint 3"]:
-    """Poses in any unit -> metres, so that the bones of each add up to `body_size` metres."""
-    total = bone_lengths(predicted, skeleton).sum(-1).clamp_min(1e-12)
-    return predicted * (body_size / total)[..., None, None]
+def body_scale(joints: Float[Tensor, "*batch joint 3"], body_size: float) -> Float[Tensor, "*batch"]:
+    """What brings poses in any unit to metres, if their bones add up to `body_size` metres."""
+    return body_size / bone_lengths(joints, H36M).sum(-1).clamp_min(1e-12)
 
 
-def write_predictions(path: Path, split: Split, predicted: Float[Tensor, "frame joint 3"]) -> None:
-    """Write poses (metres, root-centred, camera frame) and the table of their sequences to an HDF5 file."""
+def write_predictions(path: Path, split: Split, predicted: LiftedSplit) -> None:
+    """Write poses (metres, root-centred, camera frame) and the table of their sequences to an HDF5 file.
+
+    `predicted` are keypoints of the data's layout, `h36m` the joints of Human3.6M; `predicted_error` and `h36m_error`
+    say how far off the model expects each to be, in metres.
+    """
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         write_layout(file, split.layout)
-        file.create_dataset("predicted", data=predicted.float().numpy())
+        file.attrs["h36m_joints"], file.attrs["h36m_parents"] = list(H36M.names), list(H36M.parents)
+        for name, part in (
+            ("predicted", predicted.keypoints),
+            ("h36m", predicted.joints),
+            ("predicted_error", predicted.keypoint_error),
+            ("h36m_error", predicted.joint_error),
+        ):
+            file.create_dataset(name, data=part.float().numpy())
         write_table(file, split.table)
 
 
@@ -58,4 +66,5 @@ def read_predictions(path: Path) -> Predictions:
         UserError: the file is missing or damaged.
     """
     with opened(path, "evaluate") as file:
-        return Predictions(read_table(file), torch.from_numpy(file["predicted"][:]))
+        parts = (torch.from_numpy(file[name][:]) for name in ("predicted", "h36m"))
+        return Predictions(read_table(file), *parts)

@@ -67,13 +67,7 @@ def corrected(now: Frames, lifted: Lifted, layout: Layout) -> Float[Tensor, "bat
     A hidden one (confidence 0) was seen nowhere: the correction, from the crop's middle, is its place.
     """
     visible = torch.where(now.confidence[..., None] > 0, now.keypoints, 0.0)
-    if layout.landmarks[:JOINTS] == LANDMARKS[:JOINTS]:
-        joints = visible[:, :JOINTS]
-    else:
-        keypoints, places = zip(*((k, slot) for k, slot in enumerate(layout.slots) if slot < JOINTS), strict=True)
-        joints = visible.new_zeros(len(visible), JOINTS, 2)
-        joints[:, list(places)] = visible[:, list(keypoints)]
-    return torch.cat([joints, visible], 1) + lifted.correction
+    return torch.cat([layout.of_joints(visible), visible], 1) + lifted.correction
 
 
 class Poses(NamedTuple):

@@ -71,8 +71,5 @@ class BodyTokens(nn.Module):
         embedding = self.landmark_embedding[slots] + self.layout_embedding[self.layouts.index(layout), slots]
         tokens = self.embed(window_features(points, confidence, scale)) + embedding
         mixed = torch.addmm(self.mix_bias, tokens.flatten(1), self.mix[slots].flatten(0, 1)).unflatten(1, (JOINTS, -1))
-        if layout.landmarks[:JOINTS] == LANDMARKS[:JOINTS]:
-            return tokens[:, :JOINTS] + mixed
-        joints = [(keypoint, slot) for keypoint, slot in enumerate(slots) if slot < JOINTS]
-        keypoints, places = zip(*joints, strict=True)
-        return mixed.index_add(1, torch.tensor(places, device=mixed.device), tokens[:, list(keypoints)].to(mixed))
+        own: Tensor = layout.of_joints(tokens)
+        return own + mixed

@@ -288,11 +288,14 @@ class Lift:
     def _judged(self, model: LifterModel, parts: Sequence[Views], generator: torch.Generator) -> list[Judged]:
         """Lift views as a detector would see them, and compare with what they are of; those of a layout at once."""
         seen = [
-            self.inputs.corrupted(one.rays, generator, one.sample.joints, EXTENT / one.sample.root_depth) for one in parts
+            self.inputs.corrupted(one.rays, generator, one.sample.joints, EXTENT / one.sample.root_depth)
+            for one in parts
         ]
         layouts = {rays.layout for rays in seen}
         if len(layouts) == 1:
-            whole = Rays(*(torch.cat([part[at] for part in seen]) for at in (0, 1)), seen[0].layout)
+            whole = Rays(
+                torch.cat([part.rays for part in seen]), torch.cat([part.std for part in seen]), seen[0].layout
+            )
             lifted, given = self._lifted(model, whole)
             sizes, start, each = [len(part.rays) for part in seen], 0, []
             for size in sizes:

@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 from lib.objectives.base import Examples, LiftedExamples
 from lib.plotting.reconstruction import reconstruction_rows
 from lib.plotting.skeletons import SkeletonStyle, draw_2d, draw_3d
+from lib.pose.skeleton import H36M
 
 HUNDRED = 100.0  # crops are drawn as about pixels, for which axes are made
 
@@ -26,5 +27,5 @@ def lifted_rows(examples: LiftedExamples) -> Figure:
         axes = figure.add_subplot(2, count, column)
         draw_2d(axes, HUNDRED * flat, style)
         axes.set_axis_off()
-        draw_3d(figure.add_subplot(2, count, count + column, projection="3d"), solid, style)
+        draw_3d(figure.add_subplot(2, count, count + column, projection="3d"), solid, SkeletonStyle(H36M))
     return figure

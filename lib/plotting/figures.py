@@ -124,7 +124,8 @@ def error_by_joint(per_joint: pd.DataFrame, style: SkeletonStyle) -> Figure:
 
     `per_joint` has the columns joint, mpjpe_mm and p_mpjpe_mm. The root has no ring: centring makes its MPJPE zero.
     """
-    table = per_joint.set_index("joint").loc[list(FRONT)]
+    rows = per_joint.set_index("joint")
+    table = rows.loc[[name for name in FRONT if name in rows.index]]
     values = table["p_mpjpe_mm"]
     norm = Normalize(0.0, float(values.max()))
     mapped = matplotlib.colormaps[COLORMAP]

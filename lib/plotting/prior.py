@@ -34,7 +34,7 @@ def prior_poses(params: PriorParams, style: SkeletonStyle) -> Figure:
     rows = {}
     for name in POSTURES:
         prior = PosePrior(params.model_copy(update={"postures": _only(params.postures, name)}))
-        rows[name] = prior.sample(ACROSS, generator).pose
+        rows[name] = prior.sample(ACROSS, generator).joints
     return _rows(rows, style, "People that the prior draws, by posture")
 
 
@@ -45,7 +45,7 @@ def prior_motion(params: PriorParams, style: SkeletonStyle) -> Figure:
     for name in MOTIONS:
         changes = {"motions": _only(params.motions, name), "tumbling_probability": 0.0}
         prior = PosePrior(params.model_copy(update=changes))
-        rows[name] = prior.sample_motion(1, ACROSS, SECONDS / (ACROSS - 1), generator).pose[0]
+        rows[name] = prior.sample_motion(1, ACROSS, SECONDS / (ACROSS - 1), generator).joints[0]
     return _rows(rows, style, f"Motion that the prior draws: {SECONDS} seconds from left to right")
 
 

@@ -22,7 +22,7 @@ ELEVATION, AZIMUTH = 12.0, -65.0  # degrees; azimuth -90 looks along the camera'
 MARGIN = 0.06  # around a person, as a part of its size
 MIN_HALF = 0.5  # metres: the floor and the height shown are at least twice this, so that ticks have room
 
-# Human3.6M's joints of a person who faces us: where errors are drawn as colours. No measure of anything.
+# Landmarks of a person who faces us: where errors are drawn as colours. No measure of anything.
 FRONT = {
     "head": (0.0, 1.80),
     "neck": (0.0, 1.62),
@@ -35,6 +35,19 @@ FRONT = {
     **{f"{side}_hip": (sign * 0.14, 0.92) for side, sign in (("left", 1), ("right", -1))},
     **{f"{side}_knee": (sign * 0.18, 0.50) for side, sign in (("left", 1), ("right", -1))},
     **{f"{side}_ankle": (sign * 0.21, 0.08) for side, sign in (("left", 1), ("right", -1))},
+    "nose": (0.0, 1.66),
+    "head_top": (0.0, 1.86),
+    **{f"{side}_eye": (sign * 0.05, 1.71) for side, sign in (("left", 1), ("right", -1))},
+    **{f"{side}_eye_inner": (sign * 0.02, 1.71) for side, sign in (("left", 1), ("right", -1))},
+    **{f"{side}_eye_outer": (sign * 0.08, 1.71) for side, sign in (("left", 1), ("right", -1))},
+    **{f"{side}_ear": (sign * 0.11, 1.68) for side, sign in (("left", 1), ("right", -1))},
+    **{f"{side}_mouth": (sign * 0.03, 1.59) for side, sign in (("left", 1), ("right", -1))},
+    **{f"{side}_heel": (sign * 0.17, 0.03) for side, sign in (("left", 1), ("right", -1))},
+    **{f"{side}_big_toe": (sign * 0.22, 0.0) for side, sign in (("left", 1), ("right", -1))},
+    **{f"{side}_small_toe": (sign * 0.29, 0.0) for side, sign in (("left", 1), ("right", -1))},
+    **{f"{side}_thumb": (sign * 0.43, 0.81) for side, sign in (("left", 1), ("right", -1))},
+    **{f"{side}_index": (sign * 0.48, 0.78) for side, sign in (("left", 1), ("right", -1))},
+    **{f"{side}_pinky": (sign * 0.53, 0.80) for side, sign in (("left", 1), ("right", -1))},
 }
 
 

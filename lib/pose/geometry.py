@@ -111,4 +111,5 @@ def levelling(up: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
     rows = (nothing, -z, y, z, nothing, -x, -y, x, nothing)
     cross = torch.stack(rows, -1).unflatten(-1, (3, 3))
     along = (1 - up[..., 1]).clamp_min(1e-4)[..., None, None]
-    return torch.eye(3, device=up.device, dtype=up.dtype) + cross + cross @ cross / along
+    rotation: Tensor = torch.eye(3, device=up.device, dtype=up.dtype) + cross + cross @ cross / along
+    return rotation

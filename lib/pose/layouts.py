@@ -76,6 +76,15 @@ class Layout:
                 row[LANDMARKS.index(name)] = weight
         return weights
 
+    def of_joints(self, values: Float[Tensor, "*batch keypoint width"]) -> Float[Tensor, "*batch joint width"]:
+        """The values of the keypoints that are read as Human3.6M's joints; 0 for a joint that no keypoint is read as."""
+        if self.landmarks[: len(H36M)] == H36M.names:
+            return values[..., : len(H36M), :]
+        keypoints, joints = zip(*((key, slot) for key, slot in enumerate(self.slots) if slot < len(H36M)), strict=True)
+        of_joints = values.new_zeros(*values.shape[:-2], len(H36M), values.shape[-1])
+        of_joints[..., list(joints), :] = values[..., list(keypoints), :]
+        return of_joints
+
     def dump(self) -> dict[str, Any]:
         """Plain values, for checkpoints and files."""
         return {
