@@ -1,8 +1,8 @@
 """What detectors' confidences are worth: from a confidence to the standard deviation of a keypoint's ray.
 
-Detectors give numbers from 0 to 1 (or above) that mean something else for each of them. Noise shows in the 2D itself: in
-second differences over time (`lib.sequences.noise`). Where these grow as confidence falls, it is taken at its word, for
-what is hidden is also wrong in ways that no difference over time shows; where they do not, it says nothing.
+Detectors' numbers from 0 to 1 (or above) mean something else for each of them. Noise shows in the 2D itself: in second
+differences over time (`lib.sequences.noise`). Where these grow as confidence falls, it is taken at its word, for what
+is hidden is also wrong in ways that no difference over time shows; where they do not, it says nothing.
 """
 
 import torch

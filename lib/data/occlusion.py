@@ -1,8 +1,8 @@
 """What detectors do not see: parts of bodies that are hidden as they are in life, for training.
 
-A joint may be missed anywhere and at any time. Beyond that, whole limbs are hidden by things and by other people, a face
-by its own head when it looks away, an arm or a leg by the trunk, and whatever lies beyond the picture's edge; mostly for
-longer than a window lasts, sometimes for a part of it. The root is hidden as any other joint.
+A joint may be missed anywhere and at any time. Beyond that, whole limbs are hidden by things and by other people, a
+face by its own head when it looks away, an arm or a leg by the trunk, and whatever lies beyond the picture's edge;
+mostly for longer than a window lasts, sometimes for a part of it. The root is hidden as any other joint.
 """
 
 from functools import cache

@@ -29,7 +29,7 @@ from lib.runtime.params import Section
 from lib.sequences import noise
 
 JUMP = 0.5  # of a body's extent, about a quarter of a metre: no body moves so far between two frames
-# Detectors' noise, as training draws it: the logarithm of a keypoint's standard deviation, in units of the body's extent.
+# Detectors' noise, as training draws it: logarithm of a keypoint's standard deviation, in units of the body's extent.
 _LOG_STD = (math.log(0.02), 0.7)  # mean and standard deviation over windows
 _JOINT_STD, _FRAME_STD, _TOLD_STD = 0.6, 0.2, 0.2  # and of that over joints, over frames, and of what is told of it
 Share = Annotated[float, Field(ge=0, le=1)]

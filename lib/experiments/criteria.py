@@ -20,14 +20,14 @@ from lib.data.windows import WindowBatch
 from lib.evaluation import metrics
 from lib.evaluation.lifting import EvaluationParams, evaluate
 from lib.experiments.variants import PER_WINDOW
-from lib.inference.lifter import Lifter
+from lib.inference.lifter import LiftedSplit, Lifter
 from lib.models.checkpoints import Checkpoint
 from lib.models.lifters import LifterModel
 from lib.objectives.base import ObjectiveContext
 from lib.objectives.lift import Lift
 from lib.objectives.losses import LossParams
 from lib.pose.geometry import bone_lengths
-from lib.pose.skeleton import Skeleton
+from lib.pose.skeleton import H36M, Skeleton
 from lib.prior.sampler import PosePrior
 from lib.runtime.device import resolve_device
 from lib.runtime.params import section
@@ -60,7 +60,7 @@ class Judge:
 
     def lifted(self, checkpoint: Checkpoint) -> Float[Tensor, "frame joint 3"]:
         """The split as evaluate lifts it."""
-        return Lifter(checkpoint, self.device).lift(self.seen, **self.evaluation.lifting).keypoints
+        return Lifter(checkpoint, self.device).lift(self.seen, **self.evaluation.lifting).joints
 
     def __call__(self, checkpoint: Checkpoint, half: Checkpoint, peer: Tensor | None) -> dict[str, float]:
         """A row of numbers: errors, which judge, and criteria, which read the 2D alone.
@@ -68,9 +68,10 @@ class Judge:
         `half` is from the middle of the same run; `peer` are the poses that a run with another seed ends with.
         """
         lifter, teacher = Lifter(checkpoint, self.device), Lifter(half, self.device)
-        poses = self._predictions(lifter)
+        lifted = self._lifted(lifter)
+        poses = Predictions(*(part.joints for part in lifted))
         errors: dict[str, float] = {}
-        for prefix, predicted in (("", poses.refined), ("windows_", poses.windows)):
+        for prefix, predicted in (("", lifted[2]), ("windows_", lifted[1])):
             found = evaluate(self.truth, predicted, self.evaluation.scale, lifter.body_size).metrics
             errors |= {f"{prefix}{name}": float(found[name]) for name in ERRORS[:2]}
         own = objective_criteria(self.objective, lifter.model, lifter.model, self.clips)
@@ -83,15 +84,16 @@ class Judge:
             "distillation, teacher of half-time": fixed["distillation"],
         }
         if peer is not None:
-            row["another seed's poses"] = float(pose_distance(poses.refined, peer, self.seen.skeleton))
+            row["another seed's poses"] = float(pose_distance(poses.refined, peer, H36M))
         return row
 
-    def _predictions(self, lifter: Lifter) -> Predictions:
+    def _lifted(self, lifter: Lifter) -> tuple[LiftedSplit, LiftedSplit, LiftedSplit]:
+        """In the ways of `Predictions`."""
         size = self.evaluation.batch_size
-        return Predictions(
-            one_way=lifter.lift(self.seen, size, flip=False, **PER_WINDOW).keypoints,
-            windows=lifter.lift(self.seen, size, flip=True, **PER_WINDOW).keypoints,
-            refined=lifter.lift(self.seen, size, flip=True, constant_bone_lengths=True, denoise=True).keypoints,
+        return (
+            lifter.lift(self.seen, size, flip=False, **PER_WINDOW),
+            lifter.lift(self.seen, size, flip=True, **PER_WINDOW),
+            lifter.lift(self.seen, size, flip=True, constant_bone_lengths=True, denoise=True),
         )
 
 
@@ -123,7 +125,7 @@ def pose_distance(
 
 def pose_criteria(poses: Predictions, split: Split) -> dict[str, float]:
     """What predictions of a split say by themselves."""
-    skeleton, timing = split.skeleton, split.timing
+    skeleton, timing = H36M, split.timing
     sequences = timing.split(poses.windows)
     second_differences = [_sized(sequence, skeleton).diff(n=2, dim=0) for sequence in sequences]
     constancy = [metrics.bone_constancy_error(sequence, skeleton).mean() for sequence in sequences]

@@ -71,5 +71,5 @@ class BodyTokens(nn.Module):
         embedding = self.landmark_embedding[slots] + self.layout_embedding[self.layouts.index(layout), slots]
         tokens = self.embed(window_features(points, confidence, scale)) + embedding
         mixed = torch.addmm(self.mix_bias, tokens.flatten(1), self.mix[slots].flatten(0, 1)).unflatten(1, (JOINTS, -1))
-        own: Tensor = layout.of_joints(tokens)
-        return own + mixed
+        joints: Tensor = layout.of_joints(tokens) + mixed
+        return joints

@@ -90,7 +90,7 @@ def perspective_crops(windows: Rays, normalization: Normalization = "rms") -> Cr
 
 
 def _filled(rays: Tensor, seen: Tensor) -> Float[Tensor, "batch frame keypoint 2"]:
-    """The same with what is hidden in some frames where it is in the others, relative to what is seen in all of them."""
+    """What is hidden in some frames is where it is in the others, relative to what is seen in all of them."""
     always = seen.all(1, keepdim=True)
     always = torch.where(always.any(-1, keepdim=True), always, seen)[..., None].to(rays)
     middle = (always * rays).sum(2, keepdim=True) / always.sum(2, keepdim=True).clamp_min(1)

@@ -77,7 +77,7 @@ class Layout:
         return weights
 
     def of_joints(self, values: Float[Tensor, "*batch keypoint width"]) -> Float[Tensor, "*batch joint width"]:
-        """The values of the keypoints that are read as Human3.6M's joints; 0 for a joint that no keypoint is read as."""
+        """The values of the keypoints that are read as Human3.6M's joints; 0 where none is read as a joint."""
         if self.landmarks[: len(H36M)] == H36M.names:
             return values[..., : len(H36M), :]
         keypoints, joints = zip(*((key, slot) for key, slot in enumerate(self.slots) if slot < len(H36M)), strict=True)
