@@ -23,14 +23,14 @@ from lib.evaluation.reconstruction import read_examples
 from lib.inference.predictions import read_predictions
 from lib.plotting.animation import write_gif
 from lib.plotting.figures import error_by_action, error_by_joint, pose_rows, training_curves
-from lib.plotting.joints import joints_figure
+from lib.plotting.joints import layout_figure
 from lib.plotting.params import VisualizeParams
 from lib.plotting.prior import prior_figures
 from lib.plotting.reconstruction import reconstruction_errors, reconstruction_rows
 from lib.plotting.results import Results
 from lib.plotting.selection import select_sequences
 from lib.plotting.skeletons import SkeletonStyle
-from lib.pose.skeleton import H36M, Skeleton
+from lib.pose.skeleton import Skeleton
 from lib.prior.bodies import SKELETON
 from lib.prior.sampler import PriorParams
 from lib.runtime.errors import UserError
@@ -77,7 +77,7 @@ def _lifted(paths: Paths, visualize: VisualizeParams, folder: Path) -> dict[str,
         images = results.motion(sequence, visualize.gif_frames, gif_fps, style)
         name = re.sub(r"\W+", "_", f"motion_{sequence['subject']}_{sequence['action']}_{sequence['camera']}")
         write_gif(folder / f"{name}.gif", images, gif_fps)
-    figures = {"joints": joints_figure(style)} if results.skeleton == H36M else {}
+    figures = {"joints": layout_figure(results.layout, style)}
     figures["sequences"] = pose_rows(results.middle_examples(sequences), style)
     if results.target is not None:
         figures["examples"] = pose_rows(results.typical_examples(), style)

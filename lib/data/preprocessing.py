@@ -14,7 +14,7 @@ from lib.data.calibration import detected_joints
 from lib.data.store import Split
 from lib.pose.crops import Rays, extent
 from lib.pose.geometry import bone_lengths, root_centred
-from lib.pose.layouts import Layout
+from lib.pose.layouts import Layout, layout_named
 from lib.pose.skeleton import Skeleton
 from lib.runtime.errors import UserError
 from lib.sources.base import REASONS, Dropped, PoseSequence, Reason, SourceData, SourceParams, SplitParams
@@ -49,9 +49,16 @@ def preprocess(data: SourceParams, raw: Path, poses: Path) -> Preprocessed:
         UserError: the split, the source or its files are not as they should be.
     """
     check_split(data.split)
+    layout = None if data.layout == "auto" else layout_named(data.layout)
     source = read_source(raw, data)
+    if layout is not None and len(layout) != len(source.layout):
+        raise UserError(
+            f"params.yaml: data.layout = {data.layout!r} has {len(layout)} keypoints, and the {data.source} source "
+            f"has {len(source.layout)}"
+        )
+    layout = layout or source.layout
     splits, dropped = split_sequences(source, data)
-    store.write(poses, splits, source.layout)
+    store.write(poses, splits, layout)
     keypoints, positions, undetected = {}, {}, {}
     for name in (name for name, sequences in splits.items() if sequences):
         split = store.read_split(poses, name, "if any")
@@ -62,6 +69,7 @@ def preprocess(data: SourceParams, raw: Path, poses: Path) -> Preprocessed:
     stats = {
         "source": data.source,
         "keypoints": data.keypoints,
+        "layout": layout.name,
         "splits": keypoints,
         "dropped": count_dropped(dropped),
         "cut_frames": source.cut_frames,

@@ -18,6 +18,7 @@ from lib.plotting.figures import Example
 from lib.plotting.selection import sequence_names, typical_frames
 from lib.plotting.skeletons import SkeletonStyle
 from lib.pose.geometry import root_centred
+from lib.pose.layouts import Layout
 from lib.pose.skeleton import Skeleton
 from lib.runtime.errors import UserError
 
@@ -26,11 +27,16 @@ from lib.runtime.errors import UserError
 class Results:
     """Keypoints (pixels) and poses (metres, root-centred, camera frame) of all frames of a split."""
 
-    skeleton: Skeleton
+    layout: Layout
     table: pd.DataFrame  # a row a sequence, with lib.data.tables.COLUMNS
     keypoints: Float[Tensor, "frame joint 2"]  # not a number where hidden: not drawn
     predicted: Float[Tensor, "frame joint 3"]
     target: Float[Tensor, "frame joint 3"] | None  # not a number in sequences without 3D
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """The tree of the keypoints."""
+        return self.layout.skeleton
 
     @classmethod
     def of(cls, split: Split, predictions: Predictions) -> "Results":
@@ -43,7 +49,7 @@ class Results:
             raise UserError("the predictions belong to other sequences than the store: run `dvc repro evaluate` first")
         target = None if split.positions is None else root_centred(split.positions, split.skeleton)
         keypoints = torch.where((split.confidence > 0)[..., None], split.keypoints, torch.nan)
-        return cls(split.skeleton, split.table, keypoints, predictions.predicted, target)
+        return cls(split.layout, split.table, keypoints, predictions.predicted, target)
 
     def example(self, frame: int, label: str = "") -> Example:
         """A frame of the split, labelled with its sequence and its place in it."""

@@ -19,8 +19,8 @@ _OTHERS = (
 LANDMARKS = H36M.names + _OTHERS
 JOINTS = len(H36M)  # the landmarks that come first
 
-# Where landmarks are on a standing body, to find what lies near a mixture: metres from the pelvis to the left (of the left
-# side), up and forward.
+# Where landmarks are on a standing body, to find what lies near a mixture: metres from the pelvis to the left (of the
+# left side), up and forward.
 _MIDDLE = {
     "pelvis": (0.0, 0.0, 0.0),
     "spine": (0.0, 0.24, 0.0),

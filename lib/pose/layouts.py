@@ -268,6 +268,15 @@ LAYOUTS: dict[str, Layout] = {
 H36M_LAYOUT = LAYOUTS["h36m"]
 
 
+def layout_named(name: str) -> Layout:
+    """One of LAYOUTS, or one of a user's own: the path of a YAML file.
+
+    Raises:
+        UserError: there is no such layout or file, or the file is not as it should be.
+    """
+    return LAYOUTS[name] if name in LAYOUTS else read_layout(Path(name))
+
+
 def known_layouts(own: Layout) -> tuple[Layout, ...]:
     """All layouts that there are, and one's own if it is another."""
     known = tuple(LAYOUTS.values())

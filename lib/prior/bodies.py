@@ -51,13 +51,13 @@ BONE_SEGMENTS = tuple(
 # Rest directions in degrees: of the trunk's segments forward from up, of hips and shoulders up from sideways.
 TILTS = {"lower_spine": 0.0, "upper_spine": 0.0, "neck": 36.9, "head": -16.3, "hip": 0.0, "shoulder": -6.9}
 
-# Landmarks that are no joints of the skeleton: metres to the left (of the left side), up and forward, in the frame of the
-# part of the body that they are on.
+# Landmarks that are no joints of the skeleton: metres to the left (of the left side), up and forward, in the frame of
+# the part of the body that they are on.
 # Head: from midway between the joints neck and head. How far nose, eyes, ears, mouth and vertex are from each other is
-# from Gordon et al., 1988 Anthropometric Survey of U.S. Army Personnel (the tragion 0.13 below the vertex, the tip of the
-# nose 0.12 in front of it, ears 0.15 and pupils 0.064 apart); where they are above the shoulders, Drillis and Contini's
-# (vertex 0.182, chin 0.052 statures). Feet: from the ankle; foot length 0.152, ankle height 0.039 statures (Winter).
-# Hands hang from the wrist, thumbs forward: knuckles, at half of Winter's hand length of 0.108 statures.
+# from Gordon et al., 1988 Anthropometric Survey of U.S. Army Personnel (the tragion 0.13 below the vertex, the tip of
+# the nose 0.12 in front of it, ears 0.15 and pupils 0.064 apart); where they are above the shoulders, from Drillis and
+# Contini (vertex 0.182, chin 0.052 statures). Feet: from the ankle; foot length 0.152, ankle height 0.039 statures
+# (Winter). Hands hang from the wrist, thumbs forward: knuckles, at half of Winter's hand length of 0.108 statures.
 _ON_HEAD = {
     "nose": (0.0, -0.02, 0.065),
     "eye": (0.032, 0.015, 0.035),
