@@ -40,13 +40,14 @@ class EvaluationParams(Section):
     batch_size: Annotated[int, Field(ge=1, le=1_000_000)]  # frames
     flip: bool  # average with the prediction of the mirrored keypoints
     constant_bone_lengths: bool  # refine depths over each sequence
+    depth_signs: bool  # towards the camera or away, decided for limbs over each sequence
     denoise: bool  # temporal (Wiener) smoothing, as much as the noise that is found
     scale: Scale  # a source without 3D always has body_size
 
     @property
     def lifting(self) -> dict[str, Any]:
         """The arguments of `lib.inference.lifter.Lifter.lift`."""
-        return self.model_dump(include={"batch_size", "flip", "constant_bone_lengths", "denoise"})
+        return self.model_dump(include={"batch_size", "flip", "constant_bone_lengths", "depth_signs", "denoise"})
 
 
 @dataclass(frozen=True)

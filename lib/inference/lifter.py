@@ -21,7 +21,8 @@ from lib.pose.skeleton import H36M
 from lib.runtime.device import resolve_device
 from lib.runtime.errors import UserError
 from lib.sequences import noise
-from lib.sequences.bone_lengths import refine_points, symmetric, typical_lengths
+from lib.sequences.bone_lengths import refine_depths, symmetric, typical_lengths, with_joints
+from lib.sequences.depth_signs import with_constant_signs
 from lib.sequences.gaps import fill_frames
 
 
@@ -73,13 +74,15 @@ class Lifter:
         batch_size: int = 4096,
         flip: bool = True,
         constant_bone_lengths: bool = True,
+        depth_signs: bool = True,
         denoise: bool = True,
     ) -> LiftedSplit:
         """Lift every frame of a split, whatever its layout: Human3.6M's joints, and the layout's own keypoints.
 
         Every frame is lifted in a window of its own. With `flip`, the mirrored view is lifted as well and averaged;
         with `constant_bone_lengths`, bones then get the lengths that they typically have in their sequence
-        (`sequences.bone_lengths`);
+        (`sequences.bone_lengths`), and with `depth_signs` then limbs the signs of depth that are most probable over the
+        sequence (`sequences.depth_signs`);
         with `denoise`, what looks like noise of the poses over time is taken away (`sequences.noise`). How far depths
         vary and how strong the noise is, is found over the whole split.
 
@@ -103,7 +106,7 @@ class Lifter:
             )
         points, error, _, rotation = (torch.cat(part) for part in zip(*parts, strict=True))
         if constant_bone_lengths and points.isfinite().all():  # one frame that is not would spoil all others
-            points = self._refined(points, split)
+            points = self._refined(points, split, depth_signs)
         points = fill_frames(rotate(rotation.mT, points), detected.to(points.device), timing)
         if denoise:
             points = noise.denoise(points, timing, self.noise_correlation_seconds, detected.to(points.device))
@@ -111,7 +114,9 @@ class Lifter:
         of_layout = slice(JOINTS) if split.layout.exact else slice(JOINTS, None)
         return LiftedSplit(points[:, :JOINTS], points[:, of_layout], error[:, :JOINTS], error[:, of_layout])
 
-    def _refined(self, points: Float[Tensor, "frame point 3"], split: Split) -> Float[Tensor, "frame point 3"]:
+    def _refined(
+        self, points: Float[Tensor, "frame point 3"], split: Split, depth_signs: bool
+    ) -> Float[Tensor, "frame point 3"]:
         """The same with bones that have their typical lengths."""
         timing, detected = split.timing, split.detected.to(points.device)
         sequences = list(zip(timing.split(points[:, :JOINTS]), timing.split(detected), strict=True))
@@ -119,4 +124,8 @@ class Lifter:
         lengths = [one.expand(len(part), -1) for one, (part, _) in zip(typical, sequences, strict=True)]
         of_keypoints = keypoint_noise(split.rays, split.confidence, timing, self.noise_correlation_seconds)
         of_joints = points.new_tensor(noise_in(H36M_LAYOUT, split.layout, of_keypoints.tolist()))
-        return refine_points(points, torch.cat(lengths), of_joints, split.layout, detected)
+        joints = refine_depths(points[:, :JOINTS], torch.cat(lengths), of_joints, H36M, detected)
+        if depth_signs:
+            seen = split.layout.of_joints((split.confidence > 0).float()[..., None])[..., 0] > 0
+            joints = with_constant_signs(joints, timing, seen.to(points.device))
+        return with_joints(points, joints, split.layout)

@@ -37,7 +37,7 @@ from lib.pose.landmarks import JOINTS
 from lib.pose.layouts import H36M_LAYOUT, LAYOUTS, Layout
 from lib.pose.skeleton import H36M
 from lib.prior.sampler import PosePrior, PriorSample
-from lib.sequences.bone_lengths import BoneLengthMemory, refine_points
+from lib.sequences.bone_lengths import BoneLengthMemory, refine_depths, with_joints
 
 REAL_TERMS = ("reconstruction", "symmetry", "constancy", "proportions", "smoothness")
 DRAWS = 8  # steps that one draw of the prior serves
@@ -193,7 +193,8 @@ class Lift:
             joints = points[:, :JOINTS].unflatten(0, (count, length))
             bones = self.bone_lengths.update(clips.sequence, joints, detected)[:, None].expand(-1, length, -1)
             noise = points.new_tensor(self.inputs.corruption.noise_of(H36M_LAYOUT))
-            points = refine_points(points, bones.flatten(0, 1), noise, layout, detected.flatten())
+            refined = refine_depths(points[:, :JOINTS], bones.flatten(0, 1), noise, H36M, detected.flatten())
+            points = with_joints(points, refined, layout)
         size = (self.prior.bones.sum() / bone_lengths(points[:, :JOINTS], H36M).sum(-1).clamp_min(1e-6))[:, None]
         points, error = points * size[..., None], error * size
         # All frames of a clip as the camera sees them that looks at the person in the middle of it, and is level.

@@ -55,7 +55,8 @@ def _draw(
 ) -> None:
     """The keypoints inside a box, over all landmarks in grey."""
     left, right, low, high = box
-    axes.scatter(*zip(*(FRONT[name] for name in LANDMARKS), strict=True), 14, "#DDDDDD", zorder=0)
+    x_all, y_all = zip(*(FRONT[name] for name in LANDMARKS), strict=True)
+    axes.scatter(x_all, y_all, 14, "#DDDDDD", zorder=0)
     for child, parent in layout.skeleton.bones:
         (x0, y0), (x1, y1) = places[child], places[parent]
         axes.plot([x0, x1], [y0, y1], color=style.color(child), linewidth=2.5, solid_capstyle="round", zorder=1)

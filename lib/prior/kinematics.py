@@ -28,6 +28,7 @@ ELBOW = (0, 150)
 ANKLE = (-50, 20)  # dorsiflexion
 WRIST = ((-80, 70), (-80, 80))  # flexion, inward rotation of the forearm
 
+SIDES = (("left", 1.0), ("right", -1.0))  # and the sign of x there
 DOWN = torch.tensor([0.0, -1.0, 0.0])
 
 
@@ -94,27 +95,38 @@ class Posed(NamedTuple):
     """Bodies in a pose, root-centred, in metres."""
 
     joints: Float[Tensor, "*batch joint 3"]
-    parts: dict[str, Float[Tensor, "*batch 3 3"]]  # the rotation of each part of the body
+    parts: dict[str, Float[Tensor, "*batch 3 3"]]  # the rotation of each part of the body that has joints
+    angles: Angles
+
+    def all_parts(self) -> dict[str, Float[Tensor, "*batch 3 3"]]:
+        """Hands and feet as well, which no joint needs."""
+        parts = dict(self.parts)
+        for index, (side, sign) in enumerate(SIDES):
+            shank, forearm = parts[f"{side}_shank"], parts[f"{side}_forearm"]
+            flexion, turn = self.angles.wrist[..., index, :].unbind(-1)
+            parts[f"{side}_foot"] = shank @ rotation_about("x", -self.angles.ankle[..., index])
+            parts[f"{side}_hand"] = forearm @ rotation_about("y", -sign * turn) @ rotation_about("z", -sign * flexion)
+        return parts
 
     def landmarks(self, body: Body) -> Float[Tensor, "*batch landmark 3"]:
         """The joints, and the landmarks of head, feet and hands."""
         neck, head = (self.joints[..., SKELETON.index(name), :] for name in ("neck", "head"))
-        on = {"head": (neck + head) / 2}
+        parts, on = self.all_parts(), {"head": (neck + head) / 2}
         for side in ("left", "right"):
             ankle, wrist = (self.joints[..., SKELETON.index(f"{side}_{name}"), :] for name in ("ankle", "wrist"))
             on |= {f"{side}_foot": ankle, f"{side}_hand": wrist}
         placed = [
-            on[part][..., None, :] + body.attached[..., index, :] @ self.parts[part].mT
+            on[part][..., None, :] + body.attached[..., index, :] @ parts[part].mT
             for part, index in _ATTACHED_TO.items()
         ]
         return torch.cat([self.joints, torch.cat(placed, -2)[..., _ATTACHED_ORDER, :]], -2)
 
     def moved(self, offsets: Float[Tensor, "*#batch keypoint 3"], layout: Layout) -> Float[Tensor, "*batch keypoint 3"]:
         """Offsets of keypoints, metres in the frames of the parts that they are on, in the frame of the joints."""
-        on: dict[str, list[int]] = {}
+        parts, on = self.all_parts(), dict[str, list[int]]()
         for keypoint, name in enumerate(layout.landmarks):
             on.setdefault(part_of(name), []).append(keypoint)
-        turned = [offsets[..., index, :] @ self.parts[part].mT for part, index in on.items()]
+        turned = [offsets[..., index, :] @ parts[part].mT for part, index in on.items()]
         order = torch.tensor(sum(on.values(), [])).argsort()
         return torch.cat(turned, -2)[..., order, :]
 
@@ -141,7 +153,7 @@ def forward_kinematics(angles: Angles, body: Body) -> Posed:
     for name, segment, frame in trunk:
         pitch = tilt[segment] + math.radians(TILTS[segment])
         below = joints[name] = below + _step(frame, _forward(pitch), length[segment])
-    for index, (side, sign) in enumerate((("left", 1.0), ("right", -1.0))):
+    for index, (side, sign) in enumerate(SIDES):
         thigh, knee = _limb(pelvis, angles.hip[..., index, :], sign), angles.knee[..., index]
         joints[f"{side}_hip"] = _step(pelvis, _sideways(sign, tilt["hip"]), length["hip"])
         joints[f"{side}_knee"] = joints[f"{side}_hip"] + _step(thigh, DOWN, length["thigh"])
@@ -157,16 +169,9 @@ def forward_kinematics(angles: Angles, body: Body) -> Posed:
         joints[f"{side}_elbow"] = joints[f"{side}_shoulder"] + _step(arm, DOWN, length["upper_arm"])
         forearm = arm @ rotation_about("x", -elbow)
         joints[f"{side}_wrist"] = joints[f"{side}_elbow"] + _step(forearm, DOWN, length["forearm"])
-        flexion, turn = angles.wrist[..., index, :].unbind(-1)
-        parts |= {
-            f"{side}_thigh": thigh,
-            f"{side}_shank": shank,
-            f"{side}_foot": shank @ rotation_about("x", -angles.ankle[..., index]),
-            f"{side}_upper_arm": arm,
-            f"{side}_forearm": forearm,
-            f"{side}_hand": forearm @ rotation_about("y", -sign * turn) @ rotation_about("z", -sign * flexion),
-        }
-    return Posed(torch.stack([joints[name] for name in SKELETON.names], -2), parts)
+        names = ("thigh", "shank", "upper_arm", "forearm")
+        parts |= {f"{side}_{name}": part for name, part in zip(names, (thigh, shank, arm, forearm), strict=True)}
+    return Posed(torch.stack([joints[name] for name in SKELETON.names], -2), parts, angles)
 
 
 def _bend(angles: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:

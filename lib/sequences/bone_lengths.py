@@ -12,7 +12,7 @@ from torch import Tensor
 from lib.pose.geometry import bone_lengths
 from lib.pose.landmarks import JOINT_OF, JOINTS
 from lib.pose.layouts import Layout
-from lib.pose.skeleton import H36M, Skeleton
+from lib.pose.skeleton import Skeleton
 
 LEAST_SPREAD = 0.01  # of a bone's length over a sequence, since joints are not quite where bones meet
 DENOISED = 0.5  # of the keypoints' noise is left in what a model lifts
@@ -139,18 +139,14 @@ def refine_depths(
     return (joints - joints[:, skeleton.root, None]) / depth[:, skeleton.root, None, None]
 
 
-def refine_points(
-    points: Float[Tensor, "frame point 3"],
-    lengths: Float[Tensor, "frame bone"],
-    noise: Float[Tensor, " joint"],
-    layout: Layout,
-    detected: Bool[Tensor, " frame"] | None = None,
+def with_joints(
+    points: Float[Tensor, "frame point 3"], joints: Float[Tensor, "frame joint 3"], layout: Layout
 ) -> Float[Tensor, "frame point 3"]:
-    """As `refine_depths`, of Human3.6M's joints, for all points that a model lifts: keypoints move with their joints.
+    """The points that a model lifts with other joints of Human3.6M, with which keypoints go nearer or farther.
 
-    Points move along their lines of sight, so what they project to stays.
+    Points are root-centred, as a camera sees them that looks at the root, in units of the root's distance; keypoints
+    move along their lines of sight.
     """
-    joints = refine_depths(points[:, :JOINTS], lengths, noise, H36M, detected)
     depth = points[:, JOINTS:, 2:] + (joints - points[:, :JOINTS])[:, [JOINT_OF[slot] for slot in layout.slots], 2:]
     rays = points[:, JOINTS:, :2] / (points[:, JOINTS:, 2:] + 1).clamp_min(0.05)
     return torch.cat([joints, torch.cat([rays * (depth + 1), depth], -1)], 1)
