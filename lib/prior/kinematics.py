@@ -12,7 +12,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lib.pose.geometry import rotation_about
 from lib.pose.layouts import Layout
 from lib.prior.bodies import ATTACHED_LANDMARKS, SEGMENTS, SKELETON, TILTS, Body, part_of
 
@@ -29,7 +28,6 @@ ANKLE = (-50, 20)  # dorsiflexion
 WRIST = ((-80, 70), (-80, 80))  # flexion, inward rotation of the forearm
 
 SIDES = (("left", 1.0), ("right", -1.0))  # and the sign of x there
-DOWN = torch.tensor([0.0, -1.0, 0.0])
 
 
 _WIDTHS = [3, 3, 3, 6, 2, 6, 2, 2, 4]  # of the angles in a vector
@@ -91,32 +89,55 @@ class Angles(NamedTuple):
         )
 
 
+class Frame(NamedTuple):
+    """The axes of a part of the body: its own left, up and forward at rest."""
+
+    x: Float[Tensor, "*batch 3"]
+    y: Float[Tensor, "*batch 3"]
+    z: Float[Tensor, "*batch 3"]
+
+    def turned(self, axis: str, angle: Float[Tensor, "*batch"]) -> "Frame":
+        """Turned about its own 'x', 'y' or 'z' axis, right-handed; a small part of what a product of matrices costs."""
+        cos, sin = angle.cos()[..., None], angle.sin()[..., None]
+        x, y, z = self
+        if axis == "x":
+            return Frame(x, cos * y + sin * z, cos * z - sin * y)
+        if axis == "y":
+            return Frame(cos * x - sin * z, y, cos * z + sin * x)
+        return Frame(cos * x + sin * y, cos * y - sin * x, z)
+
+    def at(self, offsets: Float[Tensor, "*#batch point 3"]) -> Float[Tensor, "*batch point 3"]:
+        """Points in the frame -> points in the frame that its axes are in."""
+        x, y, z = offsets[..., None].unbind(-2)
+        return x * self.x[..., None, :] + y * self.y[..., None, :] + z * self.z[..., None, :]
+
+
 class Posed(NamedTuple):
     """Bodies in a pose, root-centred, in metres."""
 
     joints: Float[Tensor, "*batch joint 3"]
-    parts: dict[str, Float[Tensor, "*batch 3 3"]]  # the rotation of each part of the body that has joints
+    parts: dict[str, Frame]  # of the parts of the body that have joints
     angles: Angles
 
-    def all_parts(self) -> dict[str, Float[Tensor, "*batch 3 3"]]:
+    def all_parts(self) -> dict[str, Frame]:
         """Hands and feet as well, which no joint needs."""
         parts = dict(self.parts)
         for index, (side, sign) in enumerate(SIDES):
-            shank, forearm = parts[f"{side}_shank"], parts[f"{side}_forearm"]
             flexion, turn = self.angles.wrist[..., index, :].unbind(-1)
-            parts[f"{side}_foot"] = shank @ rotation_about("x", -self.angles.ankle[..., index])
-            parts[f"{side}_hand"] = forearm @ rotation_about("y", -sign * turn) @ rotation_about("z", -sign * flexion)
+            hand = parts[f"{side}_forearm"].turned("y", -sign * turn).turned("z", -sign * flexion)
+            parts[f"{side}_foot"] = parts[f"{side}_shank"].turned("x", -self.angles.ankle[..., index])
+            parts[f"{side}_hand"] = hand
         return parts
 
     def landmarks(self, body: Body) -> Float[Tensor, "*batch landmark 3"]:
         """The joints, and the landmarks of head, feet and hands."""
         neck, head = (self.joints[..., SKELETON.index(name), :] for name in ("neck", "head"))
         parts, on = self.all_parts(), {"head": (neck + head) / 2}
-        for side in ("left", "right"):
+        for side, _ in SIDES:
             ankle, wrist = (self.joints[..., SKELETON.index(f"{side}_{name}"), :] for name in ("ankle", "wrist"))
             on |= {f"{side}_foot": ankle, f"{side}_hand": wrist}
         placed = [
-            on[part][..., None, :] + body.attached[..., index, :] @ parts[part].mT
+            on[part][..., None, :] + parts[part].at(body.attached[..., index, :])
             for part, index in _ATTACHED_TO.items()
         ]
         return torch.cat([self.joints, torch.cat(placed, -2)[..., _ATTACHED_ORDER, :]], -2)
@@ -126,21 +147,21 @@ class Posed(NamedTuple):
         parts, on = self.all_parts(), dict[str, list[int]]()
         for keypoint, name in enumerate(layout.landmarks):
             on.setdefault(part_of(name), []).append(keypoint)
-        turned = [offsets[..., index, :] @ parts[part].mT for part, index in on.items()]
+        turned = [parts[part].at(offsets[..., index, :]) for part, index in on.items()]
         order = torch.tensor(sum(on.values(), [])).argsort()
         return torch.cat(turned, -2)[..., order, :]
 
 
 def forward_kinematics(angles: Angles, body: Body) -> Posed:
     """Bodies in the body frame, turned by the pelvis's pitch, roll and heading."""
-    length = dict(zip(SEGMENTS, body.lengths.unbind(-1), strict=True))
+    length = {name: part[..., None] for name, part in zip(SEGMENTS, body.lengths.unbind(-1), strict=True)}
     tilt = dict(zip(TILTS, body.tilts.unbind(-1), strict=True))
-    pelvis = rotation_about("y", angles.pelvis[..., 2]) @ rotation_about("x", angles.pelvis[..., 0])
-    pelvis = pelvis @ rotation_about("z", -angles.pelvis[..., 1])
-    half = _bend(angles.spine / 2)
-    lower = pelvis @ half
-    chest = lower @ half
-    head = chest @ _bend(angles.neck)
+    pitch, roll, heading = angles.pelvis.unbind(-1)
+    axes = torch.eye(3, device=pitch.device).expand(*pitch.shape, 3, 3).unbind(-2)
+    pelvis = Frame(*axes).turned("y", heading).turned("x", pitch).turned("z", -roll)
+    lower = _bend(pelvis, angles.spine / 2)
+    chest = _bend(lower, angles.spine / 2)
+    head = _bend(chest, angles.neck)
     parts = {"pelvis": pelvis, "lower_trunk": lower, "chest": chest, "head": head}
     joints = {"pelvis": torch.zeros_like(angles.pelvis)}
     trunk = (
@@ -151,55 +172,48 @@ def forward_kinematics(angles: Angles, body: Body) -> Posed:
     )
     below = joints["pelvis"]
     for name, segment, frame in trunk:
-        pitch = tilt[segment] + math.radians(TILTS[segment])
-        below = joints[name] = below + _step(frame, _forward(pitch), length[segment])
+        below = joints[name] = below + length[segment] * _forward(frame, tilt[segment] + math.radians(TILTS[segment]))
     for index, (side, sign) in enumerate(SIDES):
-        thigh, knee = _limb(pelvis, angles.hip[..., index, :], sign), angles.knee[..., index]
-        joints[f"{side}_hip"] = _step(pelvis, _sideways(sign, tilt["hip"]), length["hip"])
-        joints[f"{side}_knee"] = joints[f"{side}_hip"] + _step(thigh, DOWN, length["thigh"])
-        shank = thigh @ rotation_about("x", knee)
-        joints[f"{side}_ankle"] = joints[f"{side}_knee"] + _step(shank, DOWN, length["shank"])
+        thigh = _limb(pelvis, angles.hip[..., index, :], sign)
+        shank = thigh.turned("x", angles.knee[..., index])
+        joints[f"{side}_hip"] = length["hip"] * _sideways(pelvis, sign, tilt["hip"])
+        joints[f"{side}_knee"] = joints[f"{side}_hip"] - length["thigh"] * thigh.y
+        joints[f"{side}_ankle"] = joints[f"{side}_knee"] - length["shank"] * shank.y
 
-        shoulder, elbow = angles.shoulder[..., index, :], angles.elbow[..., index]
+        shoulder = angles.shoulder[..., index, :]
         # The shoulder girdle follows a raised arm: about a quarter of its elevation above 40 degrees.
         raised = (shoulder[..., :2].norm(dim=-1) - math.radians(40)).clamp(0, math.radians(120)) / 4
         lifted = raised + tilt["shoulder"] + math.radians(TILTS["shoulder"])
-        joints[f"{side}_shoulder"] = joints["thorax"] + _step(chest, _sideways(sign, lifted), length["shoulder"])
         arm = _limb(chest, shoulder, sign)
-        joints[f"{side}_elbow"] = joints[f"{side}_shoulder"] + _step(arm, DOWN, length["upper_arm"])
-        forearm = arm @ rotation_about("x", -elbow)
-        joints[f"{side}_wrist"] = joints[f"{side}_elbow"] + _step(forearm, DOWN, length["forearm"])
+        forearm = arm.turned("x", -angles.elbow[..., index])
+        joints[f"{side}_shoulder"] = joints["thorax"] + length["shoulder"] * _sideways(chest, sign, lifted)
+        joints[f"{side}_elbow"] = joints[f"{side}_shoulder"] - length["upper_arm"] * arm.y
+        joints[f"{side}_wrist"] = joints[f"{side}_elbow"] - length["forearm"] * forearm.y
         names = ("thigh", "shank", "upper_arm", "forearm")
         parts |= {f"{side}_{name}": part for name, part in zip(names, (thigh, shank, arm, forearm), strict=True)}
     return Posed(torch.stack([joints[name] for name in SKELETON.names], -2), parts, angles)
 
 
-def _bend(angles: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
+def _bend(frame: Frame, angles: Float[Tensor, "*batch 3"]) -> Frame:
     """Flexion, bending to the left and turning to the left of a trunk segment."""
     flexion, lateral, turn = angles.unbind(-1)
-    return rotation_about("y", turn) @ rotation_about("z", -lateral) @ rotation_about("x", flexion)
+    return frame.turned("y", turn).turned("z", -lateral).turned("x", flexion)
 
 
-def _limb(parent: Tensor, angles: Float[Tensor, "*batch 3"], sign: float) -> Float[Tensor, "*batch 3 3"]:
+def _limb(parent: Frame, angles: Float[Tensor, "*batch 3"], sign: float) -> Frame:
     """Flexion forward, abduction away from the body and inward rotation of a limb that hangs at rest."""
     flexion, abduction, rotation = angles.unbind(-1)
-    swing = rotation_about("z", sign * abduction) @ rotation_about("x", -flexion)
-    return parent @ swing @ rotation_about("y", -sign * rotation)
+    return parent.turned("z", sign * abduction).turned("x", -flexion).turned("y", -sign * rotation)
 
 
-def _step(rotation: Tensor, direction: Tensor, length: Tensor) -> Float[Tensor, "*batch 3"]:
-    """A bone: `direction` (a unit vector of the rotated frame) times its length."""
-    return (rotation @ direction.to(rotation)[..., None])[..., 0] * length[..., None]
-
-
-def _forward(pitch: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch 3"]:
+def _forward(frame: Frame, pitch: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch 3"]:
     """The direction that leans forward from up by an angle."""
-    return torch.stack([torch.zeros_like(pitch), pitch.cos(), pitch.sin()], -1)
+    return pitch.cos()[..., None] * frame.y + pitch.sin()[..., None] * frame.z
 
 
-def _sideways(sign: float, lift: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch 3"]:
+def _sideways(frame: Frame, sign: float, lift: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch 3"]:
     """The direction to the left (sign 1) or right (-1), lifted by an angle."""
-    return torch.stack([sign * lift.cos(), lift.sin(), torch.zeros_like(lift)], -1)
+    return sign * lift.cos()[..., None] * frame.x + lift.sin()[..., None] * frame.y
 
 
 def _limit(angles: Float[Tensor, "*batch 3"], limits: tuple[tuple[int, int], ...]) -> Float[Tensor, "*batch 3"]:
