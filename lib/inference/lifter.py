@@ -1,5 +1,6 @@
 """Lifting whole splits with a trained model."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -11,7 +12,7 @@ from lib.data.transforms import keypoint_noise
 from lib.data.windows import WindowParams, Windows
 from lib.models import checkpoints
 from lib.models.lifters import LiftingModel, lift_both_ways, lift_crops
-from lib.pose.crops import Crops, perspective_crops
+from lib.pose.crops import perspective_crops
 from lib.pose.geometry import rotate
 from lib.runtime.device import resolve_device
 from lib.runtime.errors import UserError
@@ -59,37 +60,32 @@ class Lifter:
     ) -> Float[Tensor, "frame joint 3"]:
         """Lift every frame of a split: root-centred poses in the camera frame, in units of root depth, on the CPU.
 
-        Every frame is lifted in a window of its own. With `flip`, the mirrored view is lifted as well and averaged;
-        with `constant_bone_lengths`, bones then get the lengths that they typically have in their sequence
-        (`sequences.bone_lengths`);
-        with `denoise`, what looks like noise of the poses over time is taken away (`sequences.noise`). How far depths
-        vary and how strong the noise is, is found over the whole split.
+        Every frame is lifted in a window of its own, whatever the frame rate or the times of its sequence, which may be
+        a single frame. With `flip`, the mirrored view is lifted as well and averaged; with `constant_bone_lengths`,
+        bones then get the lengths that they typically have in their sequence (`sequences.bone_lengths`); with
+        `denoise`, what looks like noise of the poses over time is taken away (`sequences.noise`). How far depths vary
+        and how strong the noise is, is found over the whole split.
 
         Of frames that show nobody, poses are on straight lines in time between those of the frames that do.
         """
         self._checkpoint.check_skeleton(split.skeleton)
-        skeleton, windows = split.skeleton, Windows(split, self.window)
-        # Crops are made once a frame and not once a window.
-        chunks = zip(split.rays.split(batch_size), split.confidence.split(batch_size), strict=True)
-        crops = [
-            perspective_crops(rays.to(self.device), confidence.to(self.device), skeleton, self.normalization)
-            for rays, confidence in chunks
-        ]
-        whole = Crops(*(torch.cat(parts) for parts in zip(*crops, strict=True)))
-        poses = []
+        skeleton, windows = split.skeleton, Windows(replace(split, positions=None), self.window)
+        poses, turns = [], []
         for numbers in torch.arange(len(windows)).split(batch_size):
-            index = windows.frame_index(numbers).to(self.device)
-            some = Crops(*(part[index] for part in whole))
-            pose, _ = lift_both_ways(self.model, some, skeleton) if flip else lift_crops(self.model, some)
+            some = windows[numbers].to(self.device)
+            crops = perspective_crops(some.rays, some.confidence, skeleton, self.normalization)
+            pose, _ = lift_both_ways(self.model, crops, skeleton) if flip else lift_crops(self.model, crops)
             poses.append(pose.float())
-        lifted, timing, detected = torch.cat(poses), split.timing, whole.detected
+            turns.append(crops.middle().rotation)
+        lifted, rotation, timing = torch.cat(poses), torch.cat(turns), split.timing
+        detected = split.detected.to(self.device)
         if constant_bone_lengths and lifted.isfinite().all():  # one frame that is not would spoil all others
             sequences = list(zip(timing.split(lifted), timing.split(detected), strict=True))
             typical = [symmetric(typical_lengths(part, skeleton, seen)[0], skeleton) for part, seen in sequences]
             lengths = [one.expand(len(part), -1) for one, (part, _) in zip(typical, sequences, strict=True)]
             ray_noise = keypoint_noise(split, self.noise_correlation_seconds).to(lifted)
             lifted = refine_depths(lifted, torch.cat(lengths), ray_noise, skeleton, detected)
-        lifted = fill_frames(rotate(whole.rotation.mT, lifted), detected, timing)
+        lifted = fill_frames(rotate(rotation.mT, lifted), detected, timing)
         if denoise:
             lifted = noise.denoise(lifted, timing, self.noise_correlation_seconds, detected)
         return lifted.cpu()
