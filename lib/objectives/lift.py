@@ -336,9 +336,7 @@ def _judge(views: Views, lifted: Lifted, now: Frames) -> Judged:
     pose = unproject_crop(corrected(now, lifted, views.rays.layout), now.scale, lifted.depth) * distance[..., None]
     up = (now.rotation @ sample.up[:, middle, :, None])[..., 0]
     error: Tensor = torch.linalg.vector_norm(pose - rotate(now.rotation, sample.points[:, middle]), dim=-1)
-    # What cannot be known, as where a hidden hand is, shall not drown what can.
-    weighed = error * UNSURE / (UNSURE + (lifted.error * now.scale[:, None] * distance).detach())
-    weighed = weighed if views.weight is None else views.weight * weighed
+    weighed = error if views.weight is None else views.weight * error
     return Judged(
         distance=(weighed[:, :JOINTS].mean() + MARKED * weighed[:, JOINTS:].mean()) / (1 + MARKED),
         vertical=torch.linalg.vector_norm(lifted.up - up, dim=-1).mean(),
