@@ -6,6 +6,7 @@ import pandas as pd
 import torch
 
 from lib.data.masking import MaskingParams
+from lib.data.occlusion import OcclusionParams
 from lib.data.store import Split
 from lib.data.transforms import Corruption, InputPipeline, TransformParams
 from lib.data.windows import WindowParams
@@ -19,7 +20,7 @@ from lib.models.transformer import Transformer
 from lib.models.vit import Vit
 from lib.objectives.losses import LossParams
 from lib.pose.geometry import project
-from lib.pose.skeleton import H36M, Skeleton
+from lib.pose.layouts import H36M_LAYOUT, LAYOUTS, Layout, make_layout
 from lib.prior.motions import MotionWeights
 from lib.prior.postures import PostureWeights
 from lib.prior.sampler import PosePrior, PriorParams
@@ -36,7 +37,9 @@ PRIOR = PriorParams(
     bone_length_std=0.1,
     rest_direction_std_deg=6.0,
     bone_length_update=0.0,
+    other_layouts_probability=0.3,
     elevation_deg=(10.0, 8.0),
+    any_elevation_probability=0.0,
     roll_std_deg=2.0,
     distance_m=(3.0, 7.0),
 )
@@ -46,24 +49,56 @@ TRANSFORMS = TransformParams(
     rotation_deg=5.0,
     noise_std=0.001,
     noise_correlation_seconds=0.08,
+    any_noise_probability=0.0,
     outlier_probability=0.0,
     hidden_probability=0.02,
 )
-CORRUPTION = Corruption(noise_std=(0.001,) * 17, correlation=0.5, outliers=0.0, hidden=0.02)
-CLEAN = Corruption(noise_std=(0.0,) * 17, correlation=0.0, outliers=0.0, hidden=0.0)
+OCCLUSION = OcclusionParams(part=0.3, joints=0.1, edge=0.1, away=0.5, far_side=0.1, whole_window=0.6)
+NO_OCCLUSION = OcclusionParams(**dict.fromkeys(OcclusionParams.model_fields, 0.0))
+CORRUPTION = Corruption(
+    layout=H36M_LAYOUT,
+    noise_std=(0.001,) * 17,
+    correlation=0.5,
+    any_noise=0.3,
+    outliers=0.0,
+    hidden=0.02,
+    occlusion=OCCLUSION,
+)
+CLEAN = Corruption(
+    layout=H36M_LAYOUT,
+    noise_std=(0.0,) * 17,
+    correlation=0.0,
+    any_noise=0.0,
+    outliers=0.0,
+    hidden=0.0,
+    occlusion=NO_OCCLUSION,
+)
 NO_TRANSFORMS = TransformParams(
     normalization="rms",
     flip_probability=0.0,
     rotation_deg=0.0,
     noise_std=0.0,
     noise_correlation_seconds=0.08,
+    any_noise_probability=0.0,
     outlier_probability=0.0,
     hidden_probability=0.0,
 )
 MASKING = MaskingParams(kind="mixed", ratio=(0.2, 0.4), tubelet_frames=2, noise_std=0.0)
 ALL_LOSSES = LossParams(**dict.fromkeys(LossParams.model_fields, 0.1))
-# Another skeleton than Human3.6M's, whose sides do not lie beside each other.
-SMALL = Skeleton(("pelvis", "chest", "left_hand", "head", "right_hand"), (-1, 0, 1, 1, 1))
+# A layout of a user's own, whose sides do not lie beside each other.
+SMALL = make_layout(
+    "small",
+    {
+        "root": "pelvis",
+        "chest": {"spine": 0.3, "thorax": 0.7},
+        "left_hand": "left_wrist",
+        "head": "head",
+        "right_hand": "right_wrist",
+    },
+    {},
+    0.01,
+)
+KNOWN = (*LAYOUTS.values(), SMALL)  # to the models of these tests
 TINY = Transformer.Params(width=8, heads=2, hidden=32, encoder_depth=1, decoder_depth=1, dropout=0.0)
 TINY_VIT = Vit.Params(
     **TINY.model_dump(exclude={"encoder_depth"}),
@@ -105,26 +140,30 @@ def window(frames: int, step: int = 1) -> WindowParams:
 
 
 def pipeline(
-    frames: int = 1, step: int = 1, transforms: TransformParams = TRANSFORMS, corruption: Corruption = CORRUPTION
+    frames: int = 1,
+    step: int = 1,
+    transforms: TransformParams = TRANSFORMS,
+    corruption: Corruption = CORRUPTION,
+    layout: Layout = H36M_LAYOUT,
 ) -> InputPipeline:
     """How windows at 50 Hz are read."""
-    return InputPipeline(H36M, window(frames, step), transforms, corruption)
+    return InputPipeline(layout, window(frames, step), transforms, corruption)
 
 
 def tiny_model(frames: int, name: str = "transformer") -> LiftingModel:
     """A lifter with seeded weights."""
     torch.manual_seed(0)
-    return LiftingModel(NETWORKS[name], H36M, frames)
+    return LiftingModel(NETWORKS[name], frames, KNOWN)
 
 
 def tiny_reconstructor(name: str, coords: int, frames: int = 5) -> ReconstructionModel:
     """A model with seeded weights that gives windows of points back."""
     torch.manual_seed(0)
-    return ReconstructionModel(NETWORKS[name], H36M, frames, coords)
+    return ReconstructionModel(NETWORKS[name], H36M_LAYOUT, frames, coords, KNOWN)
 
 
 def head_of(model: LiftingModel) -> torch.nn.Linear:
-    """The last layer, whose numbers are depths, corrections and the elevation."""
+    """The last layer, whose numbers are the direction up, depths, corrections and errors."""
     head = model.network.decoder[-1]
     assert isinstance(head, BodyHead)
     return head.head
@@ -143,20 +182,21 @@ def tiny_checkpoint(frames: int, step: int = 1, task: Task = "lifting") -> Check
         noise_correlation_seconds=0.08,
         body_size=3.5,
         masking=MASKING.model_dump(mode="json"),
-        skeleton=H36M,
-        weights=build_model(task, NETWORKS["transformer"], H36M, frames).state_dict(),
+        layouts=KNOWN,
+        layout=H36M_LAYOUT,
+        weights=build_model(task, NETWORKS["transformer"], H36M_LAYOUT, frames, KNOWN).state_dict(),
         training={"step": 7, "validation_loss": 0.25},
     )
 
 
-def synthetic_split(*lengths: int) -> Split:
+def synthetic_split(*lengths: int, layout: Layout = H36M_LAYOUT) -> Split:
     """Sequences of the prior's motion, seen by cameras that look past the person; positions included."""
     generator = torch.Generator().manual_seed(0)
     parts = []
     for length in lengths:
-        sample = PosePrior(PRIOR).sample_motion(1, length, 0.02, generator)
+        sample = PosePrior(PRIOR).sample_motion(1, length, 0.02, generator, layout)
         depth = sample.root_depth[..., None, None]
-        parts.append(sample.pose[0] + (depth * torch.tensor([0.1, -0.05, 1.0]))[0])
+        parts.append(sample.keypoints[0] + (depth * torch.tensor([0.1, -0.05, 1.0]))[0])
     positions = torch.cat(parts)
     rays = project(positions)
     table = pd.DataFrame(
@@ -171,4 +211,4 @@ def synthetic_split(*lengths: int) -> Split:
             "length": lengths,
         }
     )
-    return Split(H36M, table, rays * 1000 + 500, torch.ones(len(rays), 17), rays, positions)
+    return Split(layout, table, rays * 1000 + 500, torch.ones(len(rays), len(layout)), rays, positions)

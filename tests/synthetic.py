@@ -7,9 +7,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lib.data import store
+from lib.inference.lifter import LiftedSplit
 from lib.plotting.skeletons import FRONT
 from lib.pose.cameras import Camera
 from lib.pose.geometry import bone_lengths, root_centred
+from lib.pose.layouts import H36M_LAYOUT
 from lib.pose.skeleton import H36M
 from lib.sources.base import PoseSequence
 
@@ -41,7 +43,7 @@ def write_store(path: Path, labels: bool = True) -> Path:
     """Training: one sequence; test: two takes of Eating of 30 and 10 frames and a Walking of 20."""
     test = [("S9", "Eating 1", 30), ("S9", "Walking", 20), ("S11", "Eating 2", 10)]
     sequences = [sequence(*which, seed=number, labels=labels) for number, which in enumerate(test)]
-    store.write(path, {"train": [sequence("S1", "Eating", 20, seed=9, labels=labels)], "test": sequences}, H36M)
+    store.write(path, {"train": [sequence("S1", "Eating", 20, seed=9, labels=labels)], "test": sequences}, H36M_LAYOUT)
     return path
 
 
@@ -49,3 +51,9 @@ def lifted_truth(positions: Float[Tensor, "frame joint 3"]) -> Float[Tensor, "fr
     """What a perfect lifter gives: root-centred, in units of root depth."""
     distance: Tensor = torch.linalg.vector_norm(positions[:, H36M.root], dim=-1)
     return root_centred(positions, H36M) / distance[:, None, None]
+
+
+def lifted(joints: Float[Tensor, "frame joint 3"]) -> LiftedSplit:
+    """What a lifter gives that has these joints and is sure of them."""
+    sure = torch.zeros_like(joints[..., 0])
+    return LiftedSplit(joints, joints, sure, sure)

@@ -73,14 +73,16 @@ def perspective_crops(windows: Rays, normalization: Normalization = "rms") -> Cr
 
     The turn is a pan followed by a tilt, so a level camera sees the vertical in the crop's plane x = 0. What is seen in
     any frame of a window counts in all of them, and in those that do not show it, it is put where it is in the others:
-    so a keypoint that comes and goes moves neither the middle nor the unit. Where nothing is seen, everything counts.
+    so a keypoint that comes and goes moves neither the middle nor the unit. Frames that show nothing have stand-ins
+    (`lib.data.calibration`), and stay where those are; in windows that show nothing, everything counts.
     """
     rays, std, layout = windows
     seen = std.isfinite()
     counted = seen.any(1)
     counted = counted | ~counted.any(-1, keepdim=True)
-    if not (seen == counted[:, None]).all():
-        rays = _filled(rays, seen)
+    placed = seen | ~seen.any(-1, keepdim=True)
+    if not (placed | ~counted[:, None]).all():
+        rays = _filled(rays, placed)
     weight = (counted * _weights(layout, 1.0, ASIDE, ASIDE).to(rays))[:, None, :, None]
     x, y = ((weight * rays).sum(2) / weight.sum(2)).unbind(-1)
     rotation = turn_to(x, y)

@@ -206,16 +206,16 @@ def _limb(parent: Frame, angles: Float[Tensor, "*batch 3"], sign: float) -> Fram
     return parent.turned("z", sign * abduction).turned("x", -flexion).turned("y", -sign * rotation)
 
 
-def _forward(frame: Frame, pitch: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch 3"]:
+def _forward(frame: Frame, pitch: Float[Tensor, "*#batch"]) -> Float[Tensor, "*batch 3"]:
     """The direction that leans forward from up by an angle."""
     return pitch.cos()[..., None] * frame.y + pitch.sin()[..., None] * frame.z
 
 
-def _sideways(frame: Frame, sign: float, lift: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch 3"]:
+def _sideways(frame: Frame, sign: float, lift: Float[Tensor, "*#batch"]) -> Float[Tensor, "*batch 3"]:
     """The direction to the left (sign 1) or right (-1), lifted by an angle."""
     return sign * lift.cos()[..., None] * frame.x + lift.sin()[..., None] * frame.y
 
 
-def _limit(angles: Float[Tensor, "*batch 3"], limits: tuple[tuple[int, int], ...]) -> Float[Tensor, "*batch 3"]:
+def _limit(angles: Float[Tensor, "*batch angle"], limits: tuple[tuple[int, int], ...]) -> Float[Tensor, "*batch angle"]:
     low, high = angles.new_tensor(limits).deg2rad().unbind(-1)
     return angles.clamp(low, high)

@@ -4,26 +4,48 @@ import torch
 
 from lib.data.store import Split
 from lib.models.lifters import Lifted
-from lib.pose.crops import mirror, perspective_crops
+from lib.pose.crops import Rays, mirror_crops, perspective_crops
+from lib.pose.geometry import project, rotate
+from lib.pose.landmarks import JOINTS
+from lib.pose.layouts import Layout
 
 
 class Knowing(torch.nn.Module):
-    """Knows the depths of a split: finds a window's middle frame, plain, mirrored or rolled, by its keypoints."""
+    """Knows the depths of a split: finds a window's middle frame, plain, mirrored or rolled, by its keypoints.
+
+    Its level is that of the split's camera. Of another layout than Human3.6M's it knows the keypoints and the root.
+    """
 
     def __init__(self, split: Split) -> None:
         super().__init__()
         assert split.positions is not None
-        plain = perspective_crops(split.rays[:, None], split.confidence[:, None], split.skeleton)
-        axis = torch.nn.functional.normalize(split.positions[:, :1], dim=-1)
-        depth = (split.positions * axis).sum(-1)
-        relative = (depth / depth[:, :1] - 1) / plain.scale
-        self.views = torch.cat([plain.keypoints[:, 0], mirror(plain, split.skeleton).keypoints[:, 0]])
-        self.depths = torch.cat([relative, relative[:, torch.tensor(split.skeleton.mirror)]])
+        layout = split.layout
+        plain = perspective_crops(Rays(split.rays[:, None], torch.zeros(len(split.rays), 1, len(layout)), layout))
+        positions = rotate(plain.rotation[:, 0], split.positions)
+        root = positions[:, list(layout.skeleton.centre)].mean(1)
+        relative = (positions[..., 2] / root[:, 2:] - 1) / plain.scale
+        mirrored, order = mirror_crops(plain), list(layout.skeleton.mirror)
+        self.depths = torch.cat([relative, relative[:, order]])
+        self.views = _complex(torch.cat([plain.keypoints[:, 0], mirrored.keypoints[:, 0]]))
+        seen = project(root) / plain.scale
+        self.roots = _complex(torch.cat([seen, seen * seen.new_tensor([-1.0, 1.0])]))
+        self.up = -torch.cat([plain.rotation[:, 0, :, 1], mirrored.rotation[:, 0, :, 1]])
 
-    def forward(self, keypoints: torch.Tensor, confidence: torch.Tensor, scale: torch.Tensor) -> Lifted:
-        middle = scale.shape[1] // 2
+    def forward(
+        self, keypoints: torch.Tensor, confidence: torch.Tensor, scale: torch.Tensor, layout: Layout
+    ) -> Lifted:
         # A roll about the axis is a complex factor, which the size of the inner product forgets.
-        seen, views = (torch.view_as_complex(part.contiguous()) for part in (keypoints[:, middle], self.views))
-        found = (seen @ views.mH).abs().argmax(1)
-        nothing = torch.zeros_like(scale[:, middle])
-        return Lifted(self.depths[found], torch.zeros(len(found), 17, 2), nothing)
+        product = _complex(keypoints[:, scale.shape[1] // 2]) @ self.views.mH
+        found = product.abs().argmax(1, keepdim=True)
+        roll, index = torch.sgn(product.gather(1, found))[:, 0], found[:, 0]
+        depths, up = self.depths[index], self.up[index]
+        depth = torch.cat([layout.of_joints(depths[..., None])[..., 0], depths], 1)
+        correction = torch.zeros(len(index), JOINTS + len(layout), 2)
+        if "pelvis" not in layout.landmarks:
+            correction[:, 0] = torch.view_as_real(roll * self.roots[index])
+        rolled = torch.view_as_real(roll * _complex(up[:, :2]))
+        return Lifted(depth, correction, torch.ones_like(depth), torch.cat([rolled, up[:, 2:]], 1))
+
+
+def _complex(points: torch.Tensor) -> torch.Tensor:
+    return torch.view_as_complex(points.contiguous())
