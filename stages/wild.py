@@ -1,6 +1,7 @@
-"""A test on recordings of real people, from their videos on: python -m stages.wild --prepare.
+"""A test on recordings of real people, from their videos on: python -m stages.wild [CHECKPOINT] [--prepare].
 
---prepare fetches videos, calibration, detector and motion capture into data/raw/wild, detects keypoints, adjusts the
+Prints the errors of a checkpoint by layout and condition: metrics/wild.csv. What is missing of the recordings is
+prepared first; --prepare does it again, and tells how well the views agree: it fetches videos, calibration, detector and motion capture into data/raw/wild, detects keypoints, adjusts the
 cameras, triangulates a reference, and prints how well the views agree. Nothing that is fetched is installed.
 """
 
@@ -10,10 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from lib.detection.blazepose import LANDMARKS
+from lib.evaluation.lifting import EvaluationParams
+from lib.experiments.wild import COLUMNS
+from lib.experiments.wild import wild as lifted_wild
+from lib.inference.lifter import Lifter
 from lib.runtime.console import Console
+from lib.runtime.files import replacing
+from lib.runtime.params import section
 from lib.runtime.paths import Paths
 from lib.runtime.stage import main
-from lib.sources import climbing, parcels, wild, wild_sessions
+from lib.sources import climbing, parcels, recordings, wild, wild_sessions
 from lib.sources.parcels import Parcel
 
 _NOTE = "Taken unchanged from {requirement} ({licence}), of which nothing is installed: {wanted}.\n"
@@ -23,24 +30,29 @@ PARCELS = {
     "climbing": (climbing.CAPTURE, "Apache licence 2.0, as its metadata say"),
 }
 HEAVY = {"heavy": (wild_sessions.HEAVY, "Apache licence 2.0, as its package.json says")}
-COLUMNS = (
+ROWS = (
     *("session", "person", "camera", "frames", "detected"),
     *("calibrated px", "adjusted px", "reference px", "agree", "sides exchanged"),
 )
 
 
 def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> None:
-    """Prepare the recordings if asked to; the table of lifting errors is not there yet."""
+    """Prepare the recordings if they are not there, and lift them."""
     folder, console = paths.raw("wild"), Console()
-    if arguments.prepare:
+    evaluation = section(EvaluationParams, "evaluation", params)
+    lifter = Lifter.load(arguments.checkpoint or paths.finetuned, evaluation.device)
+    if arguments.prepare or not wild.recordings_file(folder, arguments.model).is_file():
         fetch(folder, arguments.model, arguments.packages)
-        rows = wild.prepare(folder, arguments.model, console.announce)
-        console.table(COLUMNS, [cells(row) for row in rows])
-        takes = climbing.read_climbing(folder / "climbing")
-        frames = sum(len(take.positions) for take in takes)
-        console.announce(f"climbing: {len(takes)} takes, {frames:,} frames, {len(climbing.JOINTS)} joints")
-    # TODO: here comes the table of lifting: errors by layout, hidden joints, camera known, assumed and found, of
-    # recordings.read(wild.recordings_file(folder, arguments.model)) and climbing.read_climbing(folder / "climbing").
+        console.table(ROWS, [cells(row) for row in wild.prepare(folder, arguments.model, console.announce)])
+    made = recordings.read(wild.recordings_file(folder, arguments.model))
+    table = lifted_wild(lifter, made, climbing.read_climbing(folder / "climbing"), evaluation.batch_size)
+    with replacing(paths.metrics("wild").with_suffix(".csv")) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.2f")
+    console.table(COLUMNS, [tuple(map(_text, row)) for row in table.itertuples(index=False)])
+
+
+def _text(value: object) -> str:
+    return f"{value:.1f}" if isinstance(value, float) else str(value)
 
 
 def fetch(folder: Path, kind: str, packages: Path | None = None) -> None:
@@ -68,7 +80,8 @@ def cells(row: wild.Row) -> tuple[str, ...]:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m stages.wild", description=__doc__)
-    parser.add_argument("--prepare", action="store_true", help="fetch, detect and triangulate")
+    parser.add_argument("checkpoint", nargs="?", type=Path, help="data/models/finetuned.pt, unless named")
+    parser.add_argument("--prepare", action="store_true", help="fetch, detect and triangulate again")
     parser.add_argument("--model", choices=[kind for kind in LANDMARKS if kind != "lite"], default="full")
     parser.add_argument("--packages", type=Path, help="a folder that may have copies of the packages")
     return parser.parse_args()

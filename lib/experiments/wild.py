@@ -29,8 +29,7 @@ LIMBS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")  # what all layou
 FACE = ("nose", "eye", "ear", "head", "neck", "spine", "mouth", "eye_inner", "eye_outer")
 FOCAL = (0.7, 1.4)
 PER_WINDOW = {"constant_bone_lengths": False, "denoise": False}
-# HumanEva's keypoints among the climbers' joints.
-_CLIMBING = {"thorax": "neck", **{name: name for name in CLIMBING_JOINTS if name != "neck"}}
+_CLIMBING = {**{name: name for name in CLIMBING_JOINTS}, "thorax": "neck"}  # HumanEva's keypoints among their joints
 
 
 class Condition(NamedTuple):
@@ -79,25 +78,20 @@ def _splits(recordings: Sequence[Recording], climbing: Sequence[Motion]) -> Iter
 def recorded(recordings: Sequence[Recording], layout: Layout) -> Split:
     """Recordings as a split: keypoints in one of the layouts that BlazePose's can be made into, and the reference."""
     mixing = _from_detected(layout)
-    made = mixing.abs().sum(1) > 0
+    made_of = mixing != 0
+    made = made_of.any(1)
     parts, rows, start = [], [], 0
     for recording in recordings:
         known = recording.keypoints.isfinite().all(-1) & (recording.confidence > 0)
+        sure = torch.where(known, recording.confidence, 0.0)[:, None]
+        least = torch.where(made_of, sure, torch.inf).amin(-1)  # of the keypoints that one is made of
+        confidence = torch.where(made, least, 0.0)
         keypoints = mixing @ recording.keypoints.nan_to_num(0.0)
-        least = torch.where(mixing[None] != 0, torch.where(known, recording.confidence, 0.0)[:, None], torch.inf).amin(
-            -1
-        )
-        sequence = PoseSequence(
-            recording.person,
-            recording.session,
-            recording.camera,
-            recording.fps,
-            keypoints,
-            torch.where(made, least, 0.0).nan_to_num(0.0, 0.0, 0.0),
-            None,
-        )
+        head = recording.person, recording.session, recording.camera, recording.fps
+        sequence = PoseSequence(*head, keypoints, confidence, None)
         seen = calibrate(sequence, layout.skeleton)
-        reference = torch.where(made[:, None], mixing @ recording.reference, torch.nan)
+        determined = made & (recording.reference.isfinite().all(-1)[:, None] | ~made_of).all(-1)
+        reference = (mixing @ recording.reference.nan_to_num(0.0)).masked_fill(~determined[..., None], torch.nan)
         parts.append((seen.keypoints, seen.confidence, seen.rays, reference))
         rows.append(_row(sequence, start))
         start += len(keypoints)
@@ -106,11 +100,9 @@ def recorded(recordings: Sequence[Recording], layout: Layout) -> Split:
 
 def climbed(motions: Sequence[Motion]) -> Split:
     """Climbing before cameras at its elevations, exact 2D, marked as HumanEva marks bodies, whose head it lacks."""
-    layout = LAYOUTS["humaneva_15"]
-    joints = list(CLIMBING_JOINTS)
-    there = [_CLIMBING.get(name) in joints for name in layout.landmarks]
-    index = [joints.index(_CLIMBING[name]) if known else 0 for name, known in zip(layout.landmarks, there, strict=True)]
-    known = torch.tensor([known and name != "head" for name, known in zip(layout.landmarks, there, strict=True)])
+    layout, joints = LAYOUTS["humaneva_15"], list(CLIMBING_JOINTS)
+    index = [joints.index(_CLIMBING[name]) for name in layout.landmarks]
+    known = torch.tensor([name != "head" for name in layout.landmarks])  # theirs is the base of the skull
     parts, rows, start = [], [], 0
     for motion in motions:
         for camera in motion.cameras():
@@ -135,9 +127,10 @@ def _from_detected(layout: Layout) -> Float[Tensor, "keypoint detected"]:
 
 def _row(sequence: PoseSequence, start: int) -> dict[str, object]:
     width, height = sequence.camera.size
-    names = {"subject": sequence.subject, "action": sequence.action, "camera": sequence.camera.name}
     return {
-        **names,
+        "subject": sequence.subject,
+        "action": sequence.action,
+        "camera": sequence.camera.name,
         "fps": sequence.fps,
         "width": width,
         "height": height,
