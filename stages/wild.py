@@ -1,8 +1,9 @@
 """A test on recordings of real people, from their videos on: python -m stages.wild [CHECKPOINT] [--prepare].
 
-Prints the errors of a checkpoint by layout and condition: metrics/wild.csv. What is missing of the recordings is
-prepared first; --prepare does it again, and tells how well the views agree: it fetches videos, calibration, detector and motion capture into data/raw/wild, detects keypoints, adjusts the
-cameras, triangulates a reference, and prints how well the views agree. Nothing that is fetched is installed.
+Prints the errors of a checkpoint by layout and condition, and writes them to metrics/wild.csv. What is missing of the
+recordings is prepared first; --prepare does that again. It fetches videos, calibration, detector and motion capture
+into data/raw/wild, detects keypoints, adjusts the cameras, triangulates a reference, and tells how well the views
+agree. Nothing that is fetched is installed.
 """
 
 import argparse

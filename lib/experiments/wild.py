@@ -22,6 +22,7 @@ from lib.sources.climbing import Motion
 from lib.sources.recordings import Recording
 
 MM = 1000.0
+THINNED = 4  # every so many frames of the climbing, which is at 120 a second
 COLUMNS = ("motion", "layout", "condition", "frames", "p_mpjpe_mm", "windows_p_mpjpe_mm")
 DETECTED = LAYOUTS["mediapipe_33"]
 READ_AS = ("mediapipe_33", "coco", "body_25", "h36m_from_coco")
@@ -106,10 +107,10 @@ def climbed(motions: Sequence[Motion]) -> Split:
     parts, rows, start = [], [], 0
     for motion in motions:
         for camera in motion.cameras():
-            positions = camera.to_camera(motion.positions)[:, index]
+            positions = camera.to_camera(motion.positions[::THINNED])[:, index]
             rays = project(positions)
             confidence = known.float().expand(len(rays), -1)
-            sequence = PoseSequence(motion.name, motion.name, camera, motion.fps, rays, confidence, None)
+            sequence = PoseSequence(motion.name, motion.name, camera, motion.fps / THINNED, rays, confidence, None)
             parts.append((rays, confidence, rays, torch.where(known[:, None], positions, torch.nan)))
             rows.append(_row(sequence, start))
             start += len(rays)
