@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from lib.data.store import read_split
-from lib.evaluation.lifting import PER_ACTION, PER_JOINT, EvaluationParams, evaluate
+from lib.evaluation.lifting import PER_ACTION, PER_JOINT, RELIABILITY, EvaluationParams, evaluate
 from lib.evaluation.reconstruction import COLUMNS, evaluate_reconstruction, write_examples
 from lib.inference.lifter import Lifter
 from lib.inference.predictions import write_predictions
@@ -16,7 +16,12 @@ from lib.runtime.params import section
 from lib.runtime.paths import Paths
 from lib.runtime.stage import main
 
-TABLES = {"per_joint": PER_JOINT, "per_action": PER_ACTION, "reconstruction": COLUMNS}  # without rows where none apply
+TABLES = {  # without rows where none apply
+    "per_joint": PER_JOINT,
+    "per_action": PER_ACTION,
+    "reliability": RELIABILITY,
+    "reconstruction": COLUMNS,
+}
 
 
 def run(params: dict[str, Any], paths: Paths) -> None:
@@ -29,7 +34,7 @@ def run(params: dict[str, Any], paths: Paths) -> None:
         lifted = lifter.lift(split, **evaluation.lifting)
         result = evaluate(split, lifted, evaluation.scale, lifter.body_size)
         write_predictions(paths.predictions, split, result.predicted)
-        tables |= {"per_joint": result.per_joint, "per_action": result.per_action}
+        tables |= {name: getattr(result, name) for name in ("per_joint", "per_action", "reliability")}
         metrics = result.metrics
     else:
         train = read_split(paths.poses, "train", "if any")

@@ -22,7 +22,7 @@ from lib.data.store import read_split
 from lib.evaluation.reconstruction import read_examples
 from lib.inference.predictions import read_predictions
 from lib.plotting.animation import write_gif
-from lib.plotting.figures import error_by_action, error_by_joint, pose_rows, training_curves
+from lib.plotting.figures import error_by_action, error_by_joint, pose_rows, reliability_figure, training_curves
 from lib.plotting.joints import layout_figure
 from lib.plotting.params import VisualizeParams
 from lib.plotting.prior import prior_figures
@@ -82,6 +82,7 @@ def _lifted(paths: Paths, visualize: VisualizeParams, folder: Path) -> dict[str,
     if results.target is not None:
         figures["examples"] = pose_rows(results.typical_examples(), style)
         figures["error_by_joint"] = error_by_joint(_read_csv(paths.plot("per_joint.csv"), "evaluate"), style)
+        figures["reliability"] = reliability_figure(_read_csv(paths.plot("reliability.csv"), "evaluate"))
         figures["error_by_action"] = error_by_action(_read_csv(paths.plot("per_action.csv"), "evaluate"))
     return figures
 

@@ -49,11 +49,15 @@ def calibrate(sequence: PoseSequence, skeleton: Skeleton) -> Calibrated:
     found = error < 1  # pixel; not a number is not found
     rays = torch.where(found[..., None], rays, 0.0)
     seen = detected_joints(keypoints, torch.where(found, sequence.confidence, 0.0))
-    return Calibrated(keypoints, torch.where(seen, sequence.confidence, 0.0), _with_stand_ins(rays, seen, skeleton))
+    rays = _with_stand_ins(rays, seen, skeleton, sequence.times)
+    return Calibrated(keypoints, torch.where(seen, sequence.confidence, 0.0), rays)
 
 
 def _with_stand_ins(
-    rays: Float[Tensor, "frame joint 2"], seen: Bool[Tensor, "frame joint"], skeleton: Skeleton
+    rays: Float[Tensor, "frame joint 2"],
+    seen: Bool[Tensor, "frame joint"],
+    skeleton: Skeleton,
+    times: Float[Tensor, " frame"] | None,
 ) -> Float[Tensor, "frame joint 2"]:
     """The same rays, with others for the root where it is not seen, and for all joints where none is."""
     shown = seen.any(-1)
@@ -67,6 +71,6 @@ def _with_stand_ins(
     rays[:, skeleton.root] = torch.where(seen[:, skeleton.root, None], rays[:, skeleton.root], stand_in)
     placed = seen.clone()
     placed[:, skeleton.root] = shown
-    line = interpolated(rays[None], placed[None].to(rays), torch.zeros_like(rays[0]))[0]
+    line = interpolated(rays[None], placed[None].to(rays), torch.zeros_like(rays[0]), times)[0]
     line = torch.where(placed.any(0)[:, None], line, line[:, skeleton.root, None])  # what no frame shows is at the root
     return torch.where(shown[:, None, None], rays, line)

@@ -34,5 +34,4 @@ def labelled(split: Split, subjects: tuple[str, ...], fraction: float, seed: int
         np.concatenate([np.arange(start, start + length) for start, length in zip(starts, kept, strict=True)])
     )
     chosen = table.iloc[order].assign(start=kept.cumsum() - kept, length=kept).reset_index(drop=True)
-    positions = None if split.positions is None else split.positions[frames]
-    return Split(split.layout, chosen, split.keypoints[frames], split.confidence[frames], split.rays[frames], positions)
+    return split.take(frames, chosen)

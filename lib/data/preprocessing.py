@@ -184,7 +184,7 @@ def keypoint_statistics(split: Split) -> dict[str, Any]:
         "subjects": sorted(table["subject"].unique(), key=lambda s: (len(s), s)),
         "sequences": len(table),
         "frames": len(split.keypoints),
-        "seconds": round(float((table["length"] / table["fps"]).sum()), 3),
+        "seconds": round(sum(split.timing.seconds), 3),
         "fps": sorted(float(fps) for fps in table["fps"].unique()),
         "undetected_frames": int((~detected).sum()),  # which show nobody
         "hidden_joints": int((~seen[detected]).sum()),  # of the other frames

@@ -1,8 +1,9 @@
 """The HDF5 store of preprocessed poses.
 
 A group a split (train, validation, test) holds contiguous float32 arrays, all frames back to back, and a table of
-sequences, so that a window is an index range. 3D positions are read only where `labels` asks for them: objectives that
-claim to train without labels never do.
+sequences. Where any of them has frame times of its own, it also holds `times`, in float64: the seconds of every frame
+since the first of its sequence. 3D positions are read only where `labels` asks for them: objectives that claim to train
+without labels never do.
 """
 
 import contextlib
@@ -33,7 +34,11 @@ from lib.sources.base import PoseSequence
 
 @dataclass(frozen=True)
 class Split:
-    """All frames of a split, back to back, and where each sequence lies in them."""
+    """All frames of a split, back to back, and where each sequence lies in them.
+
+    `times` are there if any sequence has frame times of its own. Its rate in the table, `fps`, is then that of the
+    median distance between them.
+    """
 
     layout: Layout  # of the keypoints and the positions
     table: pd.DataFrame  # a row a sequence, with lib.data.tables.COLUMNS
@@ -41,6 +46,7 @@ class Split:
     confidence: Float[Tensor, "frame joint"]  # 0 to 1; 0: hidden
     rays: Float[Tensor, "frame joint 2"]  # calibrated, distortion undone: (X, Y) / Z in the camera frame
     positions: Float[Tensor, "frame joint 3"] | None  # metres, camera frame; None unless asked for. NaN: has no 3D
+    times: Float[Tensor, " frame"] | None = None  # seconds since a sequence's first frame; None: constant rates
 
     @property
     def skeleton(self) -> Skeleton:
@@ -66,8 +72,17 @@ class Split:
 
     @property
     def timing(self) -> Timing:
-        """How long the sequences are, and at what rate."""
-        return Timing(self.table["length"].tolist(), self.table["fps"].tolist())
+        """How long the sequences are, and at what rate or times."""
+        return Timing(self.table["length"].tolist(), self.table["fps"].tolist(), self.times)
+
+    def take(self, frames: Tensor, table: pd.DataFrame) -> "Split":
+        """Some of the frames, by their numbers or a mask, which lie back to back as a table's sequences say.
+
+        Of each sequence the frames are successive ones from its first on, so that times stay those since the first.
+        """
+        positions, times = (None if part is None else part[frames] for part in (self.positions, self.times))
+        parts = (self.keypoints[frames], self.confidence[frames], self.rays[frames])
+        return Split(self.layout, table, *parts, positions, times)
 
 
 @contextlib.contextmanager
@@ -132,6 +147,8 @@ def write(path: Path, splits: Mapping[str, Sequence[PoseSequence]], layout: Layo
             _write_array(group, "rays", rays, (joints, 2))
             if not sequences or any(s.positions is not None for s in sequences):
                 _write_array(group, "positions", [_positions(s) for s in sequences], (joints, 3))
+            if any(s.times is not None for s in sequences):
+                group.create_dataset("times", data=torch.cat([_times(s) for s in sequences]).numpy())
 
 
 def read_split(path: Path, split: str, labels: Labels = "never") -> Split:
@@ -158,6 +175,7 @@ def read_split(path: Path, split: str, labels: Labels = "never") -> Split:
             confidence=torch.from_numpy(group["confidence"][:]),
             rays=torch.from_numpy(group["rays"][:]),
             positions=torch.from_numpy(group["positions"][:]) if labelled and labels != "never" else None,
+            times=torch.from_numpy(group["times"][:]) if "times" in group else None,
         )
     _check_finite(path, whole)
     return labelled_only(whole) if labels == "needed" else whole
@@ -181,15 +199,20 @@ def labelled_only(split: Split) -> Split:
     if split.positions is None or kept.all():
         return split
     table = split.table[kept[torch.from_numpy(split.table["start"].to_numpy())].numpy()]
-    table = table.assign(start=table["length"].cumsum() - table["length"]).reset_index(drop=True)
-    parts = (split.keypoints[kept], split.confidence[kept], split.rays[kept], split.positions[kept])
-    return Split(split.layout, table, *parts)
+    return split.take(kept, table.assign(start=table["length"].cumsum() - table["length"]).reset_index(drop=True))
 
 
 def _positions(sequence: PoseSequence) -> Float[Tensor, "frame joint 3"]:
     if sequence.positions is None:
         return torch.full((*sequence.keypoints.shape[:-1], 3), torch.nan)
     return sequence.positions
+
+
+def _times(sequence: PoseSequence) -> Float[Tensor, " frame"]:
+    """Seconds since the first frame, in float64, which tells frames apart after hours too."""
+    if sequence.times is None:
+        return torch.arange(len(sequence.keypoints), dtype=torch.float64) / sequence.fps
+    return sequence.times.double() - sequence.times[0].double()
 
 
 def _write_array(group: h5py.Group, name: str, parts: Sequence[Tensor], shape: tuple[int, ...]) -> None:
@@ -204,7 +227,7 @@ def _table(sequences: Sequence[PoseSequence]) -> pd.DataFrame:
         "subject": np.array([s.subject for s in sequences], object),
         "action": np.array([s.action for s in sequences], object),
         "camera": np.array([s.camera.name for s in sequences], object),
-        "fps": np.array([s.fps for s in sequences], np.float64),
+        "fps": np.array([s.rate for s in sequences], np.float64),
         "width": np.array([s.camera.size[0] for s in sequences], np.int64),
         "height": np.array([s.camera.size[1] for s in sequences], np.int64),
         "start": np.cumsum(lengths) - lengths,

@@ -45,6 +45,7 @@ class TransformParams(Section):
     noise_correlation_seconds: Annotated[
         float, Field(ge=0, le=10)
     ]  # after which a joint's noise has forgotten itself to 1/e
+    clean_probability: Share  # of windows without what the next one and `data.occlusion` draw
     any_noise_probability: Share  # of windows with noise as any detector's
     outlier_probability: (
         Literal["auto"] | Share
@@ -59,6 +60,7 @@ class Corruption:
     layout: Layout
     noise_std: tuple[float, ...]  # standard deviation of each keypoint's rays: pixels over the focal length
     correlation: float  # of a joint's noise with that of the window's next frame
+    clean: float  # share of windows with the data's own noise and nothing that is hidden together
     any_noise: float  # share of windows with noise as any detector's
     outliers: float  # probability that a joint is somewhere else
     hidden: float  # probability that a joint is hidden
@@ -158,12 +160,13 @@ def corrupt(
     """
     place, std, layout = rays
     device, frames, marked = place.device, place.shape[1], std.isfinite()
+    clean = torch.rand(len(place), generator=generator, device=device) < corruption.clean
     if corruption.hidden > 0 or any(corruption.occlusion.model_dump().values()):
-        hidden = occluded(rays, joints, corruption.occlusion, generator)
+        hidden = occluded(rays, joints, corruption.occlusion, generator) & ~clean[:, None, None]
         hidden = hidden | (torch.rand(std.shape, generator=generator, device=device) < corruption.hidden)
         std = std.masked_fill(hidden & (marked & ~hidden).any(-1, keepdim=True), torch.inf)
     unit = (extent(rays) if unit is None else unit)[..., None]
-    level, told = _noise_levels(std, unit, layout, corruption, generator)
+    level, told = _noise_levels(std, unit, layout, corruption, clean, generator)
     if level is not None:
         off = torch.randn(place.shape, generator=generator, device=device)
         if frames > 1 and corruption.correlation > 0:
@@ -178,7 +181,7 @@ def corrupt(
 
 
 def _noise_levels(
-    std: Tensor, unit: Tensor, layout: Layout, corruption: Corruption, generator: torch.Generator
+    std: Tensor, unit: Tensor, layout: Layout, corruption: Corruption, clean: Tensor, generator: torch.Generator
 ) -> tuple[Float[Tensor, "batch frame keypoint"] | None, Float[Tensor, "batch frame keypoint"]]:
     """The standard deviations of noise to add, and what is told of each keypoint: about both that and its own."""
     own = std.new_tensor(corruption.noise_of(layout))
@@ -193,6 +196,7 @@ def _noise_levels(
     log_std = mean + over_windows * normal(count, 1, 1) + _JOINT_STD * normal(count, 1, keypoints)
     drawn = (log_std + _FRAME_STD * normal(count, frames, keypoints)).exp() * unit
     chosen = torch.rand(count, 1, 1, generator=generator, device=std.device) < corruption.any_noise
+    chosen = chosen & ~clean[:, None, None]
     level = torch.where(chosen, drawn, own)
     told = level * (_TOLD_STD * normal(count, 1, keypoints)).exp()
     return level, (std.square() + told.square()).sqrt()
@@ -214,6 +218,7 @@ def corruption_like(
         layout=split.layout,
         noise_std=tuple(own.tolist()),
         correlation=noise.correlation(params.noise_correlation_seconds, window.interval_seconds),
+        clean=params.clean_probability,
         any_noise=params.any_noise_probability,
         outliers=_jumps(split) / 3 if outliers == "auto" else outliers,
         hidden=params.hidden_probability,

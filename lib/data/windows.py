@@ -1,4 +1,4 @@
-"""Windows of frames as index ranges over a split's contiguous arrays, and the loader that gathers them in batches."""
+"""Windows over a split's contiguous arrays, a fixed time from frame to frame, and the loader that gathers batches."""
 
 from collections.abc import Callable, Iterator
 from typing import Annotated, NamedTuple
@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from lib.data.instants import Clock, between, seen_between
 from lib.data.store import Split
 from lib.runtime.errors import UserError
 from lib.runtime.params import Section
@@ -71,30 +72,27 @@ class WindowBatch(NamedTuple):
 class Windows(Dataset[WindowBatch]):
     """Windows of a split; indexed by a tensor of window numbers, it returns them as one batch.
 
-    Every frame of a sequence is the middle of a window, whose frames are those nearest to whole intervals from it, and
-    different ones where a sequence is slow. Beyond its ends, a sequence stands still. With `detected_only`, only the
-    windows whose middle frame shows somebody.
+    Every frame of a sequence is the middle of a window, whose other frames are whole intervals away in time, whatever
+    the rate or the frame times of the sequence: where there is no frame, they are on straight lines between the one
+    before and the one after (`lib.data.instants`). A sequence stands still beyond its ends and beyond breaks, where
+    frames are missing for longer than three intervals. With `detected_only`, only the windows whose middle frame shows
+    somebody.
 
     Raises:
         UserError: there is no such window.
     """
 
     def __init__(self, split: Split, params: WindowParams, detected_only: bool = False) -> None:
-        start = torch.from_numpy(split.table["start"].to_numpy())
         length = torch.from_numpy(split.table["length"].to_numpy())
-        fps = torch.from_numpy(split.table["fps"].to_numpy())
-        step = (params.interval_seconds * fps).round().long().clamp_min(1)
         sequence = torch.repeat_interleave(torch.arange(len(length)), length)
-        number = torch.arange(len(sequence)) - torch.repeat_interleave(length.cumsum(0) - length, length)
-        middle = start[sequence] + number
+        middle = torch.arange(len(sequence))
         if detected_only:
-            kept = split.detected[middle]
+            kept = split.detected
             if not kept.any():
                 raise UserError(f"none of {len(kept)} windows shows anybody in its middle: look at the 2D keypoints")
             sequence, middle = sequence[kept], middle[kept]
-        self.offsets, self.step = params.offsets, step[sequence]
-        self.first, self.last = start[sequence], (start + length - 1)[sequence]
         self.middle, self.sequence = middle, sequence
+        self.clock = Clock(split, params.offsets, params.interval_seconds)
         self.rays, self.confidence, self.positions = split.rays, split.confidence, split.positions
         self.std = split.std
 
@@ -105,15 +103,12 @@ class Windows(Dataset[WindowBatch]):
         """The numbers of at most `count` windows, evenly spaced over the split."""
         return evenly_spaced(len(self), count)
 
-    def frame_index(self, windows: Int[Tensor, " batch"]) -> Int[Tensor, "batch frame"]:
-        """The frame numbers of windows."""
-        index = self.middle[windows, None] + self.offsets * self.step[windows, None]
-        return index.clamp(self.first[windows, None], self.last[windows, None])
-
     def __getitem__(self, windows: Int[Tensor, " batch"]) -> WindowBatch:
-        index = self.frame_index(windows)
-        positions = None if self.positions is None else self.positions[index]
-        return WindowBatch(self.rays[index], self.confidence[index], self.std[index], self.sequence[windows], positions)
+        at = self.clock.find(self.middle[windows])
+        rays, confidence = seen_between(self.rays, self.confidence, at, self.clock.interval)
+        std = self.std[at.before] if at.line is None else torch.maximum(self.std[at.before], self.std[at.line.after])
+        positions = None if self.positions is None else between(self.positions, at)
+        return WindowBatch(rays, confidence, std, self.sequence[windows], positions)
 
 
 def evenly_spaced(total: int, count: int) -> Int[Tensor, " some"]:

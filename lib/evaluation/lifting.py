@@ -27,6 +27,8 @@ CHUNK = 1 << 16  # frames a step: alignment needs about 2 kB a frame
 ERRORS = ("mpjpe_mm", "n_mpjpe_mm", "p_mpjpe_mm")
 PER_JOINT = ("joint", *ERRORS)
 PER_ACTION = ("action", "frames", *ERRORS)
+RELIABILITY = ("stated_mm", "mpjpe_mm", "points")
+BINS = 12  # of stated errors, with as many points each
 
 # root_depth: the true distance of the root from the camera, per frame: its depth in the crop, whose axis is its ray.
 # body_size: the same total bone length for every frame, the prior's mean; needs no label.
@@ -57,6 +59,7 @@ class Evaluation:
     metrics: dict[str, int | float | str]  # flat, for DVC
     per_joint: pd.DataFrame  # PER_JOINT; no rows without 3D
     per_action: pd.DataFrame  # PER_ACTION; no rows without 3D
+    reliability: pd.DataFrame  # RELIABILITY: mean stated and true errors of points alike; no rows without 3D
     predicted: LiftedSplit  # metres, root-centred, camera frame
 
 
@@ -85,8 +88,8 @@ def evaluate(split: Split, lifted: LiftedSplit, scale: Scale, body_size: float) 
     flat: dict[str, int | float | str] = {"frames": len(predicted), "undetected_frames": int((~split.detected).sum())}
     bones = _bone_metrics(split, lifted.joints)
     if split.positions is None:
-        no_joints, no_actions = (pd.DataFrame(columns=pd.Index(columns)) for columns in (PER_JOINT, PER_ACTION))
-        return Evaluation(flat | {"mpjpe_scale": "body_size"} | bones, no_joints, no_actions, lifted.scaled(size))
+        joints, actions, bins = (pd.DataFrame(columns=pd.Index(c)) for c in (PER_JOINT, PER_ACTION, RELIABILITY))
+        return Evaluation(flat | {"mpjpe_scale": "body_size"} | bones, joints, actions, bins, lifted.scaled(size))
     known, labelled = labelled_only(split), split.labelled
     assert known.positions is not None
     target, sized = root_centred(known.positions, skeleton), by_body_size[labelled]
@@ -104,7 +107,11 @@ def evaluate(split: Split, lifted: LiftedSplit, scale: Scale, body_size: float) 
     velocity = [metrics.mpjve(metres[frames] * MM, target[frames] * MM, fps) for frames, fps in _sequences(known.table)]
     if any(len(part) for part in velocity):  # a mean of single frames has no velocity
         flat["mpjve_mm_per_s"] = _mean(torch.cat(velocity))
-    return Evaluation(flat | bones, _per_joint(errors, skeleton), per_action, lifted.scaled(size))
+    others = [joint for joint in range(len(skeleton)) if skeleton.centre != (joint,)]  # the root is exact by centring
+    stated = (lifted.keypoint_error[labelled] * size[labelled, None])[:, others] * MM
+    flat |= {"stated_error_mm": _mean(stated), "error_over_stated": _mean(first[:, others]) / _mean(stated)}
+    tables = _per_joint(errors, skeleton), per_action, reliability(stated, first[:, others])
+    return Evaluation(flat | bones, *tables, lifted.scaled(size))
 
 
 def mean_pose_baseline(train: Split, test: Split) -> dict[str, float]:
@@ -134,6 +141,14 @@ def _bone_metrics(split: Split, joints: Tensor) -> dict[str, int | float | str]:
         "bone_symmetry_error": _mean(metrics.bone_symmetry_error(joints, H36M)),
         "bone_constancy_error": sum(constancy) / len(constancy),
     }
+
+
+def reliability(stated: Float[Tensor, "frame joint"], error: Float[Tensor, "frame joint"]) -> pd.DataFrame:
+    """RELIABILITY: points in bins by the error that the model states of them, and what their error is."""
+    order = stated.flatten().argsort()
+    parts = zip(*(part.flatten()[order].double().tensor_split(BINS) for part in (stated, error)), strict=True)
+    rows = [(float(one.mean()), float(other.mean()), len(one)) for one, other in parts if len(one)]
+    return pd.DataFrame(rows, columns=pd.Index(RELIABILITY))
 
 
 def _per_joint(errors: dict[str, Tensor], skeleton: Skeleton) -> pd.DataFrame:

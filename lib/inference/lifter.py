@@ -1,5 +1,6 @@
 """Lifting whole splits with a trained model."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -79,10 +80,10 @@ class Lifter:
     ) -> LiftedSplit:
         """Lift every frame of a split, whatever its layout: Human3.6M's joints, and the layout's own keypoints.
 
-        Every frame is lifted in a window of its own. With `flip`, the mirrored view is lifted as well and averaged;
-        with `constant_bone_lengths`, bones then get the lengths that they typically have in their sequence
-        (`sequences.bone_lengths`), and with `depth_signs` then limbs the signs of depth that are most probable over the
-        sequence (`sequences.depth_signs`);
+        Every frame is lifted in a window of its own, whatever the frame rate or the times of its sequence, which may be
+        a single frame. With `flip`, the mirrored view is lifted as well and averaged; with `constant_bone_lengths`,
+        bones then get the lengths that they typically have in their sequence (`sequences.bone_lengths`), and with
+        `depth_signs` then limbs the signs of depth that are most probable over the sequence (`sequences.depth_signs`);
         with `denoise`, what looks like noise of the poses over time is taken away (`sequences.noise`). How far depths
         vary and how strong the noise is, is found over the whole split.
 
@@ -93,17 +94,11 @@ class Lifter:
         """
         self._checkpoint.check_layout(split.layout)
         timing, detected = split.timing, split.detected
-        windows, parts = Windows(split, self.window), []
+        windows, parts = Windows(replace(split, positions=None), self.window), []
         for numbers in torch.arange(len(windows)).split(batch_size):
             rays = seen_rays(windows[numbers].to(self.device), split.layout)
-            parts.append(
-                Poses(
-                    *(
-                        part.float()
-                        for part in lift_poses(self.model, perspective_crops(rays, self.normalization), flip)
-                    )
-                )
-            )
+            poses = lift_poses(self.model, perspective_crops(rays, self.normalization), flip)
+            parts.append(Poses(*(part.float() for part in poses)))
         points, error, _, rotation = (torch.cat(part) for part in zip(*parts, strict=True))
         if constant_bone_lengths and points.isfinite().all():  # one frame that is not would spoil all others
             points = self._refined(points, split, depth_signs)

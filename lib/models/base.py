@@ -7,6 +7,7 @@ from jaxtyping import Float
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from lib.models.heads import BodyHead
 from lib.pose.layouts import Layout
 from lib.runtime.params import Section
 
@@ -55,5 +56,23 @@ class Network(nn.Module):
         layout: Layout,
     ) -> Float[Tensor, "batch output"]:
         """Read windows; `confidence` is 0 where a point is hidden, up to 1 where it is certain."""
-        outputs: Tensor = self.decoder(self.encoder(points, confidence, scale, layout))
+        outputs: Tensor = self.head(self.latents(points, confidence, scale, layout))
         return outputs
+
+    @property
+    def head(self) -> BodyHead:
+        """The last part of the decoder."""
+        head = self.decoder[-1]
+        assert isinstance(head, BodyHead)
+        return head
+
+    def latents(
+        self,
+        points: Float[Tensor, "batch frame keypoint coord"],
+        confidence: Float[Tensor, "batch frame keypoint"],
+        scale: Float[Tensor, "batch frame"],
+        layout: Layout,
+    ) -> Float[Tensor, "batch token width"]:
+        """What the head reads."""
+        latents: Tensor = self.decoder[:-1](self.encoder(points, confidence, scale, layout))
+        return latents

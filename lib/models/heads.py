@@ -10,6 +10,7 @@ class BodyHead(nn.Module):
 
     def __init__(self, features: int, outputs: int) -> None:
         super().__init__()
+        self.features = features
         self.norm = nn.LayerNorm(features)
         self.head = nn.Linear(features, outputs)
         nn.init.normal_(self.head.weight, std=0.01)

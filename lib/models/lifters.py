@@ -15,6 +15,8 @@ from lib.pose.geometry import rotate
 from lib.pose.landmarks import JOINTS, LANDMARKS
 from lib.pose.layouts import Layout
 
+POINTS = JOINTS + len(LANDMARKS)  # of all layouts
+ERROR_HIDDEN = 64  # numbers between the latents and the stated errors
 TYPICAL = 0.1  # of a crop's unit: what the stated error of a point is near at first
 
 
@@ -39,7 +41,13 @@ class LiftingModel(nn.Module):
 
     def __init__(self, architecture: Architecture, frames: int, layouts: Sequence[Layout]) -> None:
         super().__init__()
-        self.network = architecture.build(WindowShape(frames, 2, layouts), outputs=4 * (JOINTS + len(LANDMARKS)) + 3)
+        self.network = architecture.build(WindowShape(frames, 2, layouts), outputs=3 * POINTS + 3)
+        self.error_head = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(self.network.head.features, ERROR_HIDDEN),
+            nn.GELU(),
+            nn.Linear(ERROR_HIDDEN, POINTS),
+        )
 
     def forward(
         self,
@@ -49,14 +57,17 @@ class LiftingModel(nn.Module):
         layout: Layout,
     ) -> Lifted:
         """Lift windows of crops; `confidence` is 0 where a keypoint is hidden, up to 1 where it is certain."""
-        numbers = self.network(keypoints, confidence, scale, layout)
-        points = numbers[:, 3:].unflatten(1, (-1, 4))[:, [*range(JOINTS), *(JOINTS + slot for slot in layout.slots)]]
+        latents = self.network.latents(keypoints, confidence, scale, layout)
+        numbers = self.network.head(latents)
+        marked = [*range(JOINTS), *(JOINTS + slot for slot in layout.slots)]
+        points = numbers[:, 3:].unflatten(1, (-1, 3))[:, marked]
+        error = self.error_head(latents.detach())[:, marked]  # which must not disturb what lifts
         level = numbers.new_tensor([0.0, -1.0, 0.0])
         others = (torch.arange(points.shape[1], device=points.device) > 0).to(points)  # but the root
         return Lifted(
             depth=points[..., 0] * others,
             correction=points[..., 1:3],
-            error=(points[..., 3] + math.log(TYPICAL)).clamp(-7, 2).exp(),
+            error=(error.float() + math.log(TYPICAL)).clamp(-7, 2).exp(),
             up=nn.functional.normalize(numbers[:, :3] + level, dim=-1),
         )
 

@@ -255,7 +255,7 @@ class Lift:
     def _novel_views(self, pseudo: PseudoLabels, windows: int, generator: torch.Generator) -> Views:
         """Motion as the teacher sees it, some of it mirrored, before a camera on another side of it.
 
-        Keypoints that were hidden are so there, too, and points count by how sure the teacher is of them.
+        Keypoints that were hidden are so there, too, and count by how sure the teacher is of them.
         """
         transforms, layout = self.inputs.transforms, self.inputs.layout
         clip, index = (
@@ -274,9 +274,10 @@ class Lift:
         )
         sample = self.prior.random_view(rotate(rotation_about("z", roll)[:, None], level), generator)
         rays = view_rays(sample, layout)
-        return Views(
-            sample, rays._replace(std=rays.std.masked_fill(~seen, torch.inf)), 1 / (1 + (error / UNSURE).square())
-        )
+        now = seen[:, seen.shape[1] // 2, :, None].float()
+        known = torch.cat([layout.of_joints(now), now], 1)[..., 0] > 0
+        weight = torch.where(known, 1.0, 1 / (1 + (error / UNSURE).square()))
+        return Views(sample, rays._replace(std=rays.std.masked_fill(~seen, torch.inf)), weight)
 
     def _real_windows(self, pseudo: PseudoLabels, windows: int, generator: torch.Generator) -> Rays:
         clip, index = random_windows(pseudo.detected, self.inputs.window, max(1, windows // RUN), RUN, generator)

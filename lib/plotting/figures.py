@@ -160,6 +160,25 @@ def error_by_action(per_action: pd.DataFrame) -> Figure:
 
 
 @matplotlib.rc_context(STYLE)
+def reliability_figure(reliability: pd.DataFrame) -> Figure:
+    """True errors over those that the model states of them: a reliability plot.
+
+    `reliability` has the columns stated_mm and mpjpe_mm, a row a bin with as many points each.
+    """
+    figure = new_figure(5.6, 5.2)
+    axes = figure.subplots()
+    stated, true = reliability["stated_mm"], reliability["mpjpe_mm"]
+    high = 1.08 * float(max(stated.max(), true.max()))
+    axes.plot([0, high], [0, high], color="#4D4D4D", linestyle="--", linewidth=1.2)
+    axes.annotate("as stated", (0.93 * high, 0.93 * high), (-8, 8), textcoords="offset points", ha="right", fontsize=10)
+    axes.plot(stated, true, color=VALIDATION, linewidth=1.8, marker="o", markersize=6)
+    axes.set(xlim=(0, high), ylim=(0, high), aspect="equal")
+    axes.set(xlabel="error that the model states of a joint (mm)", ylabel="its mean error (mm)")
+    axes.set_title(f"each point: a {len(reliability)}th of all joints in all frames")
+    return figure
+
+
+@matplotlib.rc_context(STYLE)
 def training_curves(training: pd.DataFrame) -> Figure:
     """A small panel a quantity: its training and validation curve over the steps; logarithmic where a loss falls far.
 

@@ -21,6 +21,7 @@ Normalization = Literal["rms", "max"]  # a crop's unit: the RMS or the largest d
 _TRUNK = ("pelvis", "hip", "spine", "thorax", "shoulder")
 _LIMBS = ("knee", "ankle", "elbow", "wrist", "neck", "head")
 DOUBTFUL = 0.05  # of a crop's unit: noise with this standard deviation makes a confidence of a half
+NEAREST = 0.05  # of the root's depth: no point is nearer to the camera
 ASIDE = 0.02  # what keypoints off the trunk weigh in a crop's middle: they count where no other is seen
 ATTACHED = 0.1  # what those of the face, the feet and the hands weigh in a crop's unit
 
@@ -136,9 +137,9 @@ def unproject_crop(
 
     Root-centred, in the crop frame; the root comes first. With X_i a point, Z_0 the root's depth and
     d_i = Z_i / Z_0 - 1, which the model gives as `depth` = d_i / scale: (X_i - X_0) / Z_0 = (x_i (1 + d_i) - x_0, d_i).
-    Exact under perspective; only the root's distance, Z_0 |(x_0, 1)|, stays unknown.
+    Exact under perspective; only the root's distance, Z_0 |(x_0, 1)|, stays unknown. Nothing is behind the camera.
     """
-    relative = depth * scale[..., None]
+    relative = (depth * scale[..., None]).clamp_min(NEAREST - 1)
     rays = keypoints * scale[..., None, None]
     root = rays[..., :1, :]
     pose = torch.cat([rays * (1 + relative)[..., None] - root, relative[..., None]], dim=-1)

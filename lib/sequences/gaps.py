@@ -11,10 +11,12 @@ def interpolated(
     points: Float[Tensor, "batch frame joint coord"],
     confidence: Float[Tensor, "batch frame joint"],
     fallback: Float[Tensor, "joint coord"],
+    times: Float[Tensor, " frame"] | None = None,
 ) -> Float[Tensor, "batch frame joint coord"]:
     """Hidden points on the straight line between a joint's visible frames; constant beyond the first and the last.
 
-    A joint that no frame shows is where `fallback` has it.
+    A joint that no frame shows is where `fallback` has it. `times` are those of the frames, in seconds; without them
+    frames are evenly spaced.
     """
     seen = confidence > 0
     frames = seen.shape[1]
@@ -23,7 +25,9 @@ def interpolated(
     after = torch.where(seen, number, frames).flip(1).cummin(1).values.flip(1)
     first, last = before.clamp_min(0), after.clamp_max(frames - 1)
     first, last = torch.where(before < 0, last, first), torch.where(after >= frames, first, last)
-    part = ((number - first) / (last - first).clamp_min(1))[..., None]
+    clock = torch.arange(frames, device=seen.device) if times is None else times.to(points)
+    passed, whole = clock[number] - clock[first], clock[last] - clock[first]
+    part = (passed / torch.where(whole > 0, whole, 1)).to(points)[..., None]
     at_first, at_last = (points.gather(1, index[..., None].expand_as(points)) for index in (first, last))
     line = at_first + part * (at_last - at_first)
     filled: Tensor = torch.where(seen.any(1, keepdim=True)[..., None], line, fallback)
@@ -40,8 +44,8 @@ def fill_frames(
     if known.all():
         return values
     parts = []
-    for part, seen in zip(timing.split(values), timing.split(known), strict=True):
+    for part, seen, times in zip(timing.split(values), timing.split(known), timing.clocks, strict=True):
         among = seen[None, :, None].expand(1, *part.shape[:2]).to(part)
-        line = interpolated(part[None], among, torch.zeros_like(part[0]))[0]
+        line = interpolated(part[None], among, torch.zeros_like(part[0]), times)[0]
         parts.append(torch.where(seen[:, None, None] | ~seen.any(), part, line))
     return torch.cat(parts)

@@ -1,7 +1,8 @@
 """Noise of coordinates that lasts for some frames, as detectors' does: made, measured and taken away, without labels.
 
 It is a first-order autoregression whose correlation falls to 1/e within `seconds`. Sequences lie back to back, as in
-the store.
+the store. Frames need not be evenly spaced: where a `Timing` has times, differences and averages go by them. Only how
+many neighbours smoothing looks at, and how much noise it takes, go by the rate of the median distance of frames.
 """
 
 import math
@@ -14,6 +15,7 @@ from torch import Tensor
 
 SMOOTHING_SECONDS = 0.04  # standard deviation of the Gaussian that smooths
 LEAST = 1e-12
+BREAK = 3.0  # median distances: frames that are further apart say nothing about each other's noise
 MAD_TO_STD = 1.4826  # from the median absolute deviation of a normal distribution to its standard deviation
 
 
@@ -21,7 +23,20 @@ class Timing(NamedTuple):
     """Sequences that lie back to back."""
 
     lengths: Sequence[int]  # frames
-    fps: Sequence[float]
+    fps: Sequence[float]  # of the median distance of frames, where there are times
+    times: Float[Tensor, " frame"] | None = None  # seconds, increasing in each sequence; None: constant rates
+
+    @property
+    def clocks(self) -> Sequence[Tensor | None]:
+        """The times of each sequence, if there are any."""
+        return [None] * len(self.lengths) if self.times is None else self.split(self.times)
+
+    @property
+    def seconds(self) -> list[float]:
+        """How long each sequence lasts, its last frame for as long as it usually does."""
+        if self.times is None:
+            return [length / fps for length, fps in zip(self.lengths, self.fps, strict=True)]
+        return [float(part[-1] - part[0]) + 1 / fps for part, fps in zip(self.split(self.times), self.fps, strict=True)]
 
     def split(self, values: Tensor) -> tuple[Tensor, ...]:
         """One part a sequence."""
@@ -41,8 +56,15 @@ def autoregression(frames: int, correlation: float) -> Float[Tensor, "frame fram
 
 
 def second_differences(values: Float[Tensor, "frame joint coord"], timing: Timing) -> list[Tensor]:
-    """Second differences over time, a part a sequence; none of a sequence under three frames."""
-    return [part.diff(n=2, dim=0) for part in timing.split(values)]
+    """Second differences over time, a part a sequence; none of a sequence under three frames.
+
+    Where frames are not evenly spaced, they are twice the distance from the middle one of three to the line through the
+    others, which is the same for those that are; not a number across a break.
+    """
+    return [
+        part.diff(n=2, dim=0) if times is None else _uneven_differences(part, times)
+        for part, times in zip(timing.split(values), timing.clocks, strict=True)
+    ]
 
 
 def noise_std(
@@ -56,9 +78,13 @@ def noise_std(
     frame. That noise lasts says how much of it second differences hide.
     """
     parts = []
-    for change, fps in zip(second_differences(values, timing), timing.fps, strict=True):
-        frame = correlation(seconds, 1 / fps)
-        parts.append(change / math.sqrt(2 * (1 - frame) * (3 - frame)))  # of such noise, over its deviation
+    sequences = zip(second_differences(values, timing), timing.fps, timing.clocks, strict=True)
+    for change, fps, times in sequences:
+        if times is None:
+            frame = correlation(seconds, 1 / fps)
+            parts.append(change / math.sqrt(2 * (1 - frame) * (3 - frame)))  # of such noise, over its deviation
+        else:
+            parts.append(change / _uneven_deviation(times, seconds).to(change)[:, None, None])
     change = torch.cat(parts)
     if len(change) == 0:
         return torch.zeros_like(values[0])
@@ -79,9 +105,9 @@ def denoise(
     """
     known = torch.ones_like(values[:, 0, 0], dtype=torch.bool) if known is None or not known.any() else known
     quick, kept = [], 0.0
-    for part, fps in zip(timing.split(values), timing.fps, strict=True):
+    for part, fps, times in zip(timing.split(values), timing.fps, timing.clocks, strict=True):
         kernel = _gaussian(SMOOTHING_SECONDS * fps).to(values)
-        quick.append(part - _smoothed(part, kernel))
+        quick.append(part - (_smoothed(part, kernel) if times is None else _smoothed_unevenly(part, times, fps)))
         taken = -kernel
         taken[len(taken) // 2] += 1
         lasting = _correlations(len(kernel), correlation(seconds, 1 / fps)).to(values)
@@ -111,3 +137,51 @@ def _smoothed(values: Float[Tensor, "frame joint coord"], kernel: Float[Tensor, 
     padded = torch.nn.functional.pad(columns, (reach, reach), mode="replicate")
     smooth: Tensor = torch.nn.functional.conv1d(padded, kernel.view(1, 1, -1))
     return smooth[:, 0].mT.reshape(values.shape)
+
+
+def _spacing(times: Float[Tensor, " frame"]) -> tuple[Tensor, Tensor, Tensor]:
+    """Of every three successive frames: the seconds between the first two and the last two, and if there is a break."""
+    distance = times.diff()
+    if len(distance) < 2:
+        return distance[:0], distance[:0], distance[:0] > 0
+    apart = distance > BREAK * distance.quantile(0.5)
+    return distance[:-1], distance[1:], apart[:-1] | apart[1:]
+
+
+def _uneven_differences(values: Tensor, times: Float[Tensor, " frame"]) -> Tensor:
+    before, after, apart = _spacing(times)
+    first = (after / (before + after)).to(values)[:, None, None]  # the weights of a straight line's ends
+    line = first * values[:-2] + (1 - first) * values[2:]
+    change: Tensor = (2 * (line - values[1:-1])).masked_fill(apart[:, None, None].to(values.device), torch.nan)
+    return change
+
+
+def _uneven_deviation(times: Float[Tensor, " frame"], seconds: float) -> Float[Tensor, " three"]:
+    """The standard deviation of `_uneven_differences` of noise, over that of the noise."""
+    before, after, _ = _spacing(times)
+    first, last = after / (before + after), before / (before + after)
+    near, far = ((-part / seconds).exp() if seconds > 0 else torch.zeros_like(part) for part in (before, after))
+    return 2 * (1 + first**2 + last**2 - 2 * first * near - 2 * last * far + 2 * first * last * near * far).sqrt()
+
+
+def _smoothed_unevenly(values: Tensor, times: Float[Tensor, " frame"], fps: float) -> Tensor:
+    """By the same Gaussian of time: at each frame the line that fits its neighbours best, so that steady motion stays.
+
+    A frame without a neighbour within reach stays as it is.
+    """
+    reach = math.ceil(3 * SMOOTHING_SECONDS * fps)
+    index = torch.arange(len(times))[:, None] + torch.arange(-reach, reach + 1)
+    inside = (index >= 0) & (index < len(times))
+    index = index.clamp(0, len(times) - 1)
+    away = times[index] - times[:, None]
+    weight = (-(away / SMOOTHING_SECONDS).square() / 2).exp() * inside
+    moments = [(weight * away**power).sum(1, keepdim=True) for power in range(3)]
+    spread = moments[0] * moments[2] - moments[1].square()
+    lone = spread <= LEAST * SMOOTHING_SECONDS**2
+    weight = weight * (moments[2] - moments[1] * away) / torch.where(lone, 1, spread)
+    weight = torch.where(lone, (away == 0) & inside, weight).to(values)
+    index = index.to(values.device)
+    smooth = torch.zeros_like(values)
+    for at, part in zip(index.unbind(1), weight.unbind(1), strict=True):
+        smooth += part[:, None, None] * values[at]
+    return smooth

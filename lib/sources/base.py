@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lib.pose.cameras import Camera
 from lib.pose.layouts import H36M_LAYOUT, Layout
+from lib.runtime.errors import UserError
 from lib.runtime.params import Name, Section
 
 Subject = Annotated[str, Field(pattern=r"^[^\s,]+( [^\s,]+)*$", max_length=100, description="the name of a subject")]
@@ -40,7 +41,12 @@ class SourceParams(Section):
 class PoseSequence:
     """The keypoints of one person in one video, in its source's layout.
 
-    `positions` are in metres in the camera frame; None where a source has no 3D.
+    `positions` are in metres in the camera frame; None where a source has no 3D. `times` are for videos whose frames
+    are not evenly spaced: the seconds at which each frame was taken, from any start. With them the rate of the sequence
+    is that of its median distance between frames, whatever `fps` says, which counts for a single frame alone.
+
+    Raises:
+        UserError: there is not one time a frame, or times are not finite or do not increase.
     """
 
     subject: str
@@ -50,6 +56,32 @@ class PoseSequence:
     keypoints: Float[Tensor, "frame joint 2"]  # pixels; not a number, or (0, 0): not detected
     confidence: Float[Tensor, "frame joint"]  # 0 to 1; 0: not detected
     positions: Float[Tensor, "frame joint 3"] | None
+    times: Float[Tensor, " frame"] | None = None  # seconds, best in float64; None: constant rate `fps`
+
+    def __post_init__(self) -> None:
+        if self.times is not None and (problem := _problem(self.times, len(self.keypoints))):
+            which = f"{self.subject}/{self.action}/{self.camera.name}"
+            raise UserError(
+                f"frame times of {which} {problem}: give each frame its time in seconds, later than the one before"
+            )
+
+    @property
+    def rate(self) -> float:
+        """Frames a second: `fps`, or that of the median distance between the frames' times."""
+        if self.times is None or len(self.times) < 2:
+            return self.fps
+        return 1 / float(self.times.double().diff().quantile(0.5))
+
+
+def _problem(times: Tensor, frames: int) -> str | None:
+    """What is wrong with the times of so many frames."""
+    if times.shape != (frames,):
+        return f"are {times.numel()} for {frames} frames"
+    if not (finite := times.isfinite()).all():
+        return f"are not finite in {int((~finite).sum())} of {frames} frames"
+    if (back := times.diff() <= 0).any():
+        return f"do not increase at frame {int(back.float().argmax()) + 1}"
+    return None
 
 
 Reason = Literal["no_2d", "no_3d", "shorter_than_mocap", "not_finite", "too_short"]

@@ -47,3 +47,11 @@ def test_the_labels_of_some_subjects(split: Split) -> None:
     assert len(labelled(split, ("S5",), 0.5, 0).rays) == 80
     with pytest.raises(UserError, match=r"finetune\.subjects names S9, who is not among the training subjects: S1, S5"):
         labelled(split, ("S9",), 1.0, 0)
+
+
+def test_frames_keep_their_times(split: Split) -> None:
+    times = torch.cat([torch.arange(length) / 30 for length in (40, 60, 100)])
+    some = labelled(replace(split, times=times), (), 0.6, seed=1)
+    assert some.times is not None
+    expected = [torch.arange(length) / 30 for length in some.table["length"]]
+    assert torch.equal(some.times, torch.cat(expected))

@@ -161,3 +161,63 @@ def test_2d_that_is_not_finite_is_refused_before_it_teaches(
         file["train"][name][8, 3] = float("nan")
     with pytest.raises(UserError, match=rf"poses\.h5: {name} of S1/Été/\d+, 1 frames in all, are not finite: run"):
         store.read_split(path, "train")
+
+
+def test_times_are_kept_since_the_first_frame(tmp_path: Path, sequences: list[PoseSequence]) -> None:
+    """Also to a tenth of a millisecond in seconds since 1970, beside sequences that have a rate alone."""
+    path, (first, second, third) = tmp_path / "poses.h5", sequences
+    times = 1.7e9 + torch.tensor([0.0, 0.02, 0.0401, 0.06, 0.2, 0.2201, 0.24], dtype=torch.float64)
+    timed = replace(first, times=times, fps=11.0)
+    store.write(path, {"train": [timed, replace(second, positions=None), third], "test": [second, third]}, H36M)
+    split = store.read_split(path, "train")
+    assert split.times is not None and split.times.dtype == torch.float64
+    expected = torch.cat([times - times[0], torch.zeros(1, dtype=torch.float64), torch.arange(12) / 50])
+    torch.testing.assert_close(split.times, expected, atol=1e-5, rtol=0)
+    assert split.table["fps"].tolist() == pytest.approx([1 / 0.02, 50, 50], rel=0.005)
+    assert sum(split.timing.seconds) == pytest.approx(0.26 + 0.02 + 0.24, abs=1e-3)
+    labelled = store.read_split(path, "train", "needed").times
+    assert labelled is not None and torch.equal(labelled, split.times[[*range(7), *range(8, 20)]])
+    assert store.read_split(path, "test").times is None
+
+
+def test_a_store_without_times_holds_none(tmp_path: Path, sequences: list[PoseSequence]) -> None:
+    store.write(tmp_path / "poses.h5", {"train": sequences}, H36M)
+    with h5py.File(tmp_path / "poses.h5") as file:
+        assert "times" not in file["train"]
+    split = store.read_split(tmp_path / "poses.h5", "train")
+    assert split.times is None and split.timing.seconds == [7 / 50, 1 / 50, 12 / 50]
+
+
+def test_nobody_stands_between_frames_in_time(tmp_path: Path, sequences: list[PoseSequence]) -> None:
+    """Stand-ins of frames without anybody lie where time says, not the number of the frame."""
+    confidence = torch.ones(12, 17)
+    confidence[5:7] = 0
+    times = torch.arange(12, dtype=torch.float64) / 50
+    times[6] += 0.015
+    timed = replace(sequences[2], confidence=confidence, times=times)
+    store.write(tmp_path / "poses.h5", {"train": [timed]}, H36M)
+    rays = store.read_split(tmp_path / "poses.h5", "train").rays
+    torch.testing.assert_close(rays[6], torch.lerp(rays[4], rays[7], 2.75 / 3), atol=1e-6, rtol=1e-5)
+
+
+def test_times_are_checked_when_a_sequence_is_made() -> None:
+    with pytest.raises(UserError, match="do not increase at frame 3"):
+        replace(sequence(4, 1, cameras("S1")[0]), times=torch.tensor([0.0, 0.02, 0.04, 0.04]))
+
+
+BAD_TIMES = {
+    "do not increase at frame 2": [0.0, 0.02, 0.02, 0.06],
+    "do not increase at frame 3": [0.0, 0.02, 0.04, 0.03],
+    "are not finite in 1 of 4 frames": [0.0, 0.02, float("nan"), 0.06],
+    "are 3 for 4 frames": [0.0, 0.02, 0.04],
+}
+
+
+@pytest.mark.parametrize("problem", BAD_TIMES)
+def test_bad_times_name_the_sequence(problem: str) -> None:
+    camera, *_ = cameras("S1")
+    message = rf"frame times of S1/Walking/{camera.name} {problem}: give each frame its time in seconds, later than"
+    made = sequence(4, 1, camera)
+    object.__setattr__(made, "times", torch.tensor(BAD_TIMES[problem]))  # past the tests' own check of shapes
+    with pytest.raises(UserError, match=message):
+        made.__post_init__()

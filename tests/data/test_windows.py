@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 import torch
@@ -29,9 +31,9 @@ def test_all_of_more_than_a_float_can_count_are_different() -> None:
 
 
 def indices(frames: int, step: int) -> torch.Tensor:
-    """The frame numbers of all windows of sequences of 7, 2 and 12 frames."""
+    """The frame numbers, which their rays are, of all windows of sequences of 7, 2 and 12 frames."""
     windows = Windows(split(7, 2, 12), window(frames, step))
-    return windows.frame_index(torch.arange(len(windows)))
+    return windows[torch.arange(len(windows))].rays[..., 0, 0].long()
 
 
 SHAPES = [(1, 1), (3, 1), (4, 1), (9, 1), (3, 2), (2, 3), (5, 4)]
@@ -53,13 +55,15 @@ def test_frames_are_an_interval_apart_at_any_rate() -> None:
     """Sequences of 50, 25 and 5 frames a second, of which the last is slower than the interval."""
     rates = split(10, 10, 10)
     rates.table["fps"] = [50.0, 25.0, 5.0]
-    index = Windows(rates, WindowParams(frames=3, interval_seconds=0.08)).frame_index(torch.tensor([5, 15, 25]))
-    assert index.tolist() == [[1, 5, 9], [13, 15, 17], [24, 25, 26]]
+    windows = Windows(rates, WindowParams(frames=3, interval_seconds=0.08))[torch.tensor([5, 15, 25])]
+    expected = torch.tensor([[1.0, 5.0, 9.0], [13.0, 15.0, 17.0], [24.6, 25.0, 25.4]])
+    torch.testing.assert_close(windows.rays[..., 0, 0], expected)
+    assert windows.sequence.tolist() == [0, 1, 2] and (windows.confidence == 1).all()
 
 
 def test_beyond_its_ends_a_sequence_stands_still() -> None:
-    windows = Windows(split(2), window(5))
-    assert windows.frame_index(torch.tensor([0, 1])).tolist() == [[0, 0, 0, 1, 1], [0, 0, 1, 1, 1]]
+    batch = Windows(split(2), window(5))[torch.tensor([0, 1])]
+    assert batch.rays[..., 0, 0].tolist() == [[0, 0, 0, 1, 1], [0, 0, 1, 1, 1]]
 
 
 def test_a_batch_is_the_frames_of_its_windows() -> None:
@@ -68,6 +72,31 @@ def test_a_batch_is_the_frames_of_its_windows() -> None:
     batch = windows[torch.tensor([1, 4])]
     assert batch.rays[..., 0, 0].tolist() == [[0, 1], [3, 4]]
     assert torch.equal(batch.std, frames.std[torch.tensor([[0, 1], [3, 4]])])
+
+
+def test_clips_of_another_rate_are_on_lines_between_frames() -> None:
+    """Training reads clips: 30 frames a second, an interval of 1.8 frames."""
+    slow = split(40)
+    slow.table["fps"] = 30.0
+    params = WindowParams(frames=5, interval_seconds=0.06)
+    windows = Windows(replace(slow, positions=torch.ones(40, 17, 3) * slow.rays[..., :1]), params.clip)
+    loader = training_loader(windows, 8, LoaderParams(workers=0), torch.Generator().manual_seed(0))
+    batch = next(iter(loader))
+    middle = batch.rays[:, params.clip.frames // 2, 0, 0]
+    expected = (middle[:, None] + 1.8 * params.clip.offsets).clamp(0, 39)
+    torch.testing.assert_close(batch.rays[..., 3, 1], expected)
+    assert batch.positions is not None
+    torch.testing.assert_close(batch.positions[..., 3, 2], expected)
+    assert batch.rays.is_contiguous() and (batch.rays % 1 > 0.1).any()
+
+
+@pytest.mark.parametrize("frames", [1, 2, 5])
+def test_a_sequence_shorter_than_its_windows_gives_windows(frames: int) -> None:
+    short = split(frames)
+    short.table["fps"] = 30.0
+    batch = Windows(short, WindowParams(frames=9, interval_seconds=0.06))[torch.arange(frames)]
+    assert batch.rays[:, 4, 0, 0].tolist() == list(range(frames))
+    assert batch.rays.min() == 0 and batch.rays.max() == frames - 1 and (batch.confidence == 1).all()
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -1,5 +1,7 @@
 from dataclasses import replace
+from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 
@@ -9,9 +11,11 @@ from lib.evaluation.metrics import bone_constancy_error
 from lib.inference.lifter import Lifter
 from lib.models.lifters import Lifted, lift_crops
 from lib.pose.crops import Crops
+from lib.pose.geometry import bone_lengths, project
 from lib.pose.skeleton import H36M
 from lib.runtime.errors import UserError
 from tests.settings import head_of, synthetic_split, tiny_checkpoint, tiny_model
+from tests.synthetic import STANDING
 
 
 def lifter(frames: int, dilation: int = 1) -> Lifter:
@@ -120,3 +124,69 @@ def test_true_depths_have_no_error_at_the_roots_distance() -> None:
 def test_a_model_that_reconstructs_does_not_lift() -> None:
     with pytest.raises(UserError, match="the checkpoint is for reconstruction_2d and does not lift"):
         Lifter(tiny_checkpoint(frames=1, task="reconstruction_2d"), torch.device("cpu"))
+
+
+def walk(times: torch.Tensor, fps: float, given: bool = False) -> Split:
+    """A person who turns slowly, walks away and bends a knee and an elbow, at any seconds."""
+    swing = 0.2 * torch.sin(1.5 * times.double())[:, None]
+    x, y, z = (STANDING.double()[:, axis].expand(len(times), -1) for axis in range(3))
+    bent = torch.tensor([name in ("left_ankle", "right_wrist") for name in H36M.names])
+    z = z + swing * bent
+    cos, sin = torch.cos(0.5 * times.double())[:, None], torch.sin(0.5 * times.double())[:, None]
+    body = torch.stack([cos * x + sin * z + 0.5, y, cos * z - sin * x + 4 + 0.3 * times.double()[:, None]], -1)
+    rays = project(body).float()
+    table = pd.DataFrame({"start": [0], "length": [len(times)], "fps": [fps]})
+    return Split(H36M, table, rays, torch.ones_like(rays[..., 0]), rays, None, times.double() if given else None)
+
+
+def trained(frames: int) -> Lifter:
+    """As if it were: its depths depend on all that it reads."""
+    lift = lifter(frames, dilation=3)  # 0.06 s
+    torch.nn.init.normal_(head_of(lift.model).weight, std=0.05)
+    return lift
+
+
+PER_WINDOW: dict[str, Any] = {"batch_size": 64, "constant_bone_lengths": False, "denoise": False}
+
+
+@pytest.mark.parametrize(("fps", "every", "own"), [(100, 2, 1), (240, 24, 5), (25, 1, 2), (24, 12, 25), (60, 6, 5)])
+def test_the_same_motion_at_another_rate_is_lifted_alike(fps: int, every: int, own: int) -> None:
+    """At the instants that both have: every so many frames of this rate, and of 50 a second."""
+    lift = trained(9)
+    expected = lift.lift(walk(torch.arange(101) / 50, 50), **PER_WINDOW)[::own]
+    poses = lift.lift(walk(torch.arange(2 * fps + 1) / fps, fps), **PER_WINDOW)[::every]
+    torch.testing.assert_close(poses, expected, atol=1e-4, rtol=0)
+    assert (expected[0] - expected[-1]).abs().max() > 0.05  # there is motion
+
+
+def test_motion_at_uneven_times_is_lifted_alike() -> None:
+    generator = torch.Generator().manual_seed(0)
+    even = torch.arange(101, dtype=torch.float64) / 50
+    off = 0.3 * (2 * torch.rand(101, generator=generator) - 1) / 50
+    same = torch.arange(101) % 5 == 0  # on the clock
+    kept = same | (torch.rand(101, generator=generator) > 0.1)
+    lift = trained(9)
+    expected = lift.lift(walk(even, 50), **PER_WINDOW)[same]
+    poses = lift.lift(walk(torch.where(same, even, even + off)[kept], 50, given=True), **PER_WINDOW)[same[kept]]
+    torch.testing.assert_close(poses, expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("fps", [25.0, 30.0, 50.0])
+@pytest.mark.parametrize("given", [False, True])
+def test_clips_of_few_frames_are_lifted(fps: float, given: bool) -> None:
+    """One frame, and clips shorter than a window, beside a longer one and alone."""
+    lift = trained(9)
+    for lengths in ((1,), (2,), (5,), (1, 40, 2, 5)):
+        split = synthetic_split(*lengths)
+        times = torch.cat([torch.arange(length, dtype=torch.float64) / fps for length in lengths])
+        split = replace(split, table=split.table.assign(fps=fps), times=times if given else None)
+        poses = lift.lift(split, 100)
+        assert poses.shape == (sum(lengths), 17, 3) and poses.isfinite().all()
+        assert (bone_lengths(poses, H36M).sum(-1) > 0.1).all()
+
+
+def test_a_single_frame_is_lifted_as_if_it_stood_still() -> None:
+    split = synthetic_split(1)
+    still = split.take(torch.zeros(20, dtype=torch.long), split.table.assign(length=20))
+    lift = trained(9)
+    torch.testing.assert_close(lift.lift(split, **PER_WINDOW), lift.lift(still, **PER_WINDOW)[7:8])

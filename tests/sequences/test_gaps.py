@@ -146,6 +146,14 @@ def test_lines_in_time_stay_in_their_sequence() -> None:
     assert fill_frames(values, torch.ones(10, dtype=torch.bool), Timing([10], [50.0])) is values
 
 
+def test_lines_in_time_go_by_the_times_of_frames() -> None:
+    times = torch.tensor([0.0, 0.01, 0.04, 0.1, 0.0, 0.3, 0.4], dtype=torch.float64)
+    values = torch.tensor([0.0, 99, 99, 1, 0, 99, 1]).view(7, 1, 1).expand(7, 17, 3)
+    known = torch.tensor([1, 0, 0, 1, 1, 0, 1]) > 0
+    filled = fill_frames(values, known, Timing([4, 3], [50.0, 50.0], times))
+    torch.testing.assert_close(filled[:, 0, 0], torch.tensor([0, 0.1, 0.4, 1, 0, 0.75, 1]))
+
+
 def test_noise_is_measured_where_somebody_is_seen() -> None:
     values = torch.randn(200, 17, 3, generator=torch.Generator().manual_seed(0))
     known = torch.ones(200, dtype=torch.bool)

@@ -72,3 +72,71 @@ def test_sequences_keep_their_own_rates() -> None:
     both = torch.cat([lasting(600, 0.02), 0.02 * (mixing @ white).view(600, 17, 3)])
     found = noise.noise_std(both, noise.Timing([600, 600], [FPS, FPS / 2]), SECONDS)
     assert found.mean().item() == pytest.approx(0.02, rel=0.05)
+
+
+def uneven(frames: int, seed: int = 0) -> torch.Tensor:
+    """Times off by up to 30 % of the distance of frames at 50 Hz; a tenth of the frames is missing."""
+    generator = torch.Generator().manual_seed(seed)
+    off = 0.3 * (2 * torch.rand(frames, generator=generator, dtype=torch.float64) - 1)
+    times = (torch.arange(frames) + off) / FPS
+    return times[torch.rand(frames, generator=generator) > 0.1]
+
+
+def lasting_at(times: torch.Tensor, size: float) -> torch.Tensor:
+    """Noise at any times, as many coordinates as bodies have."""
+    correlations = (-(times - times[:, None]).abs() / SECONDS).exp()
+    white = torch.randn(len(times), 17 * 3, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    mixed: torch.Tensor = torch.linalg.cholesky(correlations) @ white
+    return (size * mixed).float().view(-1, 17, 3)
+
+
+def timed(*times: torch.Tensor) -> noise.Timing:
+    return noise.Timing([len(part) for part in times], [FPS] * len(times), torch.cat([p - p[0] for p in times]))
+
+
+def test_even_times_are_a_rate() -> None:
+    values, even = lasting(300, 0.02), torch.arange(300, dtype=torch.float64) / FPS
+    ruled, plain = timed(even[:200], even[:100]), timing(200, 100)
+    for one, other in zip(*(noise.second_differences(values, which) for which in (ruled, plain)), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
+    found, expected = (noise.noise_std(values, which, SECONDS) for which in (ruled, plain))
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-3)
+    smooth, expected = (noise.denoise(values, which, SECONDS) for which in (ruled, plain))
+    inside = torch.cat([torch.arange(10, 190), torch.arange(210, 290)])  # ends stand still in one, go on in the other
+    torch.testing.assert_close(smooth[inside], expected[inside], atol=5e-4, rtol=0)
+
+
+def test_steady_motion_at_uneven_times_is_no_noise() -> None:
+    times = uneven(200)
+    motion = (1.5 * times)[:, None, None].expand(-1, 17, 3).float()
+    assert noise.noise_std(motion, timed(times), SECONDS).max() < 1e-6
+    assert noise.noise_std(motion, timing(len(times)), SECONDS).min() > 0.005  # as frames that are evenly spaced
+    torch.testing.assert_close(noise.denoise(motion, timed(times), SECONDS), motion, atol=1e-5, rtol=0)
+
+
+def test_noise_at_uneven_times_is_found_and_taken_away() -> None:
+    times = uneven(1000)
+    off = lasting_at(times, 0.02)
+    assert noise.noise_std(off, timed(times), SECONDS).mean().item() == pytest.approx(0.02, rel=0.05)
+    motion = torch.sin(3 * times)[:, None, None].float()
+    clean = noise.denoise(motion + off, timed(times), SECONDS)
+    assert (clean - motion).norm(dim=-1).mean() < 0.85 * off.norm(dim=-1).mean()
+
+
+def test_nothing_is_compared_across_a_break() -> None:
+    times = torch.arange(60, dtype=torch.float64) / FPS
+    times[30:] += 1
+    values = torch.zeros(60, 1, 1)
+    values[30:] = 100
+    (change,) = noise.second_differences(values, timed(times))
+    assert change.isnan().flatten().nonzero().flatten().tolist() == [28, 29]
+    assert change.nan_to_num(0.0).abs().max() == 0
+    assert torch.equal(noise.denoise(values, timed(times), SECONDS), values)
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_the_shortest_sequences_have_times_too(frames: int) -> None:
+    times = torch.arange(frames, dtype=torch.float64) / FPS
+    values = lasting(2 * frames, 0.02)
+    assert noise.noise_std(values, timed(times, times), SECONDS).abs().max() == 0
+    torch.testing.assert_close(noise.denoise(values, timed(times, times), SECONDS), values)

@@ -1,0 +1,104 @@
+"""What a split shows some seconds before and after its frames: between two frames, a straight line in time."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from lib.data.store import Split
+
+ON_A_FRAME = 0.01  # of the distance of two frames: an instant so near to one of them is that frame
+BREAK = 3.0  # intervals of a window: frames further apart are not of one motion, unless all of a sequence are
+NEAR = 0.5  # intervals: what one of two frames hides is where the other shows it, if that is so near
+
+
+class Line(NamedTuple):
+    """The second frame of instants between two frames, and where they lie; on a frame, it is the first one again."""
+
+    after: Int[Tensor, "batch frame"]
+    part: Float[Tensor, "batch frame"]  # of the way to it
+    apart: Float[Tensor, "batch frame"]  # seconds to it from the first frame
+
+
+class Instants(NamedTuple):
+    """Instants between two frames each, by their numbers in a split; all of them are frames where there is no line."""
+
+    before: Int[Tensor, "batch frame"]
+    line: Line | None
+
+
+class Clock:
+    """When the frames of a split were taken, to find the instants whole intervals before and after a frame.
+
+    A motion is a sequence, or a part of one between two breaks: the time between two frames is a break if it is longer
+    than BREAK intervals and than BREAK times the usual distance of the sequence's frames. Beyond the ends of its
+    motion there is nothing of a frame but those ends.
+    """
+
+    def __init__(self, split: Split, offsets: Int[Tensor, " frame"], interval: float) -> None:
+        """For instants `offsets` intervals (in seconds) away from frames."""
+        length = torch.from_numpy(split.table["length"].to_numpy())
+        fps = torch.from_numpy(split.table["fps"].to_numpy()).double()
+        start = length.cumsum(0) - length
+        sequence = torch.repeat_interleave(torch.arange(len(length)), length)
+        self.offsets, self.interval = offsets, interval
+        steps = (interval * fps).round()
+        whole = ((interval * fps - steps).abs() * offsets.abs().max() <= ON_A_FRAME).all()
+        self._steps = steps.long()[sequence] if whole and split.times is None else None
+        usual = 1 / fps
+        times = (torch.arange(len(sequence)) - start[sequence]) * usual[sequence]
+        times = times if split.times is None else split.times
+        ends = times[start + length - 1] + 1  # one row of times that ascends: a second between sequences
+        self._seconds = times + (ends.cumsum(0) - ends)[sequence]
+        begins = torch.ones_like(sequence, dtype=torch.bool)
+        longest = BREAK * usual.clamp_min(interval)
+        begins[1:] = (sequence.diff() > 0) | (self._seconds.diff() > longest[sequence[1:]])
+        motion, firsts = begins.cumsum(0) - 1, begins.nonzero()[:, 0]
+        lasts = torch.cat([firsts[1:], firsts.new_tensor([len(sequence)])]) - 1
+        self._first, self._last = firsts[motion], lasts[motion]
+
+    def find(self, frames: Int[Tensor, " batch"]) -> Instants:
+        """The instants around frames; one within 1 % of the way from a frame to the next is that frame."""
+        first, last = self._first[frames, None], self._last[frames, None]
+        if self._steps is not None:
+            return Instants((frames[:, None] + self.offsets * self._steps[frames, None]).clamp(first, last), None)
+        clock = self._seconds
+        instant = (clock[frames, None] + self.offsets * self.interval).clamp(clock[first], clock[last])
+        after = torch.searchsorted(clock, instant)
+        before = torch.maximum(after - 1, first)
+        apart = clock[after] - clock[before]
+        part = (instant - clock[before]) / torch.where(apart > 0, apart, 1)
+        at_before, at_after = part <= ON_A_FRAME, part >= 1 - ON_A_FRAME
+        before, after = torch.where(at_after, after, before), torch.where(at_before, before, after)
+        return Instants(before, Line(after, part.masked_fill(at_before | at_after, 0), apart))
+
+
+def between(values: Float[Tensor, "total joint coord"], at: Instants) -> Float[Tensor, "batch frame joint coord"]:
+    """The values of frames at instants."""
+    first = values[at.before]
+    if at.line is None:
+        return first
+    line: Tensor = torch.lerp(first, values[at.line.after], at.line.part.to(values)[..., None, None])
+    return line
+
+
+def seen_between(
+    rays: Float[Tensor, "total joint 2"], confidence: Float[Tensor, "total joint"], at: Instants, interval: float
+) -> tuple[Float[Tensor, "batch frame joint 2"], Float[Tensor, "batch frame joint"]]:
+    """Rays at instants, and their confidence: the lower one of two frames.
+
+    A joint that one of two frames hides is where the other shows it if that one is near, and else hidden.
+    """
+    first, sure_first = rays[at.before], confidence[at.before]
+    if at.line is None:
+        return first, sure_first
+    last, sure_last = rays[at.line.after], confidence[at.line.after]
+    part, apart = at.line.part.to(rays)[..., None], at.line.apart.to(rays)[..., None]
+    sure = torch.minimum(sure_first, sure_last)
+    if ((sure == 0) & (torch.maximum(sure_first, sure_last) > 0)).any():
+        only_first, only_last = (sure_first > 0) & (sure_last == 0), (sure_first == 0) & (sure_last > 0)
+        first, last = torch.where(only_last[..., None], last, first), torch.where(only_first[..., None], first, last)
+        sure = torch.where(only_first & (part * apart < NEAR * interval), sure_first, sure)
+        sure = torch.where(only_last & ((1 - part) * apart < NEAR * interval), sure_last, sure)
+    return torch.lerp(first, last, part[..., None]), sure
