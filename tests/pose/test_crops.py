@@ -82,7 +82,9 @@ def test_the_crop_is_centred_scaled_and_a_turned_camera(seed: int, normalization
     crop = crop_of(rays, normalization)
     assert is_rotation(crop.rotation)
     # The middle is that of the trunk: other joints have a small weight.
-    trunk = torch.tensor([name.split("_")[-1] in ("pelvis", "hip", "spine", "thorax", "shoulder") for name in H36M.names])
+    trunk = torch.tensor(
+        [name.split("_")[-1] in ("pelvis", "hip", "spine", "thorax", "shoulder") for name in H36M.names]
+    )
     weight = torch.where(trunk, 1.0, ASIDE).to(rays)[:, None]
     middle = (weight * rays).sum(-2) / weight.sum()
     axis = rotate(crop.rotation, homogeneous(middle)[..., None, :])[..., 0, :]
@@ -164,9 +166,7 @@ def test_a_hidden_root_moves_the_middle_by_little() -> None:
 @pytest.mark.parametrize("frames", [slice(None), slice(1, 2), slice(0, 2)])
 def test_what_is_hidden_reaches_nothing(layout: Layout, normalization: Normalization, frames: slice) -> None:
     rays, hidden = drawn(layout), [0, 3, len(layout) - 1]
-    one, other = (
-        perspective_crops(hide(rays, hidden, frames, moved), normalization) for moved in (0.0, EDGE)
-    )
+    one, other = (perspective_crops(hide(rays, hidden, frames, moved), normalization) for moved in (0.0, EDGE))
     seen = hide(rays, hidden, frames).std.isfinite()
     assert torch.equal(one.keypoints[seen], other.keypoints[seen])
     assert torch.equal(one.confidence, other.confidence) and ((one.confidence > 0) == seen).all()
@@ -235,7 +235,9 @@ def test_confidence_by_hand() -> None:
 def test_faces_feet_and_hands_have_a_small_part_in_the_unit() -> None:
     layout = LAYOUTS["coco"]
     crop = perspective_crops(drawn(layout))
-    face = torch.tensor([name in ("nose", "left_eye", "right_eye", "left_ear", "right_ear") for name in layout.landmarks])
+    face = torch.tensor(
+        [name in ("nose", "left_eye", "right_eye", "left_ear", "right_ear") for name in layout.landmarks]
+    )
     weight = torch.where(face, ATTACHED, 1.0)
     size = (weight * crop.keypoints.square().sum(-1)).sum(-1) / weight.sum()
     torch.testing.assert_close(size, torch.ones_like(size))
