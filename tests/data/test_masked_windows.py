@@ -3,7 +3,8 @@ import torch
 
 from lib.data.masked_windows import masked, root_centred_points
 from lib.data.windows import Windows
-from lib.pose.crops import perspective_crops
+from lib.pose.crops import turn_to
+from lib.pose.geometry import rotate
 from lib.pose.skeleton import H36M
 from lib.sequences.gaps import interpolated
 from tests.settings import NETWORKS, synthetic_split, tiny_reconstructor, window
@@ -46,8 +47,8 @@ def test_points_of_2d_are_rays_and_of_3d_metres() -> None:
     batch = Windows(synthetic_split(60), window(5).clip)[torch.arange(5, 60, 5)]
     assert batch.positions is not None
     flat, solid = root_centred_points(batch, 2, H36M), root_centred_points(batch, 3, H36M)
-    depth = perspective_crops(batch.rays, batch.confidence, H36M).rotation[..., 2, :][..., None, :] @ batch.positions.mT
-    torch.testing.assert_close(flat, solid[..., :2] / depth.mT, atol=1e-5, rtol=1e-4)
+    turned = rotate(turn_to(*batch.rays[..., H36M.root, :].unbind(-1)), batch.positions)
+    torch.testing.assert_close(flat, solid[..., :2] / turned[..., 2:], atol=1e-5, rtol=1e-4)
     with pytest.raises(ValueError, match="need positions"):
         root_centred_points(batch._replace(positions=None), 3, H36M)
 

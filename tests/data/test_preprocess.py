@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from lib.data import preprocessing, store
+from lib.pose.landmarks import LANDMARKS
+from lib.pose.layouts import LAYOUTS, read_layout
 from lib.pose.skeleton import H36M
 from lib.runtime.errors import UserError
 from lib.runtime.paths import Paths
@@ -21,9 +23,17 @@ from tests.data.files import FRAMES, h36m_takes, write_h36m
 
 def params(**changes: Any) -> dict[str, Any]:
     split = {"train": ["S1"], "validation": ["S8"], "test": ["S9"]}
-    elsewhere = {"window": {"frames": 1}, "transforms": {}, "loader": {}}
+    elsewhere = {"window": {"frames": 1}, "transforms": {}, "occlusion": {}, "loader": {}}
     return {
-        "data": {"source": "h36m", "keypoints": "gt", "split": split, "min_frames": 10, **elsewhere, **changes},
+        "data": {
+            "source": "h36m",
+            "keypoints": "gt",
+            "layout": "auto",
+            "split": split,
+            "min_frames": 10,
+            **elsewhere,
+            **changes,
+        },
     }
 
 
@@ -80,7 +90,7 @@ def test_dropped_sequences_are_counted_with_their_reason(tmp_path: Path) -> None
 def test_statistics_of_the_2d(paths: Paths) -> None:
     run(params(), paths)
     stats = load(paths.stats)
-    assert (stats["source"], stats["keypoints"]) == ("h36m", "gt")
+    assert (stats["source"], stats["keypoints"], stats["layout"]) == ("h36m", "gt", "h36m")
     train, stored = stats["splits"]["train"], store.read_split(paths.poses, "train")
     assert (train["subjects"], train["sequences"], train["frames"]) == (["S1"], 8, 8 * FRAMES)
     assert (train["fps"], train["seconds"]) == ([50.0], 8 * FRAMES / 50)
@@ -88,8 +98,8 @@ def test_statistics_of_the_2d(paths: Paths) -> None:
     assert train["box_height_px"]["mean"] == pytest.approx(height.mean(), abs=1e-5)
     assert train["box_height_px"]["std"] == pytest.approx(height.std(), abs=1e-5)
     assert train["ray_x"]["mean"] == pytest.approx(stored.rays[..., 0].double().mean().item(), abs=1e-6)
-    # A person of 1.5 m at 4 to 6 m: the RMS distance of joints from the root is about 0.5 m.
-    assert 0.06 < train["crop_scale"]["mean"] < 0.15
+    # A person of 1.5 m at 4 to 6 m: the RMS distance of joints from their mean is about 0.5 m.
+    assert 0.06 < train["ray_extent"]["mean"] < 0.15
     assert train["confidence"] == {"mean": 1.0, "std": 0.0}
 
 
@@ -172,9 +182,25 @@ def test_the_sample_runs_through_the_same_stage(tmp_path: Path, sample_raw: Path
     assert (metrics["train_sequences"], metrics["validation_sequences"], metrics["test_sequences"]) == (72, 8, 32)
 
 
+def test_keypoints_are_read_in_the_layout_that_the_params_name(paths: Paths, tmp_path: Path) -> None:
+    run(params(layout="h36m_from_coco"), paths)
+    assert store.read_split(paths.poses, "train").layout == LAYOUTS["h36m_from_coco"]
+    assert load(paths.stats)["layout"] == "h36m_from_coco"
+    own = tmp_path / "mine.yaml"
+    own.write_text("keypoints:\n" + "".join(f"  {name}: {name}\n" for name in LANDMARKS[17:34]))
+    run(params(layout=str(own)), paths)
+    assert store.read_split(paths.poses, "train").layout == read_layout(own)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        (
+            {"layout": "body_25"},
+            r"data\.layout = 'body_25' has 25 keypoints, and the h36m source has 17",
+        ),
+        ({"layout": "nothing.yaml"}, r"nothing\.yaml is missing: name one of h36m, coco, .*, or a YAML file"),
+        ({"layout": ""}, r"data\.layout = '': must be auto, a layout's name or a YAML file"),
         (
             {"split": split(test="S9 S1")},
             r"data\.split names S1 more than once \(train, test\): a subject belongs to one",

@@ -10,10 +10,11 @@ import torch
 from lib.data import store
 from lib.data.tables import COLUMNS
 from lib.pose.cameras import Camera
-from lib.pose.skeleton import H36M
+from lib.pose.layouts import H36M_LAYOUT, LAYOUTS
 from lib.runtime.errors import UserError
 from lib.sources.base import PoseSequence
 from lib.sources.h36m_cameras import cameras
+from tests.settings import SMALL
 
 
 def sequence(frames: int, seed: int, camera: Camera, action: str = "Walking") -> PoseSequence:
@@ -30,7 +31,7 @@ def sequences() -> list[PoseSequence]:
 
 
 def test_ranges_of_the_table_give_back_every_sequence(tmp_path: Path, sequences: list[PoseSequence]) -> None:
-    store.write(tmp_path / "poses.h5", {"train": sequences, "test": []}, H36M)
+    store.write(tmp_path / "poses.h5", {"train": sequences, "test": []}, H36M_LAYOUT)
     split = store.read_split(tmp_path / "poses.h5", "train", "needed")
     assert split.positions is not None
     assert tuple(split.table.columns) == COLUMNS
@@ -46,13 +47,32 @@ def test_ranges_of_the_table_give_back_every_sequence(tmp_path: Path, sequences:
         torch.testing.assert_close(split.rays[frames], ideal, atol=2e-5, rtol=0)
 
 
+def test_the_store_keeps_the_layout(tmp_path: Path) -> None:
+    """One that there is, and one of a user's own; other programs find the names and the tree."""
+    camera = cameras("S1")[0]
+    for layout in (LAYOUTS["halpe_26"], SMALL):
+        place = torch.rand(6, len(layout), 2, generator=torch.Generator().manual_seed(0)) * 500 + 200
+        confidence = torch.ones(6, len(layout))
+        store.write(
+            tmp_path / "poses.h5",
+            {"train": [PoseSequence("S1", "Walking", camera, 50.0, place, confidence, None)]},
+            layout,
+        )
+        split = store.read_split(tmp_path / "poses.h5", "train")
+        assert split.layout == layout and split.skeleton == layout.skeleton
+        assert torch.equal(split.keypoints, place)
+        with store.opened(tmp_path / "poses.h5", "preprocess") as file:
+            assert store.read_skeleton(file) == layout.skeleton
+            assert list(file.attrs["joints"]) == list(layout.landmarks)
+
+
 def test_positions_stay_unread_unless_asked_for(tmp_path: Path, sequences: list[PoseSequence]) -> None:
-    store.write(tmp_path / "poses.h5", {"train": sequences}, H36M)
+    store.write(tmp_path / "poses.h5", {"train": sequences}, H36M_LAYOUT)
     assert store.read_split(tmp_path / "poses.h5", "train").positions is None
 
 
 def test_without_3d_labels_are_an_error(tmp_path: Path, sequences: list[PoseSequence]) -> None:
-    store.write(tmp_path / "poses.h5", {"train": [replace(s, positions=None) for s in sequences]}, H36M)
+    store.write(tmp_path / "poses.h5", {"train": [replace(s, positions=None) for s in sequences]}, H36M_LAYOUT)
     assert len(store.read_split(tmp_path / "poses.h5", "train").keypoints) == 20
     with pytest.raises(UserError, match="no 3D for the train split"):
         store.read_split(tmp_path / "poses.h5", "train", "needed")
@@ -60,7 +80,7 @@ def test_without_3d_labels_are_an_error(tmp_path: Path, sequences: list[PoseSequ
 
 def test_a_sequence_without_3d_leaves_the_others_theirs(tmp_path: Path, sequences: list[PoseSequence]) -> None:
     path, (first, second, third) = tmp_path / "poses.h5", sequences
-    store.write(path, {"train": [first, replace(second, positions=None), third], "test": [first, third]}, H36M)
+    store.write(path, {"train": [first, replace(second, positions=None), third], "test": [first, third]}, H36M_LAYOUT)
     labelled, expected = (store.read_split(path, split, "needed") for split in ("train", "test"))
     assert labelled.table.equals(expected.table) and labelled.positions is not None
     for name in ("keypoints", "confidence", "rays", "positions"):
@@ -72,7 +92,7 @@ def test_a_sequence_without_3d_leaves_the_others_theirs(tmp_path: Path, sequence
 
 def test_labels_are_read_if_there_are_any(tmp_path: Path, sequences: list[PoseSequence]) -> None:
     path = tmp_path / "poses.h5"
-    store.write(path, {"train": sequences, "test": [replace(s, positions=None) for s in sequences]}, H36M)
+    store.write(path, {"train": sequences, "test": [replace(s, positions=None) for s in sequences]}, H36M_LAYOUT)
     assert store.read_split(path, "train", "if any").positions is not None
     assert store.read_split(path, "test", "if any").positions is None
     assert (store.has_labels(path, "train"), store.has_labels(path, "test")) == (True, False)
@@ -80,7 +100,7 @@ def test_labels_are_read_if_there_are_any(tmp_path: Path, sequences: list[PoseSe
 
 @pytest.mark.parametrize("split", ["test", "validation"])
 def test_an_empty_or_missing_split_is_an_error(tmp_path: Path, sequences: list[PoseSequence], split: str) -> None:
-    store.write(tmp_path / "poses.h5", {"train": sequences, "test": []}, H36M)
+    store.write(tmp_path / "poses.h5", {"train": sequences, "test": []}, H36M_LAYOUT)
     with pytest.raises(UserError, match=rf"has no {split} sequences: name subjects .* data\.split\.{split}"):
         store.read_split(tmp_path / "poses.h5", split)
 
@@ -92,18 +112,18 @@ def test_a_missing_store_is_an_error(tmp_path: Path) -> None:
 
 def test_a_failed_write_leaves_the_old_store(tmp_path: Path, sequences: list[PoseSequence]) -> None:
     path = tmp_path / "poses.h5"
-    store.write(path, {"train": sequences}, H36M)
+    store.write(path, {"train": sequences}, H36M_LAYOUT)
     first, *_ = sequences
     assert first.positions is not None
     broken = replace(first, keypoints=first.keypoints[:, :16], confidence=first.confidence[:, :16], positions=None)
     with pytest.raises(RuntimeError):
-        store.write(path, {"train": [*sequences, broken]}, H36M)
+        store.write(path, {"train": [*sequences, broken]}, H36M_LAYOUT)
     assert len(store.read_split(path, "train").keypoints) == 20
     assert [p.name for p in tmp_path.iterdir()] == ["poses.h5"]
 
 
 def test_arrays_are_contiguous_float32(tmp_path: Path, sequences: list[PoseSequence]) -> None:
-    store.write(tmp_path / "poses.h5", {"train": sequences}, H36M)
+    store.write(tmp_path / "poses.h5", {"train": sequences}, H36M_LAYOUT)
     with h5py.File(tmp_path / "poses.h5") as file:
         for name in ("keypoints", "confidence", "rays", "positions"):
             assert file["train"][name].dtype == "float32" and file["train"][name].chunks is None
@@ -115,7 +135,7 @@ def test_a_damaged_store_says_so(tmp_path: Path, sequences: list[PoseSequence]) 
         path.write_bytes(damage)
         with pytest.raises(UserError, match=r"poses\.h5 is damaged: delete it and run `dvc repro preprocess`"):
             store.read_split(path, "train")
-    store.write(path, {"train": sequences}, H36M)
+    store.write(path, {"train": sequences}, H36M_LAYOUT)
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(UserError, match="damaged"):
         store.read_split(path, "train")
@@ -124,7 +144,7 @@ def test_a_damaged_store_says_so(tmp_path: Path, sequences: list[PoseSequence]) 
 def test_a_keypoint_beyond_the_lens_is_hidden(tmp_path: Path, sequences: list[PoseSequence]) -> None:
     keypoints = sequences[0].keypoints.clone()
     keypoints[2, 5], keypoints[3, 6] = torch.tensor([1600.0, 1600.0]), torch.tensor([2500.0, 2500.0])
-    store.write(tmp_path / "poses.h5", {"train": [replace(sequences[0], keypoints=keypoints)]}, H36M)
+    store.write(tmp_path / "poses.h5", {"train": [replace(sequences[0], keypoints=keypoints)]}, H36M_LAYOUT)
     split = store.read_split(tmp_path / "poses.h5", "train")
     assert split.rays.isfinite().all()
     hidden = split.confidence == 0
@@ -136,7 +156,7 @@ def test_2d_that_is_not_finite_is_refused_before_it_teaches(
     name: str, tmp_path: Path, sequences: list[PoseSequence]
 ) -> None:
     path = tmp_path / "poses.h5"
-    store.write(path, {"train": sequences}, H36M)
+    store.write(path, {"train": sequences}, H36M_LAYOUT)
     with h5py.File(path, "r+") as file:
         file["train"][name][8, 3] = float("nan")
     with pytest.raises(UserError, match=rf"poses\.h5: {name} of S1/Été/\d+, 1 frames in all, are not finite: run"):

@@ -6,7 +6,7 @@ import torch
 
 from lib.data.store import Split
 from lib.data.windows import LoaderParams, WindowParams, Windows, evenly_spaced, training_loader
-from lib.pose.skeleton import H36M
+from lib.pose.layouts import H36M_LAYOUT
 from tests.settings import window
 
 
@@ -15,7 +15,7 @@ def split(*lengths: int) -> Split:
     start = [sum(lengths[:i]) for i in range(len(lengths))]
     table = pd.DataFrame({"start": start, "length": lengths, "fps": 50.0})
     rays = torch.arange(total).float().view(-1, 1, 1).expand(total, 17, 2).contiguous()
-    return Split(H36M, table, rays, torch.ones(total, 17), rays, None)
+    return Split(H36M_LAYOUT, table, rays, torch.ones(total, 17), rays, None)
 
 
 @pytest.mark.parametrize("total", [1, 2, 10, 2**24 + 3, 2**26 + 1])
@@ -67,9 +67,11 @@ def test_beyond_its_ends_a_sequence_stands_still() -> None:
 
 
 def test_a_batch_is_the_frames_of_its_windows() -> None:
-    windows = Windows(split(5), window(2))
+    frames = split(5)
+    windows = Windows(frames, window(2))
     batch = windows[torch.tensor([1, 4])]
     assert batch.rays[..., 0, 0].tolist() == [[0, 1], [3, 4]]
+    assert torch.equal(batch.std, frames.std[torch.tensor([[0, 1], [3, 4]])])
 
 
 def test_clips_of_another_rate_are_on_lines_between_frames() -> None:

@@ -31,9 +31,7 @@ class Knowing(torch.nn.Module):
         self.roots = _complex(torch.cat([seen, seen * seen.new_tensor([-1.0, 1.0])]))
         self.up = -torch.cat([plain.rotation[:, 0, :, 1], mirrored.rotation[:, 0, :, 1]])
 
-    def forward(
-        self, keypoints: torch.Tensor, confidence: torch.Tensor, scale: torch.Tensor, layout: Layout
-    ) -> Lifted:
+    def forward(self, keypoints: torch.Tensor, confidence: torch.Tensor, scale: torch.Tensor, layout: Layout) -> Lifted:
         # A roll about the axis is a complex factor, which the size of the inner product forgets.
         product = _complex(keypoints[:, scale.shape[1] // 2]) @ self.views.mH
         found = product.abs().argmax(1, keepdim=True)

@@ -10,9 +10,9 @@ from lib.models.tasks import build_model
 from lib.objectives.base import Batches, LiftedExamples, Objective, ObjectiveContext
 from lib.objectives.catalog import OBJECTIVES
 from lib.plotting.examples import draw_examples
-from lib.pose.skeleton import H36M
+from lib.pose.layouts import H36M_LAYOUT
 from lib.prior.sampler import PosePrior
-from tests.settings import ALL_LOSSES, MASKING, NETWORKS, PRIOR, pipeline, synthetic_split, tiny_model, window
+from tests.settings import ALL_LOSSES, KNOWN, MASKING, NETWORKS, PRIOR, pipeline, synthetic_split, tiny_model, window
 
 every_objective = pytest.mark.parametrize("name", OBJECTIVES)
 
@@ -51,7 +51,7 @@ def test_every_objective_trains_a_model_of_its_task_and_shows_it(name: str) -> N
     """Without positions, where it claims no labels."""
     torch.manual_seed(0)
     objective, kind = made(name), OBJECTIVES[name]
-    model = build_model(kind.task, NETWORKS["transformer"], H36M, 3)
+    model = build_model(kind.task, NETWORKS["transformer"], H36M_LAYOUT, 3, KNOWN)
     clips = Windows(synthetic_split(60), window(3).clip)[torch.arange(5, 60, 10)]
     if not kind.labels:
         clips = clips._replace(positions=None)

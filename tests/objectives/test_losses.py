@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -11,7 +13,7 @@ from tests.settings import PRIOR
 
 @pytest.fixture
 def poses() -> torch.Tensor:
-    return PosePrior(PRIOR).sample(8, torch.Generator().manual_seed(0)).pose
+    return PosePrior(PRIOR).sample(8, torch.Generator().manual_seed(0)).joints
 
 
 def test_pose_distance_of_an_offset_of_3_4_0_is_5(poses: torch.Tensor) -> None:
@@ -23,6 +25,17 @@ def test_reconstruction_weighs_joints_by_their_confidence() -> None:
     predicted = torch.tensor([[[3.0, 4.0], [100.0, 0.0]]])
     assert losses.reconstruction(predicted, observed, torch.tensor([[1.0, 0.0]])) == 5
     assert losses.reconstruction(predicted, observed, torch.tensor([[0.5, 0.5]])) == 52.5
+
+
+def test_errors_as_large_as_stated_are_likeliest() -> None:
+    """The mean of errors over what is stated, plus its logarithm, has its minimum where they are equal."""
+    error = torch.tensor([[0.2, 0.5]])
+    assert losses.error_likelihood(2 * error, error).item() == pytest.approx(0.5 + (math.log(0.4) + math.log(1.0)) / 2)
+    at = [float(losses.error_likelihood(factor * error, error)) for factor in (0.8, 1.0, 1.25)]
+    assert min(at) == at[1]
+    stated, error = error.clone().requires_grad_(), error.clone().requires_grad_()
+    losses.error_likelihood(2 * stated, error).backward()
+    assert error.grad is None and stated.grad is not None and (stated.grad > 0).all()
 
 
 def test_the_priors_bodies_are_symmetric_and_a_longer_arm_is_not(poses: torch.Tensor) -> None:

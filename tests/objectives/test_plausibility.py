@@ -2,8 +2,10 @@ import math
 
 import torch
 
-from lib.objectives.lift import render_view
+from lib.objectives.lift import view_rays
 from lib.objectives.plausibility import COMPONENTS, Plausibility
+from lib.pose.crops import perspective_crops
+from lib.pose.layouts import H36M_LAYOUT
 from lib.pose.skeleton import H36M
 from lib.prior.sampler import PosePrior
 from tests.settings import PRIOR
@@ -11,7 +13,7 @@ from tests.settings import PRIOR
 
 def crops(count: int, seed: int) -> torch.Tensor:
     sample = PosePrior(PRIOR).sample_motion(count, 1, 0.02, torch.Generator().manual_seed(seed))
-    return render_view(sample, "rms").keypoints[:, 0]
+    return perspective_crops(view_rays(sample, H36M_LAYOUT)).keypoints[:, 0]
 
 
 def fitted(steps: int) -> Plausibility:

@@ -5,16 +5,16 @@ import torch
 
 from lib.models.networks import Architecture
 from lib.models.tasks import build_model
-from lib.pose.skeleton import H36M
+from lib.pose.layouts import H36M_LAYOUT
 from lib.runtime.errors import UserError
 from lib.training.transfer import transfer
-from tests.settings import NETWORKS, TINY, tiny_model
+from tests.settings import KNOWN, NETWORKS, TINY, tiny_model
 
 HEAD = ("network.decoder.1.head.weight", "network.decoder.1.head.bias")
 
 
 def test_all_of_a_lifter_is_taken_by_a_lifter() -> None:
-    source, model = tiny_model(3), build_model("lifting", NETWORKS["transformer"], H36M, 3)
+    source, model = tiny_model(3), build_model("lifting", NETWORKS["transformer"], H36M_LAYOUT, 3, KNOWN)
     taken = transfer(source.state_dict(), model, "all", strict=True)
     assert (taken.new, taken.unused) == ((), ())
     assert len(taken.loaded) == len(source.state_dict())
@@ -22,7 +22,7 @@ def test_all_of_a_lifter_is_taken_by_a_lifter() -> None:
 
 
 def test_the_encoder_alone_is_taken() -> None:
-    source, model = tiny_model(3), build_model("lifting", NETWORKS["transformer"], H36M, 3)
+    source, model = tiny_model(3), build_model("lifting", NETWORKS["transformer"], H36M_LAYOUT, 3, KNOWN)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     taken = transfer(source.state_dict(), model, "encoder", strict=True)
     assert {name.startswith("network.encoder.") for name in taken.loaded} == {True}
@@ -34,8 +34,8 @@ def test_the_encoder_alone_is_taken() -> None:
 
 
 def test_a_head_of_another_shape_stays_new_unless_strict() -> None:
-    weights = build_model("reconstruction_2d", NETWORKS["transformer"], H36M, 3).state_dict()
-    model = build_model("lifting", NETWORKS["transformer"], H36M, 3)
+    weights = build_model("reconstruction_2d", NETWORKS["transformer"], H36M_LAYOUT, 3, KNOWN).state_dict()
+    model = build_model("lifting", NETWORKS["transformer"], H36M_LAYOUT, 3, KNOWN)
     taken = transfer(weights, model, "all")
     assert taken.new == HEAD
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -46,14 +46,16 @@ def test_a_head_of_another_shape_stays_new_unless_strict() -> None:
 
 
 def test_points_in_3d_have_another_embedding() -> None:
-    weights = build_model("reconstruction_3d", NETWORKS["transformer"], H36M, 3).state_dict()
+    weights = build_model("reconstruction_3d", NETWORKS["transformer"], H36M_LAYOUT, 3, KNOWN).state_dict()
     with pytest.raises(UserError, match=r"network.encoder.embed.weight is \(8, 19\) and must be \(8, 15\)"):
-        transfer(weights, build_model("lifting", NETWORKS["transformer"], H36M, 3), "encoder", strict=True)
+        transfer(
+            weights, build_model("lifting", NETWORKS["transformer"], H36M_LAYOUT, 3, KNOWN), "encoder", strict=True
+        )
 
 
 def test_what_has_no_place_is_an_error_if_strict() -> None:
     deeper = Architecture("transformer", TINY.model_copy(update={"encoder_depth": 2}))
-    weights, model = build_model("lifting", deeper, H36M, 3).state_dict(), tiny_model(3)
+    weights, model = build_model("lifting", deeper, H36M_LAYOUT, 3, KNOWN).state_dict(), tiny_model(3)
     with pytest.raises(UserError, match=r"network\.encoder\.blocks\.1\.\S+ has no place; .*; \d+ more$"):
         transfer(weights, model, "encoder", strict=True)
     assert len(transfer(weights, model, "encoder").unused) > 10
