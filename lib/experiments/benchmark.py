@@ -45,7 +45,7 @@ TABLES: dict[str, dict[str, Changes]] = {
         "the prior's proportions": {"losses.proportions": 0.01},
         "smoothness": {"losses.smoothness": 0.1},
         "reconstruction of 2D": {"losses.reconstruction": 0.1},
-        "elevation not learned": {"losses.elevation": 0.0},
+        "vertical not learned": {"losses.vertical": 0.0},
         "proportions not learned": {"prior.bone_length_update": 0.0},
         "rest directions vary": {"prior.rest_direction_std_deg": 6.0},
     },

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, get_args
 
 from lib.data.masking import MaskingParams, check_masking
+from lib.data.occlusion import OcclusionParams
 from lib.data.preprocessing import check_split
 from lib.data.transforms import TransformParams
 from lib.data.windows import LoaderParams, WindowParams
@@ -37,6 +38,7 @@ SECTIONS: dict[str, type[Section]] = {
     "data": SourceParams,
     "data.window": WindowParams,
     "data.transforms": TransformParams,
+    "data.occlusion": OcclusionParams,
     "data.loader": LoaderParams,
     "prior": PriorParams,
     "model": ModelParams,
