@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lib.detection.blazepose import LANDMARKS
+from lib.detection.networks import litert
 from lib.runtime.console import Console
 from lib.runtime.paths import Paths
 from lib.runtime.stage import main
@@ -33,6 +34,7 @@ def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> 
     """Prepare the recordings if asked to; the table of lifting errors is not there yet."""
     folder, console = paths.raw("wild"), Console()
     if arguments.prepare:
+        litert()  # before 200 MB are fetched for it
         fetch(folder, arguments.model, arguments.packages)
         rows = wild.prepare(folder, arguments.model, console.announce)
         console.table(COLUMNS, [cells(row) for row in rows])
