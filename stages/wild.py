@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lib.detection.blazepose import LANDMARKS
+from lib.detection.networks import litert
 from lib.evaluation.lifting import EvaluationParams
 from lib.experiments.wild import COLUMNS
 from lib.experiments.wild import wild as lifted_wild
@@ -43,6 +44,7 @@ def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> 
     evaluation = section(EvaluationParams, "evaluation", params)
     lifter = Lifter.load(arguments.checkpoint or paths.finetuned, evaluation.device)
     if arguments.prepare or not wild.recordings_file(folder, arguments.model).is_file():
+        litert()  # before 200 MB are fetched for it
         fetch(folder, arguments.model, arguments.packages)
         console.table(ROWS, [cells(row) for row in wild.prepare(folder, arguments.model, console.announce)])
     made = recordings.read(wild.recordings_file(folder, arguments.model))

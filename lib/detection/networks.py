@@ -26,7 +26,7 @@ class Network:
         Raises:
             UserError: LiteRT is not installed, or the file is missing or no network.
         """
-        interpreter, schema, flatbuffers = _litert()
+        interpreter, schema, flatbuffers = litert()
         try:
             content = _with_outputs(path.read_bytes(), outputs, schema, flatbuffers)
             self._interpreter = interpreter.Interpreter(model_content=content, num_threads=threads)
@@ -48,8 +48,12 @@ class Network:
         return [self._interpreter.get_tensor(index)[0] for index in self._outputs]
 
 
-def _litert() -> tuple[Any, Any, Any]:
-    """LiteRT's interpreter, its description of the file format, and the library that reads it."""
+def litert() -> tuple[Any, Any, Any]:
+    """LiteRT's interpreter, its description of the file format, and the library that reads it.
+
+    Raises:
+        UserError: it is not installed.
+    """
     names = ("ai_edge_litert.interpreter", "ai_edge_litert.schema_py_generated", "flatbuffers")
     try:
         interpreter, schema, flatbuffers = map(importlib.import_module, names)

@@ -1,11 +1,13 @@
 """The command's fetching and its table, with packages made here."""
 
 import argparse
+import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from lib.runtime.errors import UserError
 from lib.runtime.files import sha256
 from lib.runtime.paths import Paths
 from lib.sources.parcels import Parcel
@@ -47,10 +49,22 @@ def test_fetches_what_is_not_there_into_folders_of_its_own(tmp_path: Path, packa
 def test_the_table_has_a_cell_a_column() -> None:
     row = Row("balance", "man", "cam01", 100, 98, 14.04, 7.36, 5.9, 0.92, 0.004)
     cells = wild.cells(row)
-    assert len(cells) == len(wild.COLUMNS)
+    assert len(cells) == len(wild.ROWS)
     assert cells == ("balance", "man", "cam01", "100", "98", "14.0", "7.4", "5.9", "92%", "0%")
 
 
-def test_without_prepare_nothing_is_fetched(tmp_path: Path) -> None:
-    wild.run(argparse.Namespace(prepare=False, model="full", packages=None), PARAMS, Paths(tmp_path))
+def test_without_a_checkpoint_nothing_is_fetched(tmp_path: Path) -> None:
+    arguments = argparse.Namespace(prepare=True, model="full", packages=None, checkpoint=None)
+    with pytest.raises(UserError, match="finetuned.pt is missing"):
+        wild.run(arguments, PARAMS, Paths(tmp_path))
     assert not list(tmp_path.iterdir())
+
+
+def test_without_litert_nothing_is_fetched_either(
+    tmp_path: Path, packages: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    with pytest.raises(UserError, match=r"`pip install -r requirements-video\.txt`"):
+        wild.run(argparse.Namespace(prepare=True, model="full", packages=packages), PARAMS, Paths(tmp_path))
+    assert not Paths(tmp_path).raw("wild").exists()
