@@ -100,9 +100,9 @@ def test_the_error_of_hidden_points_by_hand() -> None:
 
 def test_examples_survive_their_file(tmp_path: Path) -> None:
     whole, hidden = torch.randn(6, 3, len(SMALL), 2), torch.rand(6, 3, len(SMALL)) < 0.5
-    written = Reconstruction(SMALL, whole, hidden, whole + 1)
+    written = Reconstruction(SMALL.skeleton, whole, hidden, whole + 1)
     write_examples(tmp_path / "test.h5", written)
     read = read_examples(tmp_path / "test.h5")
-    assert read is not None and read.skeleton == SMALL
+    assert read is not None and read.skeleton == SMALL.skeleton
     for got, expected in zip(read[1:], written[1:], strict=True):
         assert torch.equal(got, expected)

@@ -9,12 +9,14 @@ from lib.data.store import Split
 from lib.evaluation.lifting import evaluate
 from lib.evaluation.metrics import bone_constancy_error
 from lib.inference.lifter import Lifter
-from lib.models.lifters import Lifted, lift_crops
-from lib.pose.crops import Crops
-from lib.pose.geometry import bone_lengths, project
+from lib.models.lifters import Lifted, lift_poses
+from lib.pose.crops import Crops, Rays, perspective_crops
+from lib.pose.geometry import bone_lengths, project, rotate, root_centred
+from lib.pose.landmarks import JOINTS
+from lib.pose.layouts import H36M_LAYOUT, LAYOUTS, Layout, make_layout
 from lib.pose.skeleton import H36M
 from lib.runtime.errors import UserError
-from tests.settings import head_of, synthetic_split, tiny_checkpoint, tiny_model
+from tests.settings import KNOWN, SMALL, head_of, synthetic_split, tiny_checkpoint, tiny_model
 from tests.synthetic import STANDING
 
 
@@ -23,19 +25,28 @@ def lifter(frames: int, dilation: int = 1) -> Lifter:
 
 
 class Oracle(torch.nn.Module):
-    """Knows the true relative depth of every frame of a split, in the order in which frames are asked for."""
+    """Knows the true relative depths of a split of joints, in the order in which frames are asked for."""
 
     def __init__(self, split: Split) -> None:
         super().__init__()
         assert split.positions is not None
         self.positions = split.positions
 
-    def forward(self, keypoints: torch.Tensor, confidence: torch.Tensor, scale: torch.Tensor) -> Lifted:
-        # Depth along the root's ray, which the crop turns into the optical axis.
-        axis = torch.nn.functional.normalize(self.positions[:, :1], dim=-1)
-        depth = (self.positions * axis).sum(-1)
+    def forward(
+        self, keypoints: torch.Tensor, confidence: torch.Tensor, scale: torch.Tensor, layout: Layout
+    ) -> Lifted:
+        # Depth along the crop's axis, which goes through the middle of the trunk and not through the root.
+        rays = project(self.positions)
+        turned = rotate(_crop_rotation(rays, layout), self.positions)
+        depth = turned[..., 2].repeat(1, 2)
         relative = (depth / depth[:, :1] - 1) / scale
-        return Lifted(relative, torch.zeros_like(keypoints[:, 0]), scale[:, 0])
+        level = scale.new_tensor([0.0, -1.0, 0.0]).expand(len(scale), 3)
+        return Lifted(relative, torch.zeros(*depth.shape, 2), torch.full_like(depth, 0.1), level)
+
+
+def _crop_rotation(rays: torch.Tensor, layout: Layout) -> torch.Tensor:
+    crops = perspective_crops(Rays(rays[:, None], torch.zeros_like(rays[:, None, :, 0]), layout))
+    return crops.rotation[:, 0]
 
 
 def test_true_depths_give_the_true_pose_exactly() -> None:
@@ -44,9 +55,9 @@ def test_true_depths_give_the_true_pose_exactly() -> None:
     lift = lifter(frames=1)
     lift.model = Oracle(split)  # type: ignore[assignment]
     poses = lift.lift(split, batch_size=100, flip=False, constant_bone_lengths=False, denoise=False)
-    axis_depth = split.positions[:, 0].norm(dim=-1)  # the root's depth in its crop is its distance
-    truth = (split.positions - split.positions[:, :1]) / axis_depth[:, None, None]
-    torch.testing.assert_close(poses, truth, atol=1e-5, rtol=1e-4)
+    truth = root_centred(split.positions, H36M) / split.positions[:, :1].norm(dim=-1, keepdim=True)
+    torch.testing.assert_close(poses.joints, truth, atol=1e-5, rtol=1e-4)
+    assert torch.equal(poses.keypoints, poses.joints)  # the layout marks the joints themselves
 
 
 @pytest.mark.parametrize(("frames", "dilation"), [(1, 1), (4, 1), (3, 2)])
@@ -63,7 +74,7 @@ def test_a_steadied_body_keeps_its_lengths() -> None:
     torch.nn.init.normal_(head_of(lift.model).weight, std=0.05)
     raw, steady = (lift.lift(split, 100, constant_bone_lengths=refined, denoise=False) for refined in (False, True))
     for frames in (slice(0, 40), slice(40, 70)):
-        before, after = (bone_constancy_error(poses[frames], H36M).mean() for poses in (raw, steady))
+        before, after = (bone_constancy_error(poses.joints[frames], H36M).mean() for poses in (raw, steady))
         assert after < 0.8 * before
 
 
@@ -73,20 +84,21 @@ def test_smoothing_makes_a_noisy_lifter_calmer() -> None:
     noisy = replace(split, rays=rays)
     lift = lifter(frames=1)
     rough, calm = (lift.lift(noisy, 100, constant_bone_lengths=False, denoise=denoise) for denoise in (False, True))
-    assert calm.diff(dim=0).norm(dim=-1).mean() < 0.8 * rough.diff(dim=0).norm(dim=-1).mean()
+    after, before = (poses.joints.diff(dim=0).norm(dim=-1).mean() for poses in (calm, rough))
+    assert after < 0.8 * before
 
 
 def test_flip_averaging_makes_a_mirror_symmetric_lifter() -> None:
     split = synthetic_split(6)
     order, sign = torch.tensor(H36M.mirror), torch.tensor([-1.0, 1.0])
-    mirrored = Split(H36M, split.table, split.keypoints, split.confidence, split.rays[:, order] * sign, None)
+    mirrored = replace(split, rays=split.rays[:, order] * sign, positions=None)
     lift = lifter(frames=1)
     for flip in (False, True):
         one = lift.lift(split, 10, flip, constant_bone_lengths=False, denoise=False)
-        other = lift.lift(mirrored, 10, flip, constant_bone_lengths=False, denoise=False)[:, order] * torch.tensor(
-            [-1.0, 1.0, 1.0]
-        )
-        assert torch.allclose(one, other, atol=1e-5) == flip
+        other = lift.lift(mirrored, 10, flip, constant_bone_lengths=False, denoise=False)
+        back = other.joints[:, order] * torch.tensor([-1.0, 1.0, 1.0])
+        assert torch.allclose(one.joints, back, atol=1e-5) == flip
+        assert torch.allclose(one.joint_error, other.joint_error[:, order], atol=1e-6) == flip
 
 
 def test_a_hidden_joint_is_placed_by_the_correction_alone() -> None:
@@ -97,8 +109,9 @@ def test_a_hidden_joint_is_placed_by_the_correction_alone() -> None:
     rotation = torch.eye(3).expand(1, 1, 3, 3)
     moved = keypoints.clone()
     moved[..., wrist, :] += 3
+    scale = torch.full((1, 1), 0.1)
     one, other = (
-        lift_crops(model, Crops(k, confidence, torch.full((1, 1), 0.1), rotation))[0] for k in (keypoints, moved)
+        lift_poses(model, Crops(k, confidence, scale, rotation, H36M_LAYOUT)).points for k in (keypoints, moved)
     )
     assert torch.equal(one, other)
 
@@ -107,8 +120,8 @@ def test_a_real_models_poses_are_root_centred() -> None:
     lift = lifter(frames=1)
     torch.nn.init.normal_(head_of(lift.model).weight)
     poses = lift.lift(synthetic_split(5), 10)
-    assert poses[:, H36M.root].abs().max() < 1e-6
-    assert poses.abs().max() > 0.01
+    assert poses.joints[:, H36M.root].abs().max() < 1e-6
+    assert poses.joints.abs().max() > 0.01
 
 
 def test_true_depths_have_no_error_at_the_roots_distance() -> None:
@@ -136,7 +149,8 @@ def walk(times: torch.Tensor, fps: float, given: bool = False) -> Split:
     body = torch.stack([cos * x + sin * z + 0.5, y, cos * z - sin * x + 4 + 0.3 * times.double()[:, None]], -1)
     rays = project(body).float()
     table = pd.DataFrame({"start": [0], "length": [len(times)], "fps": [fps]})
-    return Split(H36M, table, rays, torch.ones_like(rays[..., 0]), rays, None, times.double() if given else None)
+    clock = times.double() if given else None
+    return Split(H36M_LAYOUT, table, rays, torch.ones_like(rays[..., 0]), rays, None, clock)
 
 
 def trained(frames: int) -> Lifter:
@@ -153,8 +167,8 @@ PER_WINDOW: dict[str, Any] = {"batch_size": 64, "constant_bone_lengths": False, 
 def test_the_same_motion_at_another_rate_is_lifted_alike(fps: int, every: int, own: int) -> None:
     """At the instants that both have: every so many frames of this rate, and of 50 a second."""
     lift = trained(9)
-    expected = lift.lift(walk(torch.arange(101) / 50, 50), **PER_WINDOW)[::own]
-    poses = lift.lift(walk(torch.arange(2 * fps + 1) / fps, fps), **PER_WINDOW)[::every]
+    expected = lift.lift(walk(torch.arange(101) / 50, 50), **PER_WINDOW).joints[::own]
+    poses = lift.lift(walk(torch.arange(2 * fps + 1) / fps, fps), **PER_WINDOW).joints[::every]
     torch.testing.assert_close(poses, expected, atol=1e-4, rtol=0)
     assert (expected[0] - expected[-1]).abs().max() > 0.05  # there is motion
 
@@ -166,8 +180,9 @@ def test_motion_at_uneven_times_is_lifted_alike() -> None:
     same = torch.arange(101) % 5 == 0  # on the clock
     kept = same | (torch.rand(101, generator=generator) > 0.1)
     lift = trained(9)
-    expected = lift.lift(walk(even, 50), **PER_WINDOW)[same]
-    poses = lift.lift(walk(torch.where(same, even, even + off)[kept], 50, given=True), **PER_WINDOW)[same[kept]]
+    expected = lift.lift(walk(even, 50), **PER_WINDOW).joints[same]
+    uneven = walk(torch.where(same, even, even + off)[kept], 50, given=True)
+    poses = lift.lift(uneven, **PER_WINDOW).joints[same[kept]]
     torch.testing.assert_close(poses, expected, atol=1e-4, rtol=0)
 
 
@@ -180,7 +195,7 @@ def test_clips_of_few_frames_are_lifted(fps: float, given: bool) -> None:
         split = synthetic_split(*lengths)
         times = torch.cat([torch.arange(length, dtype=torch.float64) / fps for length in lengths])
         split = replace(split, table=split.table.assign(fps=fps), times=times if given else None)
-        poses = lift.lift(split, 100)
+        poses = lift.lift(split, 100).joints
         assert poses.shape == (sum(lengths), 17, 3) and poses.isfinite().all()
         assert (bone_lengths(poses, H36M).sum(-1) > 0.1).all()
 
@@ -189,4 +204,50 @@ def test_a_single_frame_is_lifted_as_if_it_stood_still() -> None:
     split = synthetic_split(1)
     still = split.take(torch.zeros(20, dtype=torch.long), split.table.assign(length=20))
     lift = trained(9)
-    torch.testing.assert_close(lift.lift(split, **PER_WINDOW), lift.lift(still, **PER_WINDOW)[7:8])
+    one, many = (lift.lift(part, **PER_WINDOW) for part in (split, still))
+    for frame, frames in zip(one, many, strict=True):
+        torch.testing.assert_close(frame, frames[7:8])
+
+
+# Layouts
+
+
+@pytest.mark.parametrize("layout", KNOWN, ids=lambda layout: layout.name)
+def test_a_split_of_any_layout_is_lifted_to_joints_and_its_own_keypoints(layout: Layout) -> None:
+    split = synthetic_split(12, 5, layout=layout)
+    lift = lifter(frames=3)
+    torch.nn.init.normal_(head_of(lift.model).weight, std=0.05)
+    lifted = lift.lift(split, 10)
+    assert lifted.joints.shape == (17, JOINTS, 3) and lifted.keypoints.shape == (17, len(layout), 3)
+    assert lifted.joint_error.shape == (17, JOINTS) and lifted.keypoint_error.shape == (17, len(layout))
+    assert all(part.isfinite().all() for part in lifted)
+    assert lifted.joint_error.min() > 0 and lifted.keypoint_error.min() > 0
+    # Points are where they are seen, whatever the model says of depths.
+    whole = lift.lift(split, 10, constant_bone_lengths=False, denoise=False)
+    assert not torch.equal(whole.joints, lifted.joints)
+
+
+def test_the_mirrored_view_counts_as_much_in_every_layout() -> None:
+    for layout in (LAYOUTS["coco"], LAYOUTS["body_25"], SMALL):
+        split = synthetic_split(6, layout=layout)
+        order, sign = torch.tensor(layout.skeleton.mirror), torch.tensor([-1.0, 1.0])
+        mirrored = replace(split, rays=split.rays[:, order] * sign)
+        lift = trained(1)
+        one, other = (lift.lift(part, **PER_WINDOW) for part in (split, mirrored))
+        back = torch.tensor([-1.0, 1.0, 1.0])
+        torch.testing.assert_close(one.keypoints, other.keypoints[:, order] * back, atol=1e-5, rtol=0)
+        torch.testing.assert_close(one.joints, other.joints[:, list(H36M.mirror)] * back, atol=1e-5, rtol=0)
+
+
+def test_a_layout_that_the_model_does_not_know_is_one_line() -> None:
+    split = synthetic_split(5, layout=make_layout("hands", {"one": "left_wrist", "other": "right_wrist"}, {}, 0.0))
+    with pytest.raises(UserError, match=r"does not know the layout 'hands' of the data \(one, other\): pretrain on") as e:
+        lifter(frames=1).lift(split, 10)
+    assert "\n" not in str(e.value)
+
+
+def test_another_unit_is_another_factor_of_everything() -> None:
+    lifted = lifter(frames=1).lift(synthetic_split(5), 10)
+    factor = torch.arange(5.0)
+    for part, scaled in zip(lifted, lifted.scaled(factor), strict=True):
+        torch.testing.assert_close(scaled[3], 3 * part[3])

@@ -2,16 +2,20 @@
 
 from pathlib import Path
 
+import h5py
 import pandas as pd
 import pytest
 import torch
 from torch import Tensor
 
 from lib.data import store
-from lib.inference.predictions import read_predictions, scale_by_body_size, scale_by_root_depth, write_predictions
+from lib.inference.lifter import LiftedSplit
+from lib.inference.predictions import body_scale, read_predictions, root_distance, write_predictions
 from lib.pose.geometry import bone_lengths, root_centred
+from lib.pose.layouts import LAYOUTS
 from lib.pose.skeleton import H36M
 from lib.runtime.errors import UserError
+from tests.settings import SMALL, synthetic_split
 from tests.synthetic import lifted_truth, write_store
 
 
@@ -26,19 +30,49 @@ def _positions(split: store.Split) -> Tensor:
 
 
 def test_scales_by_hand(split: store.Split) -> None:
-    lifted = lifted_truth(_positions(split))
-    by_depth = scale_by_root_depth(lifted, _positions(split), H36M)
-    torch.testing.assert_close(by_depth, root_centred(_positions(split), H36M))
-    by_size = scale_by_body_size(7 * lifted, 2.5, H36M)
+    truth = lifted_truth(_positions(split))
+    distance = root_distance(_positions(split), H36M)
+    torch.testing.assert_close(truth * distance[:, None, None], root_centred(_positions(split), H36M))
+    by_size = truth * body_scale(truth, 2.5)[:, None, None]
     torch.testing.assert_close(bone_lengths(by_size, H36M).sum(-1), torch.full((60,), 2.5))
+    torch.testing.assert_close(body_scale(7 * truth, 2.5), body_scale(truth, 2.5) / 7)
+
+
+def test_without_a_root_that_is_a_pelvis_the_hips_are_the_root() -> None:
+    """COCO's skeleton hangs on its nose, and poses are centred on the hips all the same."""
+    layout = LAYOUTS["coco"]
+    positions = torch.zeros(1, len(layout), 3)
+    positions[0, layout.keypoints.index("left_hip")] = torch.tensor([2.0, 0.0, 3.0])
+    positions[0, layout.keypoints.index("right_hip")] = torch.tensor([4.0, 0.0, 5.0])
+    assert root_distance(positions, layout.skeleton).tolist() == [5.0]  # of (3, 0, 4)
 
 
 def test_predictions_survive_their_file(split: store.Split, tmp_path: Path) -> None:
-    predicted = root_centred(_positions(split), H36M)
-    write_predictions(tmp_path / "predictions" / "test.h5", split, predicted)
-    read = read_predictions(tmp_path / "predictions" / "test.h5")
-    assert torch.equal(read.predicted, predicted)
+    joints = root_centred(_positions(split), H36M)
+    predicted = LiftedSplit(joints, 2 * joints, joints[..., 0], joints[..., 1])
+    path = tmp_path / "predictions" / "test.h5"
+    write_predictions(path, split, predicted)
+    read = read_predictions(path)
+    assert torch.equal(read.predicted, predicted.keypoints)
+    assert torch.equal(read.joints, predicted.joints)
     pd.testing.assert_frame_equal(read.table, split.table)
+    with h5py.File(path) as file:
+        assert (file["h36m_error"][:] == predicted.joint_error.numpy()).all()
+        assert (file["predicted_error"][:] == predicted.keypoint_error.numpy()).all()
+        assert store.read_layout(file) == split.layout
+        assert list(file.attrs["joints"]) == list(file.attrs["h36m_joints"]) == list(H36M.names)
+        assert list(file.attrs["h36m_parents"]) == list(H36M.parents)
+
+
+def test_a_file_names_the_keypoints_of_its_layout(tmp_path: Path) -> None:
+    split = synthetic_split(3, layout=SMALL)
+    joints, keypoints = torch.randn(3, 17, 3), torch.randn(3, len(SMALL), 3)
+    write_predictions(tmp_path / "test.h5", split, LiftedSplit(joints, keypoints, joints[..., 0], keypoints[..., 0]))
+    read = read_predictions(tmp_path / "test.h5")
+    assert torch.equal(read.predicted, keypoints) and torch.equal(read.joints, joints)
+    with h5py.File(tmp_path / "test.h5") as file:
+        assert list(file.attrs["joints"]) == list(SMALL.landmarks)
+        assert store.read_layout(file) == SMALL
 
 
 def test_missing_predictions_are_an_error(tmp_path: Path) -> None:

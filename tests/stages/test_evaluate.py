@@ -1,14 +1,15 @@
 import json
 from pathlib import Path
 
+import h5py
 import pandas as pd
 import pytest
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from lib.data.store import Split, read_split
 from lib.evaluation.reconstruction import read_examples
+from lib.inference.lifter import LiftedSplit
 from lib.inference.predictions import read_predictions
 from lib.models import checkpoints
 from lib.models.checkpoints import Checkpoint
@@ -21,7 +22,7 @@ from stages import evaluate
 from tests.settings import tiny_checkpoint
 from tests.synthetic import BODY_SIZE, lifted_truth, write_store
 
-LIFTING = {"batch_size": 7, "flip": True, "constant_bone_lengths": True, "denoise": False}
+LIFTING = {"batch_size": 7, "flip": True, "constant_bone_lengths": True, "depth_signs": True, "denoise": False}
 PARAMS = {"evaluation": {"device": "cpu", "scale": "root_depth", **LIFTING}}
 
 
@@ -33,9 +34,10 @@ class PerfectLifter:
     def __init__(self, checkpoint: Checkpoint, device: torch.device) -> None:
         assert (checkpoint.task, device.type) == ("lifting", "cpu")
 
-    def lift(self, split: Split, **lifting: object) -> Float[Tensor, "frame joint 3"]:
+    def lift(self, split: Split, **lifting: object) -> LiftedSplit:
         assert lifting == LIFTING
-        return self.truth
+        stated = torch.full_like(self.truth[..., 0], 0.01)
+        return LiftedSplit(self.truth, self.truth, stated, stated)
 
     truth: Tensor
 
@@ -60,6 +62,12 @@ def test_evaluate_writes_metrics_tables_and_predictions(paths: Paths) -> None:
     assert per_joint.columns.tolist() == ["joint", "mpjpe_mm", "n_mpjpe_mm", "p_mpjpe_mm"]
     assert per_action.columns.tolist() == ["action", "frames", "mpjpe_mm", "n_mpjpe_mm", "p_mpjpe_mm"]
     assert (len(per_joint), len(per_action)) == (17, 2)
+    reliability = pd.read_csv(paths.plot("reliability.csv"))
+    assert reliability.columns.tolist() == ["stated_mm", "mpjpe_mm", "points"]
+    assert reliability["points"].sum() == 60 * 16
+    assert 40 < metrics["stated_error_mm"] < 65  # a hundredth of the distance
+    with h5py.File(paths.predictions) as file:
+        assert file["predicted_error"][:].mean() == pytest.approx(metrics["stated_error_mm"] / 1000, rel=1e-3)
     truth = read_split(paths.poses, "test", "if any")
     assert truth.positions is not None
     torch.testing.assert_close(read_predictions(paths.predictions).predicted, root_centred(truth.positions, H36M))
@@ -73,6 +81,7 @@ def test_without_3d_the_tables_have_only_a_header(paths: Paths) -> None:
     assert set(metrics) == names
     assert paths.plot("per_joint.csv").read_text() == "joint,mpjpe_mm,n_mpjpe_mm,p_mpjpe_mm\n"
     assert paths.plot("per_action.csv").read_text() == "action,frames,mpjpe_mm,n_mpjpe_mm,p_mpjpe_mm\n"
+    assert paths.plot("reliability.csv").read_text() == "stated_mm,mpjpe_mm,points\n"
     assert read_predictions(paths.predictions).predicted.shape == (60, 17, 3)
 
 

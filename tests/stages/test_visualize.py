@@ -16,9 +16,9 @@ from lib.runtime.paths import Paths
 from stages import visualize
 from tests.plotting.test_plotting import PARAMS
 from tests.settings import PRIOR, tiny_checkpoint
-from tests.synthetic import BODY_SIZE, lifted_truth, write_store
+from tests.synthetic import BODY_SIZE, lifted, lifted_truth, write_store
 
-TABLES = ("per_joint.csv", "per_action.csv", "training.csv", "finetuning.csv")
+TABLES = ("per_joint.csv", "per_action.csv", "reliability.csv", "training.csv", "finetuning.csv")
 
 
 def _outputs_of_other_stages(root: Path, labels: bool = True) -> Paths:
@@ -26,11 +26,12 @@ def _outputs_of_other_stages(root: Path, labels: bool = True) -> Paths:
     truth = read_split(write_store(paths.poses), "test", "if any")
     assert truth.positions is not None
     split = read_split(write_store(paths.poses, labels), "test", "if any")
-    result = evaluate(split, lifted_truth(truth.positions), "root_depth", BODY_SIZE)
+    result = evaluate(split, lifted(lifted_truth(truth.positions)), "root_depth", BODY_SIZE)
     write_predictions(paths.predictions, split, result.predicted)
     paths.plot("").mkdir()
     result.per_joint.to_csv(paths.plot("per_joint.csv"), index=False)
     result.per_action.to_csv(paths.plot("per_action.csv"), index=False)
+    result.reliability.to_csv(paths.plot("reliability.csv"), index=False)
     curves = pd.DataFrame({"step": [1, 2], "train/total": [1.0, 0.5], "validation/total": [1.1, 0.6]})
     curves.to_csv(paths.plot("training.csv"), index=False)
     curves[:0].to_csv(paths.plot("finetuning.csv"), index=False)  # nothing was fine-tuned
@@ -54,6 +55,7 @@ def test_visualize_writes_every_picture_and_no_older_one(tmp_path: Path) -> None
         "examples.png",
         "error_by_joint.png",
         "error_by_action.png",
+        "reliability.png",
         "joints.png",
         "motion_S9_Eating_1_camera1.gif",
         "motion_S9_Walking_camera1.gif",
@@ -107,7 +109,12 @@ def test_an_unknown_sequence_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("missing", "stage"),
-    [("training.csv", "pretrain"), ("per_joint.csv", "evaluate"), ("per_action.csv", "evaluate")],
+    [
+        ("training.csv", "pretrain"),
+        ("per_joint.csv", "evaluate"),
+        ("per_action.csv", "evaluate"),
+        ("reliability.csv", "evaluate"),
+    ],
 )
 def test_a_missing_table_names_the_stage_to_run(tmp_path: Path, missing: str, stage: str) -> None:
     paths = _outputs_of_other_stages(tmp_path)
