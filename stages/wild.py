@@ -42,9 +42,11 @@ def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> 
     """Prepare the recordings if they are not there, and lift them."""
     folder, console = paths.raw("wild"), Console()
     evaluation = section(EvaluationParams, "evaluation", params)
-    lifter = Lifter.load(arguments.checkpoint or paths.finetuned, evaluation.device)
-    if arguments.prepare or not wild.recordings_file(folder, arguments.model).is_file():
+    to_prepare = arguments.prepare or not wild.recordings_file(folder, arguments.model).is_file()
+    if to_prepare:
         litert()  # before 200 MB are fetched for it
+    lifter = Lifter.load(arguments.checkpoint or paths.finetuned, evaluation.device)
+    if to_prepare:
         fetch(folder, arguments.model, arguments.packages)
         console.table(ROWS, [cells(row) for row in wild.prepare(folder, arguments.model, console.announce)])
     made = recordings.read(wild.recordings_file(folder, arguments.model))

@@ -32,9 +32,7 @@ class Oracle(torch.nn.Module):
         assert split.positions is not None
         self.positions = split.positions
 
-    def forward(
-        self, keypoints: torch.Tensor, confidence: torch.Tensor, scale: torch.Tensor, layout: Layout
-    ) -> Lifted:
+    def forward(self, keypoints: torch.Tensor, confidence: torch.Tensor, scale: torch.Tensor, layout: Layout) -> Lifted:
         # Depth along the crop's axis, which goes through the middle of the trunk and not through the root.
         rays = project(self.positions)
         turned = rotate(_crop_rotation(rays, layout), self.positions)
@@ -241,7 +239,9 @@ def test_the_mirrored_view_counts_as_much_in_every_layout() -> None:
 
 def test_a_layout_that_the_model_does_not_know_is_one_line() -> None:
     split = synthetic_split(5, layout=make_layout("hands", {"one": "left_wrist", "other": "right_wrist"}, {}, 0.0))
-    with pytest.raises(UserError, match=r"does not know the layout 'hands' of the data \(one, other\): pretrain on") as e:
+    with pytest.raises(
+        UserError, match=r"does not know the layout 'hands' of the data \(one, other\): pretrain on"
+    ) as e:
         lifter(frames=1).lift(split, 10)
     assert "\n" not in str(e.value)
 

@@ -53,7 +53,8 @@ def test_the_table_has_a_cell_a_column() -> None:
     assert cells == ("balance", "man", "cam01", "100", "98", "14.0", "7.4", "5.9", "92%", "0%")
 
 
-def test_without_a_checkpoint_nothing_is_fetched(tmp_path: Path) -> None:
+def test_without_a_checkpoint_nothing_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wild, "litert", lambda: None)
     arguments = argparse.Namespace(prepare=True, model="full", packages=None, checkpoint=None)
     with pytest.raises(UserError, match="finetuned.pt is missing"):
         wild.run(arguments, PARAMS, Paths(tmp_path))
@@ -66,5 +67,7 @@ def test_without_litert_nothing_is_fetched_either(
     monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     with pytest.raises(UserError, match=r"`pip install -r requirements-video\.txt`"):
-        wild.run(argparse.Namespace(prepare=True, model="full", packages=packages), PARAMS, Paths(tmp_path))
+        wild.run(
+            argparse.Namespace(prepare=True, model="full", packages=packages, checkpoint=None), PARAMS, Paths(tmp_path)
+        )
     assert not Paths(tmp_path).raw("wild").exists()
