@@ -11,7 +11,7 @@ from lib.evaluation.metrics import bone_constancy_error
 from lib.inference.lifter import Lifter
 from lib.models.lifters import Lifted, lift_poses
 from lib.pose.crops import Crops, Rays, perspective_crops
-from lib.pose.geometry import bone_lengths, project, rotate, root_centred
+from lib.pose.geometry import bone_lengths, project, root_centred, rotate
 from lib.pose.landmarks import JOINTS
 from lib.pose.layouts import H36M_LAYOUT, LAYOUTS, Layout, make_layout
 from lib.pose.skeleton import H36M
