@@ -68,7 +68,9 @@ class CameraEntry(Section):
         if not all(1 <= place <= side for place, side in zip(camera.center, self.size, strict=True)):
             raise ValueError("center must lie in the picture: give it in pixels")
         if not _invertible(camera):
-            raise ValueError("distortion folds the picture before its edges: look at its order, and for divided figures")
+            raise ValueError(
+                "distortion folds the picture before its edges: look at its order, and for divided figures"
+            )
         return self
 
     def camera(self, name: str) -> Camera:
