@@ -15,14 +15,15 @@ STILL = torch.zeros(len(H36M))
 
 
 def people(count: int, frames: int, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Poses of people (person, frame, joint, 3) as `lift_crops` gives them, and their relative bone lengths."""
+    """Poses of people (person, frame, joint, 3) as `lift_poses` gives them, and their relative bone lengths."""
     generator = torch.Generator().manual_seed(seed)
     prior = PosePrior(PRIOR.model_copy(update={"rest_direction_std_deg": 0.0}))
     body = prior.sample_body(count, generator)
     body = type(body)(*(part.repeat_interleave(frames, 0) for part in body))
-    sample = prior.view(forward_kinematics(prior.postures.sample(count * frames, generator), body), generator)
-    lengths = bone_lengths(sample.pose, H36M).unflatten(0, (count, frames))[:, 0]
-    pose = sample.pose / sample.root_depth[:, None, None]
+    posed = forward_kinematics(prior.postures.sample(count * frames, generator), body)
+    sample = prior.view(posed.joints, generator)
+    lengths = bone_lengths(sample.joints, H36M).unflatten(0, (count, frames))[:, 0]
+    pose = sample.joints / sample.root_depth[:, None, None]
     return pose.unflatten(0, (count, frames)), lengths / lengths.sum(-1, keepdim=True)
 
 
