@@ -50,7 +50,12 @@ def test_the_first_name_that_fits_counts(tmp_path: Path) -> None:
     entries = {"S1/Walking*/*": 1000, "left": 1100, "S2/*/right": 1200, "*": 1300}
     text = "cameras:\n" + "".join(f'  "{n}": {{size: [1000, 1000], focal: {f}}}\n' for n, f in entries.items())
     known = read_cameras(written(tmp_path, text))
-    asked = [("S1", "Walking 1", "left"), ("S1", "Eating", "left"), ("S2", "Eating", "right"), ("S1", "Eating", "right")]
+    asked = [
+        ("S1", "Walking 1", "left"),
+        ("S1", "Eating", "left"),
+        ("S2", "Eating", "right"),
+        ("S1", "Eating", "right"),
+    ]
     assert [known.of(*sequence).focal[0] for sequence in asked] == [1000, 1100, 1200, 1300]
 
 
@@ -112,9 +117,7 @@ def test_what_the_data_does_not_fit_is_said(tmp_path: Path) -> None:
 @given(st.sampled_from(SUBJECTS), st.booleans())
 def test_what_is_written_is_read_back(tmp_path_factory: pytest.TempPathFactory, subject: str, opencv: bool) -> None:
     path = tmp_path_factory.mktemp("cameras") / "cameras.yaml"
-    before = {
-        f"{subject}/*/{camera.name}": Camera(**{**vars(camera), "opencv": opencv}) for camera in cameras(subject)
-    }
+    before = {f"{subject}/*/{camera.name}": Camera(**{**vars(camera), "opencv": opencv}) for camera in cameras(subject)}
     write_cameras(path, before, dict.fromkeys(before, "two\nlines"))
     known = read_cameras(path)
     assert {name: known.of(subject, "Eating", camera.name) for name, camera in before.items()} == before

@@ -94,7 +94,7 @@ def test_what_stands_for_nobody_teaches_nothing(frames: int) -> None:
         assert isinstance(bodies, BoneLengthMemory) and isinstance(other_bodies, BoneLengthMemory)
         torch.testing.assert_close(bodies._sum, other_bodies._sum, rtol=1e-5, atol=0)
     for name, value in terms.items():
-        torch.testing.assert_close(value, other_terms[name], rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(value, other_terms[name], rtol=1e-4, atol=1e-6, msg=name)
 
 
 def test_lengths_are_those_of_the_frames_that_show_somebody() -> None:
