@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # dvc.yaml says `python -m stages...`: that must be the environment's own
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: reproduce test benchmark ablation label-efficiency check format clean
+.PHONY: reproduce test benchmark ablation label-efficiency wild check format clean
 
 reproduce: $(VENV)/.stamp  ## the whole pipeline, only the stages that something changed for
 	$(RUN) dvc repro
@@ -26,6 +26,9 @@ ablation: $(VENV)/.stamp  ## the tables of terms and of windows, on the validati
 label-efficiency: $(VENV)/.stamp  ## error against labels, pre-trained and from scratch, on data/raw/h36m
 	$(RUN) python -m stages.label_efficiency --seeds 3
 
+wild: $(VENV)/.stamp-video  ## real people in the videos of four cameras: fetch, detect, triangulate, and lift
+	$(RUN) python -m stages.wild
+
 check:  ## what CI runs
 	bash .ci/run
 
@@ -43,4 +46,8 @@ $(VENV)/.stamp: requirements.txt
 	  echo "       name another one: make PYTHON=python3.12 ..."; exit 1; } >&2
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.stamp-video: requirements-video.txt $(VENV)/.stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-video.txt
 	@touch $@

@@ -10,6 +10,7 @@ from tests import contract
 ROOMS = (
     "runtime",
     "pose",
+    "detection",
     "sequences",
     "sources",
     "data",

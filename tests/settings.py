@@ -11,7 +11,6 @@ from lib.data.store import Split
 from lib.data.transforms import Corruption, InputPipeline, TransformParams
 from lib.data.windows import WindowParams
 from lib.models.checkpoints import Checkpoint
-from lib.models.heads import BodyHead
 from lib.models.lifters import LiftingModel
 from lib.models.networks import Architecture
 from lib.models.reconstructors import ReconstructionModel
@@ -49,6 +48,7 @@ TRANSFORMS = TransformParams(
     rotation_deg=5.0,
     noise_std=0.001,
     noise_correlation_seconds=0.08,
+    clean_probability=0.0,
     any_noise_probability=0.0,
     outlier_probability=0.0,
     hidden_probability=0.02,
@@ -59,6 +59,7 @@ CORRUPTION = Corruption(
     layout=H36M_LAYOUT,
     noise_std=(0.001,) * 17,
     correlation=0.5,
+    clean=0.3,
     any_noise=0.3,
     outliers=0.0,
     hidden=0.02,
@@ -68,6 +69,7 @@ CLEAN = Corruption(
     layout=H36M_LAYOUT,
     noise_std=(0.0,) * 17,
     correlation=0.0,
+    clean=0.0,
     any_noise=0.0,
     outliers=0.0,
     hidden=0.0,
@@ -79,6 +81,7 @@ NO_TRANSFORMS = TransformParams(
     rotation_deg=0.0,
     noise_std=0.0,
     noise_correlation_seconds=0.08,
+    clean_probability=0.0,
     any_noise_probability=0.0,
     outlier_probability=0.0,
     hidden_probability=0.0,
@@ -163,10 +166,8 @@ def tiny_reconstructor(name: str, coords: int, frames: int = 5) -> Reconstructio
 
 
 def head_of(model: LiftingModel) -> torch.nn.Linear:
-    """The last layer, whose numbers are the direction up, depths, corrections and errors."""
-    head = model.network.decoder[-1]
-    assert isinstance(head, BodyHead)
-    return head.head
+    """The last layer, whose numbers are the direction up, depths and corrections."""
+    return model.network.head.head
 
 
 def tiny_checkpoint(frames: int, step: int = 1, task: Task = "lifting") -> Checkpoint:

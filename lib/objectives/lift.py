@@ -39,6 +39,7 @@ from lib.pose.skeleton import H36M
 from lib.prior.sampler import PosePrior, PriorSample
 from lib.sequences.bone_lengths import BoneLengthMemory, refine_depths, with_joints
 
+DRAWN_TERMS = ("prior", "vertical", "error")
 REAL_TERMS = ("reconstruction", "symmetry", "constancy", "proportions", "smoothness")
 DRAWS = 8  # steps that one draw of the prior serves
 RUN = 4  # successive windows, over which bones are constant and motion smooth
@@ -197,13 +198,11 @@ class Lift:
             points = with_joints(points, refined, layout)
         size = (self.prior.bones.sum() / bone_lengths(points[:, :JOINTS], H36M).sum(-1).clamp_min(1e-6))[:, None]
         points, error = points * size[..., None], error * size
-        # All frames of a clip as the camera sees them that looks at the person in the middle of it, and is level.
+        # All frames of a clip as the camera would see them if it were level.
         rotation, up = (part.unflatten(0, (count, length)) for part in (poses.rotation, poses.up))
         counted = (detected | ~detected.any(1, keepdim=True))[..., None]
         vertical = normalize((counted * (rotation.mT @ up[..., None])[..., 0]).sum(1), dim=-1)
-        middle = rotation[:, length // 2]
-        upright = levelling((middle @ vertical[..., None])[..., 0]) @ middle
-        level = rotate(upright[:, None] @ rotation.mT, points.unflatten(0, (count, length)))
+        level = rotate(levelling(vertical)[:, None] @ rotation.mT, points.unflatten(0, (count, length)))
         return PseudoLabels(rays, level, error.unflatten(0, (count, length)))
 
     def prior_terms(self, model: LifterModel, views: Views, generator: torch.Generator) -> Terms:
@@ -217,7 +216,7 @@ class Lift:
         Terms whose weight is 0 are left out, with the work they would cost.
         """
         windows, wanted = self.batches.real, {}
-        if self.weights["prior"] > 0:
+        if any(self.weights[name] > 0 for name in DRAWN_TERMS):
             wanted["prior"] = views
         if self.weights["distillation"] > 0:
             wanted["distillation"] = self._novel_views(pseudo, windows, generator)

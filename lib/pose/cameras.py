@@ -7,9 +7,13 @@ a = 1 + k1 r2 + k2 r2^2 + k3 r2^3 + p1 x + p2 y, the pixel is
     u = f_x (x a + p1 r2) + c_x,    v = f_y (y a + p2 r2) + c_y
 
 This is the form in which VideoPose3D projected Human3.6M's published 2D. Its radial part is OpenCV's; its tangential
-part is not (OpenCV has x a' + p2 r2 with 2 p1 y + 2 p2 x inside a'), and files made with it need it.
+part is not, and no choice of p1 and p2 makes one of the other. OpenCV has a' = 1 + k1 r2 + k2 r2^2 + k3 r2^3 +
+2 p2 x + 2 p1 y, and (x a' + p2 r2, y a' + p1 r2).
+
+Of a camera that nobody calibrated, a focal length is assumed (`assumed_camera`).
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +23,12 @@ from torch import Tensor
 from lib.pose.geometry import quaternion_to_matrix, rotate
 
 UNDISTORT_STEPS = 12  # the fixed point contracts about tenfold a step for Human3.6M's lenses
+# The field of view along a picture's longer side, degrees, where nothing is known. Webcams have 53 to 70 (Microsoft
+# LifeCam HD-3000, Logitech C920), phones 65 to 69 in photographs (lenses of 28 and 26 mm, as the makers count) and less
+# in video, which they crop (53 measured on an iPhone 7). Too long a focal length does less harm than too short a one
+# (M. Kocabas et al., SPEC, ICCV 2021). Other tools assume 53 along the diagonal (Z. Li et al., CLIFF, ECCV 2022) or 55
+# along the longer side (I. Sarandi et al., MeTRAbs, T-BIOM 2021).
+ASSUMED_FOV_DEG = 60.0
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,12 @@ class Camera:
     tangential: tuple[float, float] = (0.0, 0.0)  # p1 p2
     orientation: tuple[float, float, float, float] = (1.0, 0.0, 0.0, 0.0)
     position: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    opencv: bool = False  # whether the tangential part is OpenCV's
+
+    @property
+    def fov_deg(self) -> float:
+        """The horizontal field of view, lens distortion left aside."""
+        return math.degrees(2 * math.atan(self.size[0] / 2 / self.focal[0]))
 
     def to_camera(self, world: Float[Tensor, "*batch joint 3"]) -> Float[Tensor, "*batch joint 3"]:
         """World frame -> camera frame."""
@@ -58,7 +74,28 @@ class Camera:
     def _distort(self, rays: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch 2"]:
         r2 = rays.square().sum(-1, keepdim=True)
         powers = torch.cat([r2, r2.square(), r2**3], dim=-1)
-        tangential = rays.new_tensor(self.tangential)
         radial = (powers * rays.new_tensor(self.radial)).sum(-1, keepdim=True)
-        tilt = (rays * tangential).sum(-1, keepdim=True)
+        tangential = rays.new_tensor(self.tangential[::-1] if self.opencv else self.tangential)
+        tilt = (2.0 if self.opencv else 1.0) * (rays * tangential).sum(-1, keepdim=True)
         return rays * (1 + radial + tilt) + tangential * r2
+
+
+def focal_of_fov(fov_deg: float, side: int) -> float:
+    """The focal length in pixels of a field of view along a side of the picture, in pixels."""
+    return side / 2 / math.tan(math.radians(fov_deg) / 2)
+
+
+def assumed_camera(size: tuple[int, int], name: str = "assumed") -> Camera:
+    """What a camera is taken for of which nothing but the picture's width and height is known: a phone or a webcam."""
+    focal = focal_of_fov(ASSUMED_FOV_DEG, max(size))
+    return Camera(name, size, (focal, focal), (size[0] / 2, size[1] / 2))
+
+
+def assumption(camera: Camera) -> str:
+    """One line that says what was assumed of a camera, and what to do about it."""
+    width, height = camera.size
+    return (
+        f"camera {camera.name}: nothing is known of it, so a focal length of {camera.focal[0]:.0f} pixels is assumed "
+        f"({ASSUMED_FOV_DEG:g} degrees along the longer side of {width} x {height}), its centre in the middle, and no "
+        "distortion: describe the camera in a YAML file if you know better"
+    )

@@ -39,6 +39,24 @@ def quaternion_to_matrix(quaternion: Float[Tensor, "*batch 4"]) -> Float[Tensor,
     return torch.stack(rows, dim=-1).reshape(*w.shape, 3, 3)
 
 
+def matrix_to_quaternion(rotation: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 4"]:
+    """W-first quaternions of rotation matrices, w not negative; of matrices not quite orthogonal, the nearest rotation.
+
+    Source: I. Y. Bar-Itzhack, New method for extracting the quaternion from a rotation matrix, Journal of Guidance,
+    Control and Dynamics 2000, version 3: the eigenvector of the largest eigenvalue.
+    """
+    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = (row.unbind(-1) for row in rotation.unbind(-2))
+    rows = (
+        *(xx + yy + zz, zy - yz, xz - zx, yx - xy),
+        *(zy - yz, xx - yy - zz, yx + xy, zx + xz),
+        *(xz - zx, yx + xy, yy - xx - zz, zy + yz),
+        *(yx - xy, zx + xz, zy + yz, zz - xx - yy),
+    )
+    _, vectors = torch.linalg.eigh(torch.stack(rows, dim=-1).unflatten(-1, (4, 4)))
+    quaternion: Tensor = vectors[..., -1]
+    return quaternion.where(quaternion[..., :1] >= 0, -quaternion)
+
+
 def rotate(rotation: Float[Tensor, "*#batch 3 3"], points: Float[Tensor, "*#batch joint 3"]) -> Float[Tensor, "..."]:
     """Rotate each batch element's points (rows) by its matrix."""
     return points @ rotation.mT

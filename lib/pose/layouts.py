@@ -80,9 +80,9 @@ class Layout:
         """The values of the keypoints that are read as Human3.6M's joints; 0 where none is read as a joint."""
         if self.landmarks[: len(H36M)] == H36M.names:
             return values[..., : len(H36M), :]
-        keypoints, joints = zip(*((key, slot) for key, slot in enumerate(self.slots) if slot < len(H36M)), strict=True)
+        keypoints = [key for key, slot in enumerate(self.slots) if slot < len(H36M)]
         of_joints = values.new_zeros(*values.shape[:-2], len(H36M), values.shape[-1])
-        of_joints[..., list(joints), :] = values[..., list(keypoints), :]
+        of_joints[..., [self.slots[key] for key in keypoints], :] = values[..., keypoints, :]
         return of_joints
 
     def dump(self) -> dict[str, Any]:
@@ -114,7 +114,8 @@ def make_layout(name: str, keypoints: Mapping[str, str | Mixture], spread: Mappi
     `spread` is in metres by the landmark's name without its side; `other` is that of the rest.
 
     Raises:
-        UserError: a landmark that there is not, a mixture that does not add up to 1, or keypoints that mark the same.
+        UserError: a landmark that there is not, a mixture that does not add up to 1, keypoints that mark the same, or
+            one without its mirror image.
     """
     mixtures = {key: {what: 1.0} if isinstance(what, str) else dict(what) for key, what in keypoints.items()}
     taken: dict[str, str] = {}
@@ -122,7 +123,7 @@ def make_layout(name: str, keypoints: Mapping[str, str | Mixture], spread: Mappi
         unknown = [landmark for landmark in mixture if landmark not in LANDMARKS]
         if unknown:
             raise UserError(f"layout {name}: {key} marks {unknown[0]!r}; the landmarks are {', '.join(LANDMARKS)}")
-        if abs(sum(mixture.values()) - 1) > LEAST:
+        if not abs(sum(mixture.values()) - 1) <= LEAST:  # nor not a number
             raise UserError(f"layout {name}: the weights of {key} add up to {sum(mixture.values()):g}, not to 1")
         if len(mixture) == 1:
             (landmark,) = mixture
@@ -131,9 +132,8 @@ def make_layout(name: str, keypoints: Mapping[str, str | Mixture], spread: Mappi
             taken[landmark] = key
     for key, mixture in mixtures.items():
         if len(mixture) > 1:
-            middle = (
-                abs(_place(mixture)[0]) < LEAST
-            )  # is read as a landmark of the body's middle, as its mirror image is
+            # In the body's middle it is read as a landmark of the middle, as its mirror image is.
+            middle = abs(_place(mixture)[0]) < LEAST
             free = [
                 landmark for landmark in LANDMARKS if landmark not in taken and (STANDING[landmark][0] == 0) == middle
             ]
@@ -141,6 +141,12 @@ def make_layout(name: str, keypoints: Mapping[str, str | Mixture], spread: Mappi
                 raise UserError(f"layout {name}: {key} is one keypoint more than a body has landmarks")
             taken[min(free, key=lambda landmark: math.dist(STANDING[landmark], _place(mixture)))] = key
     read_as = {key: landmark for landmark, key in taken.items()}
+    for key, mixture in mixtures.items():
+        image = taken.get(_mirrored(read_as[key]))
+        if image is None or mixtures[image] != {_mirrored(landmark): w for landmark, w in mixture.items()}:
+            raise UserError(
+                f"layout {name}: {key} needs a mirror image: a keypoint that marks the same of the other side"
+            )
     return Layout(
         name,
         tuple(mixtures),
@@ -148,6 +154,11 @@ def make_layout(name: str, keypoints: Mapping[str, str | Mixture], spread: Mappi
         tuple(tuple(mixture.items()) for mixture in mixtures.values()),
         tuple(spread.get(side_of(read_as[key])[1], other) for key in mixtures),
     )
+
+
+def _mirrored(landmark: str) -> str:
+    side, rest = side_of(landmark)
+    return {"left": f"right_{rest}", "right": f"left_{rest}"}.get(side, landmark)
 
 
 def _place(mixture: Mixture) -> list[float]:

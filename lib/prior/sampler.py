@@ -35,7 +35,7 @@ from lib.prior.random import normal, uniform
 from lib.runtime.params import Section
 
 NEAREST = 0.5  # metres from the camera to the nearest point
-BOTH_SIDES, ONE_SIDE = 0.5, 0.6  # of how far keypoints are from what they mark, so that squares add up to about 1
+BOTH_SIDES, ONE_SIDE = 0.8, 0.6  # of how far keypoints are from what they mark; squares add up to 1
 
 Elevation = Annotated[float, Field(ge=-90, le=90)]
 ElevationStd = Annotated[float, Field(ge=0, le=90)]
@@ -173,10 +173,14 @@ class PosePrior(nn.Module):
         joints = posed.joints
         if layout.exact:
             return torch.cat([joints, joints], -2)
-        # What is systematic about a detector is so on both sides; the rest is this person's.
-        off = normal(len(joints), len(layout), 3, generator=generator)
-        mirrored = off[:, list(layout.skeleton.mirror)] * off.new_tensor([-1.0, 1.0, 1.0])
-        off = off.new_tensor(layout.spreads)[:, None] * (BOTH_SIDES * (off + mirrored) + ONE_SIDE * off)
+        # What is systematic about a detector is so on both sides, and not sideways in the middle; the rest is this
+        # person's.
+        shared, own = normal(len(joints), 2, len(layout), 3, generator=generator).unbind(1)
+        mirror = torch.tensor(layout.skeleton.mirror, device=shared.device)
+        shared = shared + shared[:, mirror] * shared.new_tensor([-1.0, 1.0, 1.0])
+        in_middle = mirror == torch.arange(len(mirror), device=mirror.device)
+        shared = shared / torch.where(in_middle, 2.0, math.sqrt(2))[:, None]
+        off = shared.new_tensor(layout.spreads)[:, None] * (BOTH_SIDES * shared + ONE_SIDE * own)
         off = off.view(len(joints), *[1] * (joints.ndim - 3), len(layout), 3)
         marked = layout.mixing.to(joints) @ posed.landmarks(body)
         return torch.cat([joints, marked + posed.moved(off, layout)], -2)

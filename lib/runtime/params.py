@@ -60,15 +60,25 @@ def section(cls: type[SectionT], name: str, params: Mapping[str, Any]) -> Sectio
         if not isinstance(content, Mapping) or key not in content:
             raise UserError(f"params.yaml: {'.'.join(name.split('.')[:depth])} is missing")
         content = content[key]
+    return validated(cls, content, name)
+
+
+def validated(cls: type[SectionT], content: Any, name: str, file: str = "params.yaml") -> SectionT:
+    """Validate what a file has at the key `name` as a `cls`.
+
+    Raises:
+        UserError: naming the file, the key, the value and what is allowed.
+    """
     if not isinstance(content, Mapping):
-        raise UserError(f"params.yaml: {name} = {shown(content)} must be a mapping with {_known(cls)}")
+        what = f"{name} = {shown(content)}" if name else shown(content)
+        raise UserError(f"{file}: {what} must be a mapping with {_known(cls)}")
     own = {key: value for key, value in content.items() if key not in cls.elsewhere}
     try:
         # Through JSON, in which pydantic's strict mode takes a list for a tuple, as YAML writes it.
         return cls.model_validate_json(json.dumps(own))
     except ValidationError as error:
         whole = Place.of(cls, name, own)
-        lines = [_describe(detail["type"], detail["loc"], detail["msg"], whole) for detail in error.errors()]
+        lines = [f"{file}: {_describe(part['type'], part['loc'], part['msg'], whole)}" for part in error.errors()]
         raise UserError("; ".join(dict.fromkeys(lines))) from None
 
 
@@ -77,18 +87,18 @@ def _known(cls: type[Section]) -> str:
 
 
 def _describe(kind: str, location: tuple[int | str, ...], message: str, whole: Place) -> str:
-    """One validation error as `params.yaml: key = value: what is allowed`, whatever pydantic calls it."""
+    """One validation error as `key = value: what is allowed`, whatever pydantic calls it."""
     if kind == "extra_forbidden":
         owner = whole.inside(location[:-1])
-        return f"params.yaml: {owner.key_of(location[-1])} is not a known key; known: {_known(owner.kind)}"
+        return f"{owner.key_of(location[-1])} is not a known key; known: {_known(owner.kind)}"
     if kind == "missing" and isinstance(location[-1], str):
-        return f"params.yaml: {whole.inside(location[:-1]).key_of(location[-1])} is missing"
+        return f"{whole.inside(location[:-1]).key_of(location[-1])} is missing"
     # Of a list that is too short, pydantic says that its last values are missing.
     place = whole.inside(location[:-1] if kind == "missing" else location)
     if kind != "value_error":
         finite = " and finite" if kind == "finite_number" else ""
-        return f"params.yaml: {place.key} = {shown(place.value)}: must be {place.allowed}{finite}"
+        return f"{place.key} = {shown(place.value)}: must be {place.allowed}{finite}"
     reason = message.removeprefix("Value error, ")  # of our own validators
     if isinstance(place.value, Mapping):  # whose values are in the reason
-        return f"params.yaml: {place.key}: {reason}"
-    return f"params.yaml: {place.key} = {shown(place.value)}: {reason}"
+        return f"{place.key}: {reason}" if place.key else reason
+    return f"{place.key} = {shown(place.value)}: {reason}"

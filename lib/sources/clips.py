@@ -10,13 +10,9 @@ from typing import ClassVar
 
 from lib.runtime.errors import UserError
 from lib.runtime.params import Name, Section
+from lib.sources.parcels import Parcel
 
 REQUIREMENT = "pybullet==3.2.7"
-PLATFORM = ("--platform", "manylinux2014_x86_64", "--python-version", "311")
-WHEEL = "pybullet-3.2.7-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl"
-WHEEL_SHA256 = "5d858abf7c12a21ef3ed351cf81dac1b5e486ec25c9ab59bfc84beb89034edff"
-FOLDER = "pybullet_data/data/motions"  # inside the wheel
-LICENCE = "pybullet-3.2.7.dist-info/LICENSE.txt"  # inside the wheel
 
 # A test clip is never a training clip, whatever the bodies. Chosen before any figure was known, so that every role has
 # locomotion or a jump and a fight move, and training and test each a dance and a get-up.
@@ -37,7 +33,7 @@ class DownloadParams(Section):
     """`data.source`, which is all of `data` that the download depends on."""
 
     elsewhere: ClassVar[frozenset[str]] = frozenset(
-        {"keypoints", "split", "min_frames", "window", "transforms", "loader"}
+        {"keypoints", "layout", "split", "min_frames", "window", "transforms", "occlusion", "loader"}
     )
 
     source: Name
@@ -55,3 +51,15 @@ def require_folder(raw: Path, source: str) -> None:
 def file_name(clip: str) -> str:
     """The file of a clip, in the wheel and in data/raw/sample."""
     return f"humanoid3d_{clip}.txt"
+
+
+PARCEL = Parcel(
+    REQUIREMENT,
+    "pybullet-3.2.7-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl",
+    "5d858abf7c12a21ef3ed351cf81dac1b5e486ec25c9ab59bfc84beb89034edff",
+    103,
+    "its motion clips",
+    {f"pybullet_data/data/motions/{file_name(clip)}": file_name(clip) for clip in sum(CLIPS.values(), ())}
+    | {"pybullet-3.2.7.dist-info/LICENSE.txt": "PYBULLET-LICENSE.txt"},
+    ("--platform", "manylinux2014_x86_64", "--python-version", "311"),
+)

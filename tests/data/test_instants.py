@@ -9,7 +9,7 @@ import torch
 from lib.data.instants import BREAK, Clock
 from lib.data.store import Split
 from lib.data.windows import WindowBatch, WindowParams, Windows
-from lib.pose.skeleton import H36M
+from lib.pose.layouts import H36M_LAYOUT
 
 PARAMS = WindowParams(frames=9, interval_seconds=0.06)
 UNEVEN = torch.tensor([0.0, 0.013, 0.05, 0.06, 0.1, 0.11, 0.2, 0.23, 0.25, 0.31, 0.32, 0.4], dtype=torch.float64)
@@ -23,7 +23,7 @@ def split_at(*times: torch.Tensor, given: bool = True) -> Split:
     clock = torch.cat([part - part[0] for part in times])
     rays = torch.randn(len(clock), 17, 2, generator=torch.Generator().manual_seed(0))
     positions = clock.float()[:, None, None].expand(-1, 17, 3).contiguous()
-    return Split(H36M, table, rays, torch.ones(len(clock), 17), rays, positions, clock if given else None)
+    return Split(H36M_LAYOUT, table, rays, torch.ones(len(clock), 17), rays, positions, clock if given else None)
 
 
 def at_rate(fps: float, frames: int) -> torch.Tensor:

@@ -168,7 +168,7 @@ def test_times_are_kept_since_the_first_frame(tmp_path: Path, sequences: list[Po
     path, (first, second, third) = tmp_path / "poses.h5", sequences
     times = 1.7e9 + torch.tensor([0.0, 0.02, 0.0401, 0.06, 0.2, 0.2201, 0.24], dtype=torch.float64)
     timed = replace(first, times=times, fps=11.0)
-    store.write(path, {"train": [timed, replace(second, positions=None), third], "test": [second, third]}, H36M)
+    store.write(path, {"train": [timed, replace(second, positions=None), third], "test": [second, third]}, H36M_LAYOUT)
     split = store.read_split(path, "train")
     assert split.times is not None and split.times.dtype == torch.float64
     expected = torch.cat([times - times[0], torch.zeros(1, dtype=torch.float64), torch.arange(12) / 50])
@@ -181,7 +181,7 @@ def test_times_are_kept_since_the_first_frame(tmp_path: Path, sequences: list[Po
 
 
 def test_a_store_without_times_holds_none(tmp_path: Path, sequences: list[PoseSequence]) -> None:
-    store.write(tmp_path / "poses.h5", {"train": sequences}, H36M)
+    store.write(tmp_path / "poses.h5", {"train": sequences}, H36M_LAYOUT)
     with h5py.File(tmp_path / "poses.h5") as file:
         assert "times" not in file["train"]
     split = store.read_split(tmp_path / "poses.h5", "train")
@@ -195,7 +195,7 @@ def test_nobody_stands_between_frames_in_time(tmp_path: Path, sequences: list[Po
     times = torch.arange(12, dtype=torch.float64) / 50
     times[6] += 0.015
     timed = replace(sequences[2], confidence=confidence, times=times)
-    store.write(tmp_path / "poses.h5", {"train": [timed]}, H36M)
+    store.write(tmp_path / "poses.h5", {"train": [timed]}, H36M_LAYOUT)
     rays = store.read_split(tmp_path / "poses.h5", "train").rays
     torch.testing.assert_close(rays[6], torch.lerp(rays[4], rays[7], 2.75 / 3), atol=1e-6, rtol=1e-5)
 

@@ -116,6 +116,20 @@ def test_a_share_of_windows_has_noise_as_any_detectors() -> None:
     assert (after.std.mean((1, 2))[noisy] > 1e-4).all() and (after.std.mean((1, 2))[~noisy] < 1e-4).all()
 
 
+def test_clean_windows_have_the_datas_own_noise_and_nothing_that_is_hidden_together() -> None:
+    rays = windows().take(torch.arange(320) % 16)
+    busy = replace(CLEAN, any_noise=1.0, noise_std=(1e-5,) * 17, occlusion=OCCLUSION)
+    joints = drawn().joints[torch.arange(320) % 16]
+    share = {}
+    for clean in (0.0, 0.7, 1.0):
+        after = corrupt(rays, replace(busy, clean=clean), seeded(), joints)
+        noisy = (after.rays - rays.rays).square().mean((1, 2, 3)).sqrt() > 1e-4
+        hidden = ~after.std.isfinite().all(-1).all(-1)
+        assert not (hidden & ~noisy).any()  # the same windows are clean of both
+        share[clean] = noisy.float().mean().item()
+    assert share == pytest.approx({0.0: 1.0, 0.7: 0.3, 1.0: 0.0}, abs=0.08)
+
+
 def test_outliers_are_as_many_as_asked_and_stay_within_a_unit() -> None:
     before = windows()
     after = corrupt(before, replace(CLEAN, outliers=0.1), seeded())
@@ -173,6 +187,7 @@ def test_auto_noise_and_outliers_are_those_of_the_2d() -> None:
     assert found.outliers < 0.001
     assert found.layout == H36M_LAYOUT
     assert (found.hidden, found.any_noise) == (AUTO.hidden_probability, AUTO.any_noise_probability)
+    assert found.clean == AUTO.clean_probability
     assert found.correlation == pytest.approx(math.exp(-0.02 / 0.08))
     assert corruption_like(clean, AUTO, NO_OCCLUSION, window(9, 4)).correlation == pytest.approx(math.exp(-1))
 

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.pose.cameras import Camera
+from lib.pose.cameras import ASSUMED_FOV_DEG, Camera, assumed_camera, assumption
 from lib.sources.h36m_cameras import SUBJECTS, cameras
 from tests.data.files import reference_projection
 
@@ -35,6 +35,17 @@ def test_radial_distortion_is_opencvs(view: int, seed: int) -> None:
         given_points.numpy(), np.zeros(3), np.zeros(3), matrix, np.array([k1, k2, 0, 0, k3])
     )
     np.testing.assert_allclose(camera.project(given_points), expected[:, 0], atol=1e-8)
+
+
+@given(views, seeds)
+def test_opencvs_distortion_on_demand(view: int, seed: int) -> None:
+    camera = replace(cameras("S1")[view], tangential=(0.01, -0.02), opencv=True)
+    matrix = np.array([[camera.focal[0], 0, camera.center[0]], [0, camera.focal[1], camera.center[1]], [0, 0, 1]])
+    (k1, k2, k3), (p1, p2) = camera.radial, camera.tangential
+    before = points(seed)
+    expected, _ = cv2.projectPoints(before.numpy(), np.zeros(3), np.zeros(3), matrix, np.array([k1, k2, p1, p2, k3]))
+    np.testing.assert_allclose(camera.project(before), expected[:, 0], atol=1e-8)
+    torch.testing.assert_close(camera.to_rays(camera.project(before)), before[:, :2] / before[:, 2:], atol=1e-6, rtol=0)
 
 
 @given(subjects, views, seeds)
@@ -104,3 +115,17 @@ def test_dtype_is_kept(dtype: torch.dtype) -> None:
     before = points(0).to(dtype)
     assert camera.to_camera(before).dtype == dtype
     assert camera.to_rays(camera.project(before)).dtype == dtype
+
+
+@pytest.mark.parametrize("size", [(1920, 1080), (1080, 1920)])
+def test_the_assumed_field_of_view_is_along_the_longer_side(size: tuple[int, int]) -> None:
+    camera = assumed_camera(size, "phone")
+    ends = torch.tensor([[0.0, 0.0], [float(size[0]), float(size[1])]])
+    longer = int(size[1] > size[0])
+    angles = torch.rad2deg(torch.atan(camera.to_rays(ends)[:, longer]))
+    torch.testing.assert_close(angles, torch.tensor([-ASSUMED_FOV_DEG / 2, ASSUMED_FOV_DEG / 2]))
+
+
+def test_what_is_assumed_is_said_in_one_line() -> None:
+    line = assumption(assumed_camera((1920, 1080), "phone"))
+    assert "phone" in line and "1663 pixels" in line and "60 degrees" in line and "\n" not in line

@@ -4,25 +4,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lib.pose.geometry import bone_lengths
+from lib.pose.geometry import bone_lengths, project
+from lib.pose.landmarks import JOINT_OF, JOINTS
+from lib.pose.layouts import LAYOUTS
 from lib.pose.skeleton import H36M
 from lib.prior.kinematics import forward_kinematics
 from lib.prior.sampler import PosePrior
-from lib.sequences.bone_lengths import BoneLengthMemory, refine_depths, symmetric, typical_lengths
+from lib.sequences.bone_lengths import BoneLengthMemory, refine_depths, symmetric, typical_lengths, with_joints
 from tests.settings import PRIOR
 
 STILL = torch.zeros(len(H36M))
 
 
 def people(count: int, frames: int, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Poses of people (person, frame, joint, 3) as `lift_crops` gives them, and their relative bone lengths."""
+    """Poses of people (person, frame, joint, 3) as `lift_poses` gives them, and their relative bone lengths."""
     generator = torch.Generator().manual_seed(seed)
     prior = PosePrior(PRIOR.model_copy(update={"rest_direction_std_deg": 0.0}))
     body = prior.sample_body(count, generator)
     body = type(body)(*(part.repeat_interleave(frames, 0) for part in body))
-    sample = prior.view(forward_kinematics(prior.postures.sample(count * frames, generator), body), generator)
-    lengths = bone_lengths(sample.pose, H36M).unflatten(0, (count, frames))[:, 0]
-    pose = sample.pose / sample.root_depth[:, None, None]
+    posed = forward_kinematics(prior.postures.sample(count * frames, generator), body)
+    sample = prior.view(posed.joints, generator)
+    lengths = bone_lengths(sample.joints, H36M).unflatten(0, (count, frames))[:, 0]
+    pose = sample.joints / sample.root_depth[:, None, None]
     return pose.unflatten(0, (count, frames)), lengths / lengths.sum(-1, keepdim=True)
 
 
@@ -123,3 +126,17 @@ def test_no_bone_moves_far_however_wrong_depths_are() -> None:
     size = bone_lengths(wrong, H36M).sum(-1)
     assert moved.isfinite().all()
     assert ((moved - wrong).norm(dim=-1) / size[:, None]).max() < 1.0
+
+
+def test_keypoints_go_with_their_joints_along_their_lines_of_sight() -> None:
+    layout = LAYOUTS["mediapipe_33"]
+    generator = torch.Generator().manual_seed(0)
+    sample = PosePrior(PRIOR).sample(20, generator, layout)
+    points = sample.points / sample.root_depth[:, None, None]
+    joints = points[:, :JOINTS] + 0.02 * torch.rand(20, JOINTS, 1, generator=generator) * torch.tensor([0.0, 0.0, 1.0])
+    moved = with_joints(points, joints, layout)
+    from_camera = torch.tensor([0.0, 0.0, 1.0])
+    torch.testing.assert_close(moved[:, :JOINTS], joints)
+    torch.testing.assert_close(project(moved[:, JOINTS:] + from_camera), project(points[:, JOINTS:] + from_camera))
+    nearer = (moved - points)[..., 2]
+    torch.testing.assert_close(nearer[:, JOINTS:], nearer[:, [JOINT_OF[slot] for slot in layout.slots]])

@@ -23,13 +23,13 @@ def params(source: str = "sample") -> dict[str, Any]:
 @pytest.fixture
 def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A wheel with the clips, a motion of a robot, and the licence; its digest is the expected one."""
-    path = tmp_path / clips.WHEEL
+    path = tmp_path / clips.PARCEL.file
     with zipfile.ZipFile(path, "w") as archive:
         for clip in ALL_CLIPS:
-            archive.writestr(f"{clips.FOLDER}/{clips.file_name(clip)}", f"motion of {clip}")
-        archive.writestr(f"{clips.FOLDER}/laikago_walk.txt", "a robot")
-        archive.writestr(clips.LICENCE, "licence")
-    monkeypatch.setattr(clips, "WHEEL_SHA256", sha256(path))
+            archive.writestr(f"pybullet_data/data/motions/{clips.file_name(clip)}", f"motion of {clip}")
+        archive.writestr("pybullet_data/data/motions/laikago_walk.txt", "a robot")
+        archive.writestr("pybullet-3.2.7.dist-info/LICENSE.txt", "licence")
+    monkeypatch.setattr(clips, "PARCEL", clips.PARCEL._replace(sha256=sha256(path)))
     return path
 
 
@@ -70,7 +70,7 @@ def test_another_source_needs_no_download(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_source_without_a_folder_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"data\.source = 'h36n': there is no folder .*data/raw/h36n; "):
         run(params("h36n"), Paths(tmp_path))
-    assert not list(Paths(tmp_path).raw("sample").parent.iterdir())
+    assert not Paths(tmp_path).raw("sample").exists()
 
 
 def test_asks_pip_for_the_wheel_of_any_system(
@@ -91,8 +91,8 @@ def test_a_wheel_with_another_digest_is_refused_and_nothing_changes(
     tmp_path: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(params(), Paths(tmp_path), wheel)
-    monkeypatch.setattr(clips, "WHEEL_SHA256", "0" * 64)
-    with pytest.raises(UserError, match=rf"{clips.WHEEL} has the sha256 {sha256(wheel)}, not 0{{64}}: "):
+    monkeypatch.setattr(clips, "PARCEL", clips.PARCEL._replace(sha256="0" * 64))
+    with pytest.raises(UserError, match=rf"{clips.PARCEL.file} has the sha256 {sha256(wheel)}, not 0{{64}}: "):
         run(params(), Paths(tmp_path), wheel)
     folder = Paths(tmp_path).raw("sample")
     assert (folder / clips.file_name("walk")).exists()
@@ -122,5 +122,5 @@ def test_a_python_without_pip_says_so(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_pip_that_brings_no_wheel_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", pip(tmp_path, "exit 0"))
-    with pytest.raises(UserError, match=r"pip could not download pybullet==3\.2\.7 \(no wheel\)"):
+    with pytest.raises(UserError, match=r"pip could not download pybullet==3\.2\.7 \(no file\)"):
         run(params(), Paths(tmp_path))

@@ -11,6 +11,7 @@ from lib.training.transfer import transfer
 from tests.settings import KNOWN, NETWORKS, TINY, tiny_model
 
 HEAD = ("network.decoder.1.head.weight", "network.decoder.1.head.bias")
+ERROR_HEAD = tuple(f"error_head.{layer}.{part}" for layer in (1, 3) for part in ("weight", "bias"))
 
 
 def test_all_of_a_lifter_is_taken_by_a_lifter() -> None:
@@ -26,7 +27,7 @@ def test_the_encoder_alone_is_taken() -> None:
     before = {name: value.clone() for name, value in model.state_dict().items()}
     taken = transfer(source.state_dict(), model, "encoder", strict=True)
     assert {name.startswith("network.encoder.") for name in taken.loaded} == {True}
-    assert {name.startswith("network.decoder.") for name in taken.new} == {True}
+    assert {name.startswith(("network.decoder.", "error_head.")) for name in taken.new} == {True}
     assert taken.unused == taken.new
     for name, value in model.state_dict().items():
         assert torch.equal(value, (source.state_dict() if name in taken.loaded else before)[name])
@@ -37,9 +38,9 @@ def test_a_head_of_another_shape_stays_new_unless_strict() -> None:
     weights = build_model("reconstruction_2d", NETWORKS["transformer"], H36M_LAYOUT, 3, KNOWN).state_dict()
     model = build_model("lifting", NETWORKS["transformer"], H36M_LAYOUT, 3, KNOWN)
     taken = transfer(weights, model, "all")
-    assert taken.new == HEAD
+    assert taken.new == (*HEAD, *ERROR_HEAD)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    with pytest.raises(UserError, match=r"does not fit .*head.weight is \(102, 136\) and must be \(52, 136\)"):
+    with pytest.raises(UserError, match=r"does not fit .*head.weight is \(102, 136\) and must be \(177, 136\)"):
         transfer(weights, model, "all", strict=True)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     transfer(weights, model, "encoder", strict=True)
@@ -47,7 +48,7 @@ def test_a_head_of_another_shape_stays_new_unless_strict() -> None:
 
 def test_points_in_3d_have_another_embedding() -> None:
     weights = build_model("reconstruction_3d", NETWORKS["transformer"], H36M_LAYOUT, 3, KNOWN).state_dict()
-    with pytest.raises(UserError, match=r"network.encoder.embed.weight is \(8, 19\) and must be \(8, 15\)"):
+    with pytest.raises(UserError, match=r"network.encoder.tokens.embed.weight is \(8, 19\) and must be \(8, 15\)"):
         transfer(
             weights, build_model("lifting", NETWORKS["transformer"], H36M_LAYOUT, 3, KNOWN), "encoder", strict=True
         )
