@@ -7,9 +7,9 @@ import torch
 
 from lib.models import checkpoints
 from lib.models.lifters import LiftingModel
-from lib.pose.skeleton import H36M
+from lib.pose.layouts import H36M_LAYOUT, LAYOUTS
 from lib.runtime.errors import UserError
-from tests.settings import NETWORKS, SMALL, tiny_checkpoint, tiny_model
+from tests.settings import KNOWN, NETWORKS, SMALL, tiny_checkpoint, tiny_model
 
 
 @pytest.fixture
@@ -20,8 +20,9 @@ def checkpoint() -> checkpoints.Checkpoint:
 def test_a_checkpoint_rebuilds_its_model(checkpoint: checkpoints.Checkpoint, tmp_path: Path) -> None:
     checkpoints.save(checkpoint, tmp_path / "model.pt")
     loaded = checkpoints.load(tmp_path / "model.pt")
-    inputs = torch.randn(2, 3, 17, 2), torch.ones(2, 3, 17), torch.full((2, 3), 0.1)
+    inputs = torch.randn(2, 3, 17, 2), torch.ones(2, 3, 17), torch.full((2, 3), 0.1), H36M_LAYOUT
     assert torch.equal(loaded.build()(*inputs).depth, tiny_model(frames=3)(*inputs).depth)
+    assert loaded.layouts == KNOWN and loaded.layout == H36M_LAYOUT
     assert (loaded.frames, loaded.body_size, loaded.training["step"]) == (3, 3.5, 7)
 
 
@@ -45,14 +46,16 @@ def test_a_foreign_file_says_so(tmp_path: Path) -> None:
         checkpoints.load(tmp_path / "model.pt")
 
 
-def test_a_checkpoint_brings_its_own_skeleton(checkpoint: checkpoints.Checkpoint, tmp_path: Path) -> None:
-    weights = LiftingModel(NETWORKS["transformer"], SMALL, 3).state_dict()
-    checkpoints.save(replace(checkpoint, skeleton=SMALL, weights=weights), tmp_path / "model.pt")
+def test_a_checkpoint_brings_its_own_layouts(checkpoint: checkpoints.Checkpoint, tmp_path: Path) -> None:
+    """A user's own among them, whatever file described it."""
+    weights = LiftingModel(NETWORKS["transformer"], 3, (SMALL,)).state_dict()
+    own = replace(checkpoint, layouts=(SMALL,), layout=SMALL, weights=weights)
+    checkpoints.save(own, tmp_path / "model.pt")
     loaded = checkpoints.load(tmp_path / "model.pt")
-    assert loaded.skeleton == SMALL
-    joints = len(SMALL)
-    inputs = torch.randn(2, 3, joints, 2), torch.ones(2, 3, joints), torch.full((2, 3), 0.1)
-    assert loaded.build()(*inputs).depth.shape == (2, joints)
+    assert loaded.layouts == (SMALL,) and loaded.layout == SMALL
+    keypoints = len(SMALL)
+    inputs = torch.randn(2, 3, keypoints, 2), torch.ones(2, 3, keypoints), torch.full((2, 3), 0.1), SMALL
+    assert loaded.build()(*inputs).depth.shape == (2, 17 + keypoints)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +80,7 @@ def test_a_checkpoint_without_a_field_or_a_weight_says_so(checkpoint: checkpoint
     path = tmp_path / "model.pt"
     checkpoints.save(checkpoint, path)
     content = torch.load(path, weights_only=True)
-    del content["skeleton"]
+    del content["layouts"]
     torch.save(content, path)
     with pytest.raises(UserError, match=r"model\.pt is incomplete"):
         checkpoints.load(path)
@@ -86,7 +89,19 @@ def test_a_checkpoint_without_a_field_or_a_weight_says_so(checkpoint: checkpoint
         replace(checkpoint, weights=weights).build()
 
 
-def test_data_with_other_joints_are_refused(checkpoint: checkpoints.Checkpoint) -> None:
-    checkpoint.check_skeleton(H36M)
-    with pytest.raises(UserError, match="reads the joints pelvis, right_hip, .* and the data have pelvis, chest, .*"):
-        checkpoint.check_skeleton(SMALL)
+def test_data_in_a_layout_that_it_does_not_know_are_refused(checkpoint: checkpoints.Checkpoint) -> None:
+    for layout in KNOWN:
+        checkpoint.check_layout(layout)
+    message = r"^the checkpoint does not know the layout 'small' of the data \(root, chest, .*\): pretrain on this data"
+    with pytest.raises(UserError, match=message):
+        replace(checkpoint, layouts=tuple(LAYOUTS.values())).check_layout(SMALL)
+    another = replace(SMALL, spreads=(0.05,) * len(SMALL))  # of the same name
+    with pytest.raises(UserError, match="does not know the layout 'small'"):
+        checkpoint.check_layout(another)
+
+
+def test_a_model_that_reconstructs_knows_one_layout(checkpoint: checkpoints.Checkpoint) -> None:
+    masked = replace(checkpoint, task="reconstruction_2d")
+    masked.check_layout(H36M_LAYOUT)
+    with pytest.raises(UserError, match="does not know the layout 'coco'"):
+        masked.check_layout(LAYOUTS["coco"])
