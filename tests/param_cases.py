@@ -30,6 +30,7 @@ BASE: Changes = {
     "data.source": "h36m",
     "data.split": {"train": ["S1", "S5"], "validation": ["S8"], "test": ["S9"]},
     "data.window.frames": 3,
+    "data.transforms.clean_probability": 0.2,  # so that few windows show what is drawn
     **{f"losses.{name}": weight or 0.1 for name, weight in PARAMS["losses"].items()},
     "losses.plausibility": 0.0,
     "training.device": "cpu",
@@ -92,7 +93,7 @@ def _under(section: str, *parts: dict[str, Case]) -> dict[str, Case]:
 
 PREPROCESS = _under(
     "data",
-    _in("lift", source="sample", keypoints="other", min_frames=25),
+    _in("lift", source="sample", keypoints="other", layout=("h36m_from_coco",), min_frames=25),
     _under("split", _in("lift", train=["S1"], validation=["S7"], test=["S11"])),
 )
 TRANSFORMS = _under(
@@ -100,17 +101,23 @@ TRANSFORMS = _under(
     _in(OBJECTIVES, flip_probability=0.9, rotation_deg=90),
     _in(("lift", "supervised"), normalization="max", noise_std=0.01, noise_correlation_seconds=1.0),
     _in(("lift", "supervised"), outlier_probability=0.3, hidden_probability=0.3),
+    _in(("lift", "supervised"), clean_probability=1.0, any_noise_probability=1.0),
+)
+OCCLUSION = _under(
+    "data.occlusion",
+    _in(("lift", "supervised"), part=1.0, joints=1.0, edge=1.0, whole_window=0.0),
+    _in("lift", away=0.0, far_side=1.0),  # where it is known which way people look
 )
 PICTURED = _under(  # of the prior, and in its pictures
     "prior",
     _under("postures", _in("lift", **dict.fromkeys(PARAMS["prior"]["postures"], 2.0))),
     _in("lift", tumbling_probability=0.9, bone_length_std=0.3, rest_direction_std_deg=10, roll_std_deg=20),
-    _in("lift", elevation_deg=([20, 8], [10, 2])),
+    _in("lift", elevation_deg=([20, 8], [10, 2]), any_elevation_probability=0.9),
 )
 NOT_PICTURED = _under(
     "prior",
     _under("motions", _in("lift", **dict.fromkeys(PARAMS["prior"]["motions"], 2.0))),
-    _in("lift", bone_length_update=0.9, distance_m=([2, 7], [3, 9])),
+    _in("lift", bone_length_update=0.9, other_layouts_probability=1.0, distance_m=([2, 7], [3, 9])),
 )
 NETWORK = {"width": 24, "heads": 4, "hidden": 24, "encoder_depth": 3, "decoder_depth": 2, "dropout": 0.3}
 VIT = {"drop_path": 0.5, "patch_frames": 2, "positions": "sinusoidal", "pool": "mean"}
@@ -136,6 +143,7 @@ PRETRAIN = {
     "seed": Case((1,), OBJECTIVES),
     **_under("data.window", _in(OBJECTIVES, frames=5, interval_seconds=0.02)),
     **TRANSFORMS,
+    **OCCLUSION,
     **PICTURED,
     **NOT_PICTURED,
     **MODEL,
@@ -154,6 +162,7 @@ PRETRAIN = {
 FINETUNE = {
     "seed": Case((1,), ("lift", "after mask_2d")),
     **{key: case._replace(contexts=("lift",)) for key, case in TRANSFORMS.items() if "normalization" not in key},
+    **{key: case._replace(contexts=("lift",)) for key, case in OCCLUSION.items()},
     **PICTURED,
     **NOT_PICTURED,
     **LOSSES,
@@ -166,7 +175,10 @@ FINETUNE = {
         _in("after mask_2d", strict=True),
     ),
 }
-EVALUATE = _under("evaluation", _in("lift", flip=False, constant_bone_lengths=False, denoise=False, scale="body_size"))
+EVALUATE = _under(
+    "evaluation",
+    _in("lift", flip=False, constant_bone_lengths=False, depth_signs=False, denoise=False, scale="body_size"),
+)
 VISUALIZE = {
     **PICTURED,
     **_under(

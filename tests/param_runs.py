@@ -29,7 +29,7 @@ from tests.data.files import clip_frames, h36m_takes, write_clips, write_h36m
 from tests.golden import weights_hash
 from tests.param_cases import BASE, CONTEXTS, Changes
 from tests.settings import PARAMS
-from tests.synthetic import motion, write_store
+from tests.synthetic import lifted, motion, write_store
 
 SUBJECTS = ("S1", "S5", "S7", "S8", "S9", "S11")
 SHORT = 20  # frames of one of the actions
@@ -154,7 +154,7 @@ def _write_raw(paths: Paths) -> None:
 def _write_predictions(paths: Paths) -> None:
     """What the pictures show, without 3D: there are fewer of them."""
     split = read_split(write_store(paths.poses, labels=False), "test", "if any")
-    write_predictions(paths.predictions, split, root_centred(motion(len(split.keypoints)), split.skeleton))
+    write_predictions(paths.predictions, split, lifted(root_centred(motion(len(split.keypoints)), split.skeleton)))
     paths.plot("").mkdir()
     for name in ("training", "finetuning"):
         paths.plot(f"{name}.csv").write_text("step\n")

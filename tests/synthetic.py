@@ -54,6 +54,6 @@ def lifted_truth(positions: Float[Tensor, "frame joint 3"]) -> Float[Tensor, "fr
 
 
 def lifted(joints: Float[Tensor, "frame joint 3"]) -> LiftedSplit:
-    """What a lifter gives that has these joints and is sure of them."""
-    sure = torch.zeros_like(joints[..., 0])
-    return LiftedSplit(joints, joints, sure, sure)
+    """What a lifter gives that has these joints and is all but sure of them."""
+    stated = torch.full_like(joints[..., 0], 1e-3)
+    return LiftedSplit(joints, joints, stated, stated)

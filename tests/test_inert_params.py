@@ -40,7 +40,7 @@ SPIES = {
     "evaluate": {
         "evaluation.device": Spy("cuda:7", "stages.evaluate.resolve_device", lambda name: name, "where it runs"),
         "evaluation.batch_size": Spy(
-            7, "lib.inference.lifter.lift_both_ways", lambda _, crops, __: len(crops.scale), "how fast it runs"
+            7, "lib.inference.lifter.lift_poses", lambda _, crops, __: len(crops.scale), "how fast it runs"
         ),
     },
 }

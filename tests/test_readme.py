@@ -98,9 +98,15 @@ def test_the_model_loads_as_the_readme_says(project: Project, monkeypatch: pytes
     names: dict[str, Any] = {}
     exec(code, names)
     with h5py.File("data/predictions/test.h5") as file:
-        assert names["poses"].shape == file["predicted"].shape
-        assert list(file.attrs["joints"]) == list(H36M.names)
-        assert set(file) == {"predicted", *COLUMNS}
+        poses = names["poses"]
+        assert poses.keypoints.shape == file["predicted"].shape
+        assert poses.joints.shape == file["h36m"].shape
+        assert poses.keypoint_error.shape == file["predicted_error"].shape
+        assert poses.joint_error.shape == file["h36m_error"].shape
+        assert list(file.attrs["joints"]) == list(file.attrs["h36m_joints"]) == list(H36M.names)
+        assert set(file) == {"predicted", "predicted_error", "h36m", "h36m_error", *COLUMNS}
+        text = README.split("`poses.keypoints` has the shape")[1].split("![")[0]
+        assert all(f"`{name}`" in text for name in (*file, *file.attrs))
 
 
 def _replace(params: Any, keys: list[str], value: object) -> None:

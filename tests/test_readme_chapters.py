@@ -5,14 +5,18 @@ import re
 import shutil
 from pathlib import Path
 
+import h5py
 import pandas as pd
 import pytest
 import torch
 
-from lib.pose.skeleton import H36M
+from lib.pose.layouts import LAYOUTS
 from tests import contract
 from tests.project import Project
-from tests.synthetic import sequence
+from tests.settings import synthetic_split
+from tests.synthetic import CAMERA
+
+COCO = LAYOUTS["coco"]
 
 
 def page(room: str) -> str:
@@ -64,9 +68,12 @@ def test_another_dataset_is_one_file_and_one_entry(copy: Project) -> None:
     folder.mkdir()
     files = re.findall(r"`(\w+\.csv)`", text)
     assert len(files) == 3
+    positions = synthetic_split(40, 40, 40, layout=COCO).positions
+    assert positions is not None
+    people = positions.split(40)
     for number, file in enumerate(files):
-        keypoints = sequence(file, "walk", 40, number).keypoints + 400
-        columns = [f"{joint}_{axis}" for joint in H36M.names for axis in "xy"]
+        keypoints = CAMERA.project(people[number])
+        columns = [f"{keypoint}_{axis}" for keypoint in COCO.keypoints for axis in "xy"]
         pd.DataFrame(keypoints.flatten(1).numpy(), columns=pd.Index(columns)).to_csv(folder / file, index=False)
     copy.run(command(text))
     stats = json.loads((copy.root / "data/processed/stats.json").read_text())
@@ -75,5 +82,9 @@ def test_another_dataset_is_one_file_and_one_entry(copy: Project) -> None:
         "validation": ["ben"],
         "test": ["cleo"],
     }
+    assert stats["layout"] == "coco"
     assert json.loads((copy.root / "metrics/evaluate.json").read_text())["frames"] == 40
+    with h5py.File(copy.root / "data/predictions/test.h5") as file:
+        assert list(file.attrs["joints"]) == list(COCO.keypoints)
+        assert (file["predicted"].shape, file["h36m"].shape) == ((40, 17, 3), (40, 17, 3))
     assert (copy.root / "plots/figures/sequences.png").exists()

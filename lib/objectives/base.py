@@ -101,16 +101,17 @@ def random_windows(
 ) -> tuple[Int[Tensor, "window run"], Int[Tensor, "window run frame"]]:
     """Random windows of clips, `run` successive ones each: their clips, and their frames in them.
 
-    Their middle frames show somebody: where drawn ones do not, the nearest of their clip that do take their place. A
-    clip that has none gives what was drawn.
+    Their middle frames show somebody: where drawn ones do not, the nearest of their clip that do take their place. Of
+    clips that have none, nothing is drawn, unless there are no others.
     """
-    clips, length = detected.shape
+    length = detected.shape[1]
     device, half = detected.device, window.frames // 2
-    clip = torch.randint(clips, (count, 1), generator=generator, device=device)
     last = length - (window.frames - 1 - half) - run
     first = torch.randint(half, last + 1, (count, 1), generator=generator, device=device)
     starts = torch.arange(half, last + 1, device=device)
     fit = detected.unfold(1, run, 1).all(-1)[:, half : last + 1]
+    some = fit.any(1) if fit.any() else torch.ones_like(fit[:, 0])
+    clip = some.nonzero()[torch.randint(int(some.sum()), (count,), generator=generator, device=device)]
     far = (first - starts).abs() + length * ~fit[clip[:, 0]]
     first = starts[far.argmin(1, keepdim=True)]
     middle = first + torch.arange(run, device=device)

@@ -24,13 +24,14 @@ def layout_figure(layout: Layout, style: SkeletonStyle) -> Figure:
     """
     places = [_place(mixture) for mixture in layout.mixtures]
     columns = -(-len(layout) // ROWS)
-    figure = new_figure(6.4 + 2.5 * columns, 6.4)
-    grid = figure.add_gridspec(2, 3, width_ratios=(3.6, 2.2, 2.5 * columns))
-    _draw(figure.add_subplot(grid[:, 0]), places, layout, style, (-0.75, 0.75, -0.12, 1.98))
     details = [
         (title, [key for key, name in enumerate(layout.landmarks) if side_of(name)[1] in names])
         for title, names in (("the head", _FACE), ("the left foot", _FOOT))
     ]
+    beside = 2.2 if any(some for _, some in details) else 0.1
+    figure = new_figure(4.2 + beside + 2.5 * columns, 6.4)
+    grid = figure.add_gridspec(2, 3, width_ratios=(3.6, beside, 2.5 * columns))
+    _draw(figure.add_subplot(grid[:, 0]), places, layout, style, (-0.75, 0.75, -0.12, 1.98))
     boxes = {"the head": (-0.17, 0.17, 1.5, 1.92), "the left foot": (0.12, 0.58, -0.05, 0.2)}
     for row, (title, some) in enumerate(details):
         axes = figure.add_subplot(grid[row, 1])

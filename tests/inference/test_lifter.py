@@ -27,17 +27,18 @@ def lifter(frames: int, dilation: int = 1) -> Lifter:
 class Oracle(torch.nn.Module):
     """Knows the true relative depths of a split of joints, in the order in which frames are asked for."""
 
-    def __init__(self, split: Split) -> None:
+    def __init__(self, split: Split, noise: float = 0.0) -> None:
         super().__init__()
         assert split.positions is not None
-        self.positions = split.positions
+        self.positions, self.noise = split.positions, noise
 
     def forward(self, keypoints: torch.Tensor, confidence: torch.Tensor, scale: torch.Tensor, layout: Layout) -> Lifted:
         # Depth along the crop's axis, which goes through the middle of the trunk and not through the root.
         rays = project(self.positions)
         turned = rotate(_crop_rotation(rays, layout), self.positions)
         depth = turned[..., 2].repeat(1, 2)
-        relative = (depth / depth[:, :1] - 1) / scale
+        off = torch.randn(depth.shape, generator=torch.Generator().manual_seed(0))
+        relative = (depth / depth[:, :1] - 1 + self.noise * off) / scale
         level = scale.new_tensor([0.0, -1.0, 0.0]).expand(len(scale), 3)
         return Lifted(relative, torch.zeros(*depth.shape, 2), torch.full_like(depth, 0.1), level)
 
@@ -69,11 +70,39 @@ def test_the_batch_size_does_not_matter(frames: int, dilation: int) -> None:
 def test_a_steadied_body_keeps_its_lengths() -> None:
     split = synthetic_split(40, 30)
     lift = lifter(frames=1)
-    torch.nn.init.normal_(head_of(lift.model).weight, std=0.05)
-    raw, steady = (lift.lift(split, 100, constant_bone_lengths=refined, denoise=False) for refined in (False, True))
+    lift.model = Oracle(split, noise=0.01)  # type: ignore[assignment]
+    raw, steady = (
+        lift.lift(split, 100, flip=False, constant_bone_lengths=refined, depth_signs=False, denoise=False)
+        for refined in (False, True)
+    )
     for frames in (slice(0, 40), slice(40, 70)):
         before, after = (bone_constancy_error(poses.joints[frames], H36M).mean() for poses in (raw, steady))
         assert after < 0.8 * before
+
+
+def test_a_steadied_limb_points_to_the_side_that_it_points_to_over_time() -> None:
+    """The model takes a forearm for its mirror image in depth, now and then: the sequence knows better."""
+    split = synthetic_split(40)
+    assert split.positions is not None
+    lift = lifter(frames=1)
+    bone = [H36M.index("left_wrist"), H36M.index("left_elbow")]
+    across = split.positions[:, bone].clone()
+    across[:, 0] = across[:, 1] + torch.tensor([0.1, 0.0, 0.25])  # 0.27 m, away from the camera
+    positions = split.positions.clone()
+    positions[:, bone[0]] = across[:, 0]
+    wrong = positions.clone()
+    sight = torch.nn.functional.normalize(positions[:, bone[0]], dim=-1)
+    nearest = (positions[:, bone[1]] * sight).sum(-1, keepdim=True) * sight
+    wrong[::7, bone[0]] = (2 * nearest - positions[:, bone[0]])[::7]
+    split, seen = (replace(split, positions=part, rays=project(part)) for part in (positions, wrong))
+    torch.testing.assert_close(split.rays, seen.rays, atol=1e-5, rtol=0)
+    lift.model = Oracle(seen)  # type: ignore[assignment]
+    truth = root_centred(positions, H36M) / positions[:, :1].norm(dim=-1, keepdim=True)
+    errors = []
+    for signs in (False, True):
+        lifted = lift.lift(split, 100, flip=False, constant_bone_lengths=True, depth_signs=signs, denoise=False)
+        errors.append((lifted.joints - truth)[::7, bone[0]].norm(dim=-1).mean())
+    assert errors[1] < 0.3 * errors[0]
 
 
 def test_smoothing_makes_a_noisy_lifter_calmer() -> None:
@@ -167,7 +196,7 @@ def test_the_same_motion_at_another_rate_is_lifted_alike(fps: int, every: int, o
     lift = trained(9)
     expected = lift.lift(walk(torch.arange(101) / 50, 50), **PER_WINDOW).joints[::own]
     poses = lift.lift(walk(torch.arange(2 * fps + 1) / fps, fps), **PER_WINDOW).joints[::every]
-    torch.testing.assert_close(poses, expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(poses, expected, atol=4e-4, rtol=0)  # lines are no curves
     assert (expected[0] - expected[-1]).abs().max() > 0.05  # there is motion
 
 

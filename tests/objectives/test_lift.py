@@ -59,7 +59,7 @@ def test_every_term_has_a_value_and_a_gradient(frames: int) -> None:
     assert set(terms) == set(LossParams.model_fields)
     for name, value in terms.items():
         assert value.isfinite()
-        of_errors = list(model.error_head.parameters())[-2]
+        of_errors = next(model.error_head[-1].parameters())  # its weight
         parts = torch.autograd.grad(value, [head_of(model).weight, of_errors], retain_graph=True, allow_unused=True)
         lifting, stating = (part is not None and bool(part.abs().sum() > 0) for part in parts)
         assert (lifting, stating) == (name != "error", name == "error"), name  # stated errors disturb nothing

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -19,16 +20,21 @@ from lib.plotting.figures import (
     error_by_joint,
     new_figure,
     pose_rows,
+    reliability_figure,
     training_curves,
 )
+from lib.plotting.joints import layout_figure
 from lib.plotting.params import VisualizeParams
 from lib.plotting.results import Results
 from lib.plotting.selection import select_sequences, typical_frames
 from lib.plotting.skeletons import FRONT, SkeletonStyle, cuboid, draw_2d, draw_3d, square, to_plot
 from lib.pose.geometry import root_centred
+from lib.pose.landmarks import BODY, LANDMARKS
+from lib.pose.layouts import LAYOUTS, Layout
 from lib.pose.skeleton import H36M
 from lib.runtime.errors import UserError
 from lib.runtime.params import section
+from tests.settings import KNOWN, SMALL
 from tests.synthetic import CAMERA, motion, write_store
 
 STYLE = SkeletonStyle(H36M)
@@ -88,11 +94,13 @@ def test_a_bone_has_the_colour_of_its_side() -> None:
 
 
 def test_the_drawn_body_faces_us() -> None:
-    assert set(FRONT) == set(H36M.names)
-    for joint in H36M.left:
-        x, y = FRONT[H36M.names[joint]]
+    assert set(FRONT) == set(LANDMARKS)
+    for landmark in BODY.left:
+        x, y = FRONT[LANDMARKS[landmark]]
         assert x > 0  # the left of a person who faces us is on our right
-        assert FRONT[H36M.names[H36M.mirror[joint]]] == (-x, y)
+        assert FRONT[LANDMARKS[BODY.mirror[landmark]]] == (-x, y)
+    for landmark in set(range(len(BODY))) - {*BODY.left, *BODY.right}:
+        assert FRONT[LANDMARKS[landmark]][0] == 0
 
 
 def test_everybody_is_inside_the_boxes() -> None:
@@ -128,7 +136,7 @@ def test_error_by_joint_has_bars_a_body_and_units() -> None:
     table = pd.DataFrame({"joint": H36M.names, "mpjpe_mm": values + 5, "n_mpjpe_mm": values, "p_mpjpe_mm": values})
     figure = error_by_joint(table, STYLE)
     bars, body, _ = figure.axes
-    expected = [float(values[H36M.index(name)]) for name in FRONT]
+    expected = [float(values[H36M.index(name)]) for name in FRONT if name in H36M.names]
     assert [bar.get_width() for bar in bars.patches] == pytest.approx(expected)  # type: ignore[attr-defined]
     assert np.shape(body.collections[0].get_offsets()) == (17, 2)
     labels = {text.get_text(): text.get_color() for text in bars.get_yticklabels()}
@@ -142,6 +150,53 @@ def test_error_by_action_is_sorted_and_shows_the_mean() -> None:
     labels = [text.get_text() for text in figure.axes[0].get_yticklabels()]
     assert labels == ["A (10 frames)", "B (2,000 frames)"]
     assert any("35.0 mm" in text for text in _texts(figure))
+
+
+def test_reliability_is_a_curve_beside_the_diagonal() -> None:
+    table = pd.DataFrame({"stated_mm": [10.0, 20, 40], "mpjpe_mm": [12.0, 25, 70], "points": [5, 5, 5]})
+    figure = reliability_figure(table)
+    (axes,) = figure.axes
+    diagonal, curve = (np.asarray(line.get_xydata()) for line in axes.lines)
+    assert (diagonal[:, 0] == diagonal[:, 1]).all() and diagonal.max() > 70
+    assert curve.tolist() == [[10, 12], [20, 25], [40, 70]]
+    assert axes.get_xlim() == axes.get_ylim() and axes.get_aspect() == 1
+    texts = _texts(figure)
+    assert "as stated" in texts
+    assert [text for text in texts if "(mm)" in text] == [
+        "error that the model states of a joint (mm)",
+        "its mean error (mm)",
+    ]
+
+
+@pytest.mark.parametrize("layout", KNOWN, ids=lambda layout: layout.name)
+def test_a_picture_of_a_layout_numbers_and_names_every_keypoint(layout: Layout) -> None:
+    style = SkeletonStyle(layout.skeleton)
+    figure = layout_figure(layout, style)
+    texts = _texts(figure)
+    names = [f"{number}  {name.replace('_', ' ')}" for number, name in enumerate(layout.keypoints)]
+    assert [text for text in texts if text in names] == names
+    body = figure.axes[0]
+    marked = {text.get_text(): text.get_position() for text in body.texts}
+    assert set(marked) == set(map(str, range(len(layout))))
+    assert f"{layout.name}: {len(layout)} keypoints of a body that faces you" in texts
+    for number, landmark in enumerate(layout.landmarks):
+        side = np.sign(round(marked[str(number)][0], 6))
+        assert side == {"left": 1, "righ": -1}.get(landmark[:4], 0), landmark
+
+
+def test_a_picture_of_a_layout_says_what_is_marked_where_names_do_not() -> None:
+    texts = _texts(layout_figure(LAYOUTS["body_25"], SkeletonStyle(LAYOUTS["body_25"].skeleton)))
+    assert [text.strip() for text in texts if text.startswith("      ")] == [
+        "left shoulder, right shoulder",
+        "left hip, right hip",
+    ]
+    places = {text.get_text(): text.get_position() for text in _layout_body(SMALL).texts}
+    spine, thorax = FRONT["spine"], FRONT["thorax"]
+    assert places["1"] == pytest.approx((0, 0.3 * spine[1] + 0.7 * thorax[1]))  # a mixture lies between
+
+
+def _layout_body(layout: Layout) -> Axes:
+    return layout_figure(layout, SkeletonStyle(layout.skeleton)).axes[0]
 
 
 def test_training_curves_have_a_panel_a_quantity() -> None:

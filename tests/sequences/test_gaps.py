@@ -10,7 +10,7 @@ from lib.data.transforms import seen_rays
 from lib.data.windows import Windows
 from lib.inference.lifter import Lifter
 from lib.objectives.base import random_windows
-from lib.objectives.lift import REAL_TERMS, Lift
+from lib.objectives.lift import Lift
 from lib.pose.crops import perspective_crops
 from lib.pose.layouts import H36M_LAYOUT
 from lib.pose.skeleton import H36M
@@ -94,8 +94,7 @@ def test_what_stands_for_nobody_teaches_nothing(frames: int) -> None:
         assert isinstance(bodies, BoneLengthMemory) and isinstance(other_bodies, BoneLengthMemory)
         torch.testing.assert_close(bodies._sum, other_bodies._sum, rtol=1e-5, atol=0)
     for name, value in terms.items():
-        if name not in REAL_TERMS:  # whose runs of windows fill these clips, whatever they show
-            torch.testing.assert_close(value, other_terms[name], rtol=1e-4, atol=1e-6, msg=name)
+        torch.testing.assert_close(value, other_terms[name], rtol=1e-4, atol=1e-6, msg=name)
 
 
 def test_lengths_are_those_of_the_frames_that_show_somebody() -> None:

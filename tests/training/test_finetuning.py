@@ -79,7 +79,7 @@ def test_frozen_layers_are_those_that_were_loaded(params: dict[str, Any], paths:
         finetune.run(params, paths)
         trained.append(weights(paths))
     one, two = trained
-    assert not torch.equal(one["network.encoder.embed.weight"], two["network.encoder.embed.weight"])
+    assert not torch.equal(one["network.encoder.tokens.embed.weight"], two["network.encoder.tokens.embed.weight"])
     before = checkpoints.load(paths.pretrained).weights
     name = "network.encoder.blocks.0.body.0.weight"
     assert torch.equal(two[name], before[name])
@@ -90,7 +90,7 @@ def test_from_scratch_takes_nothing_over(params: dict[str, Any], paths: Paths) -
     params["seed"] = 1
     finetune.run(params, paths)
     before = checkpoints.load(paths.pretrained).weights
-    name = "network.encoder.embed.weight"
+    name = "network.encoder.tokens.embed.weight"
     assert (weights(paths)[name] - before[name]).abs().max() > 0.01
 
 
@@ -145,7 +145,7 @@ def test_layer_decay_slows_the_lower_layers_alone(params: dict[str, Any], paths:
         params["finetune"] |= {"layer_decay": decay, "rehearsal": 0.0}
         finetune.run(params, paths)
         moved.append({name: float((value - before[name]).abs().max()) for name, value in weights(paths).items()})
-    full, decayed = (move["network.encoder.embed.weight"] for move in moved)
+    full, decayed = (move["network.encoder.tokens.embed.weight"] for move in moved)
     assert 0 < decayed < 0.1 * full
     full, decayed = (move["network.decoder.1.head.bias"] for move in moved)
     assert decayed == pytest.approx(full, rel=0.2)
@@ -170,7 +170,7 @@ def test_crops_have_the_unit_of_the_checkpoint(
 def test_a_checkpoint_that_does_not_fit_is_one_line(params: dict[str, Any], paths: Paths) -> None:
     checkpoints.save(tiny_checkpoint(frames=3, task="reconstruction_3d"), paths.pretrained)
     params["finetune"] |= {"load": "encoder", "strict": True}
-    with pytest.raises(UserError, match=r"does not fit the model \(encoder\): network.encoder.embed.weight is"):
+    with pytest.raises(UserError, match=r"does not fit the model \(encoder\): network.encoder.tokens.embed.weight is"):
         finetune.run(params, paths)
     assert not paths.finetuned.exists()
 
@@ -233,4 +233,5 @@ def test_layers_nearer_the_input_learn_more_slowly(name: str) -> None:
     assert of["decoder.1.head.weight"] == 1
     assert {rate for name, rate in of.items() if name.startswith("decoder.0.")} == {0.5}
     assert {rate for name, rate in of.items() if name.startswith("encoder.blocks.0.")} == {0.5 ** (depth + 1)}
-    assert of["encoder.embed.weight"] == of["encoder.joint_embedding"] == 0.5 ** (depth + 2)
+    lowest = ("embed.weight", "landmark_embedding", "layout_embedding", "mix")
+    assert {of[f"encoder.tokens.{name}"] for name in lowest} == {0.5 ** (depth + 2)}
