@@ -10,7 +10,7 @@ import hashlib
 import json
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
@@ -24,10 +24,22 @@ from tests.settings import PARAMS
 
 FILE = Path(__file__).with_suffix(".json")
 OBJECTIVES = ("lift", "mask_2d", "mask_3d", "supervised")
+
+
+class Run(NamedTuple):
+    """What is trained, and on what."""
+
+    network: str
+    objective: str
+    finetuned: bool = False
+    layout: str = "auto"  # that of the keypoints
+
+
 RUNS = {
-    **{f"{network} {objective}": (network, objective, False) for network in NETWORKS for objective in OBJECTIVES},
-    "transformer lift, then fine-tuned beside rehearsal": ("transformer", "lift", True),
-    "vit mask_2d, then fine-tuned": ("vit", "mask_2d", True),
+    **{f"{network} {objective}": Run(network, objective) for network in NETWORKS for objective in OBJECTIVES},
+    "transformer lift, in another layout": Run("transformer", "lift", layout="h36m_from_coco"),
+    "transformer lift, then fine-tuned beside rehearsal": Run("transformer", "lift", finetuned=True),
+    "vit mask_2d, then fine-tuned": Run("vit", "mask_2d", finetuned=True),
 }
 
 
@@ -38,8 +50,8 @@ def machine() -> str:
 
 def golden_run(name: str, root: Path) -> dict[str, Any]:
     """The training losses of one of RUNS, an epoch each, and the hash of its last weights."""
-    network, objective, finetuned = RUNS[name]
-    params, paths = _params(network, objective, name == "transformer lift"), Paths(root)
+    finetuned = RUNS[name].finetuned
+    params, paths = _params(RUNS[name], name == "transformer lift"), Paths(root)
     torch.set_num_threads(1)
     write_h36m(paths.raw("h36m"), *h36m_takes())
     preprocess.run(params, paths)
@@ -58,16 +70,17 @@ def weights_hash(weights: dict[str, torch.Tensor]) -> str:
     return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
-def _params(network: str, objective: str, plausible: bool) -> dict[str, Any]:
+def _params(run: Run, plausible: bool) -> dict[str, Any]:
     """Windows and networks as params.yaml has them, and 20 steps of training with every term of `lift` on."""
     params: dict[str, Any] = copy.deepcopy(PARAMS)
-    params["data"] |= {"source": "h36m", "split": {"train": ["S1"], "validation": ["S8"], "test": ["S9"]}}
-    params["model"]["name"] = network
+    params["data"] |= {"source": "h36m", "layout": run.layout}
+    params["data"]["split"] = {"train": ["S1"], "validation": ["S8"], "test": ["S9"]}
+    params["model"]["name"] = run.network
     params["losses"] = {name: weight or 0.01 for name, weight in params["losses"].items()}
     if not plausible:  # a density takes a thousand steps to learn
         params["losses"]["plausibility"] = 0.0
     params["training"] |= {
-        "objective": objective,
+        "objective": run.objective,
         "device": "cpu",
         "precision": "32-true",
         "threads": 1,
