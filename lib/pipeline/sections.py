@@ -20,6 +20,7 @@ from lib.models.networks import NETWORKS, Architecture, ModelParams, Size
 from lib.objectives.catalog import OBJECTIVES
 from lib.objectives.losses import LossParams
 from lib.plotting.params import VisualizeParams
+from lib.pose.layouts import layout_named
 from lib.prior.sampler import PriorParams
 from lib.runtime.allowed import shown
 from lib.runtime.device import choose_threads, resolve_device
@@ -80,6 +81,9 @@ def check_machine(params: Params, paths: Paths) -> None:
         with _about("training.threads"):
             choose_threads(training.threads)
     source = section(SourceParams, "data", params)
+    if source.layout != "auto":
+        with _about("data.layout"):
+            layout_named(source.layout)
     require_files(paths.raw(source.source), source)
     _check_checkpoint(section(FinetuneParams, "finetune", params).checkpoint, paths)
 
