@@ -26,7 +26,8 @@ class Knowing(torch.nn.Module):
         relative = (positions[..., 2] / root[:, 2:] - 1) / plain.scale
         mirrored, order = mirror_crops(plain), list(layout.skeleton.mirror)
         self.depths = torch.cat([relative, relative[:, order]])
-        self.views = _complex(torch.cat([plain.keypoints[:, 0], mirrored.keypoints[:, 0]]))
+        views = _complex(torch.cat([plain.keypoints[:, 0], mirrored.keypoints[:, 0]]))
+        self.views = views / views.norm(dim=1, keepdim=True)
         seen = project(root) / plain.scale
         self.roots = _complex(torch.cat([seen, seen * seen.new_tensor([-1.0, 1.0])]))
         self.up = -torch.cat([plain.rotation[:, 0, :, 1], mirrored.rotation[:, 0, :, 1]])
