@@ -70,6 +70,7 @@ CONTEXTS: dict[str, Changes] = {
     "plateau": {"training.schedule.name": "plateau", "training.schedule.patience": 0, **STALE},
     "no progress": {"training.patience": 1, **STALE},
     "after mask_2d": {"finetune.checkpoint": "data/models/mask_2d.pt"},
+    "other layouts": {"prior.other_layouts_probability": 1.0, "data.transforms.clean_probability": 0.0},
     "animated": {"visualize.gif_frames": 2},
     **{
         f"{name} {size}": {"model.name": name, "model.size": size, "training.objective": "supervised"}
@@ -106,7 +107,8 @@ TRANSFORMS = _under(
 OCCLUSION = _under(
     "data.occlusion",
     _in(("lift", "supervised"), part=1.0, joints=1.0, edge=1.0, whole_window=0.0),
-    _in("lift", away=0.0, far_side=1.0),  # where it is known which way people look
+    _in("lift", far_side=1.0),  # where it is known which way people look
+    _in("other layouts", away=0.0),  # which have faces
 )
 PICTURED = _under(  # of the prior, and in its pictures
     "prior",
@@ -162,7 +164,7 @@ PRETRAIN = {
 FINETUNE = {
     "seed": Case((1,), ("lift", "after mask_2d")),
     **{key: case._replace(contexts=("lift",)) for key, case in TRANSFORMS.items() if "normalization" not in key},
-    **{key: case._replace(contexts=("lift",)) for key, case in OCCLUSION.items()},
+    **{key: case if "away" in key else case._replace(contexts=("lift",)) for key, case in OCCLUSION.items()},
     **PICTURED,
     **NOT_PICTURED,
     **LOSSES,

@@ -80,7 +80,7 @@ class Runs:
         match stage:
             case "preprocess":
                 preprocess.run(params, self.raw)
-                return {"arrays": _arrays(self.raw.poses)}
+                return {"arrays": _arrays(self.raw.poses), "layout": read_split(self.raw.poses, "train").layout.name}
             case "pretrain":
                 pretrain.run(params, self.trained)
                 return {"weights": _weights(self.trained.pretrained)} | _curves(self.trained, "training")

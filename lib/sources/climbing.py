@@ -3,8 +3,8 @@
 It is a demonstration of holosoma-retargeting (Apache-2.0): 12,939 frames of 53 joints of Motive's skeleton, world frame
 z up, metres, by two people (two sets of bone lengths). The files name neither joints nor frame rate. Their order is
 that of the wheel's own table; the names below were given after looking at the poses. 120 Hz is Motive's usual rate and
-agrees with the motion: nothing falls faster than gravity allows at it (6.8 m/s^2 at most over 12 frames), and people
-walk at up to 1.3 m/s; at 144 Hz they would fall as fast as stones.
+agrees with the motion: at it, bodies fall with 6.8 m/s^2 at most (over 12 frames that a parabola fits to a millimetre),
+and people walk at up to 1.3 m/s; above 144 Hz they would fall faster than stones.
 """
 
 import math

@@ -127,16 +127,12 @@ def find_exchanged_sides(
 def tell_people_apart(
     views: Views, first: Keypoints, second: Keypoints, tolerance: float = TOLERANCE
 ) -> Bool[Tensor, "frame view"]:
-    """In which frames and views two people must be exchanged, so that the same one is first everywhere.
-
-    First is whom the first view has first in most frames.
-    """
+    """In which frames and views two people must be exchanged, so that the same one is first everywhere."""
     both = Keypoints(*(torch.cat(pair, dim=1) for pair in zip(first, second, strict=True)))
     turned = Keypoints(*(torch.cat(pair, dim=1) for pair in zip(second, first, strict=True)))
     choices = _choices(len(views.focal))
     # People do not change places from one frame to the next, so that a change costs as much as all joints wrong.
-    where = choices[cheapest_path(exchange_costs(views, both, turned, tolerance), choices, 1.0)]
-    return ~where if where[:, 0].double().mean() > 0.5 else where
+    return choices[cheapest_path(exchange_costs(views, both, turned, tolerance), choices, 1.0)]
 
 
 def exchange_costs(

@@ -5,6 +5,7 @@ as BlazePose gives them, with its mistakes; the reference has those of single vi
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -98,7 +99,7 @@ def prepare(folder: Path, kind: str, announce: Callable[[str], None]) -> list[Ro
     for name, session in SESSIONS.items():
         announce(f"triangulating {name}")
         cameras = [moved_to(camera, adjusted, view) for view, camera in enumerate(before[name])]
-        for person, seen in zip(session.people, people(cameras, detected[name]), strict=True):
+        for person, seen in people(session, cameras, detected[name]).items():
             reference = _reconstruct(cameras, seen, multiview.TOLERANCE)
             calibrated_wide, wide = (_reconstruct(each, seen, multiview.WIDE) for each in (before[name], cameras))
             made += _recordings(name, person, cameras, detected[name].fps, seen, reference)
@@ -158,19 +159,31 @@ def moved_to(camera: Camera, views: Views, view: int) -> Camera:
     return dataclasses.replace(camera, orientation=(w, x, y, z), position=(px, py, pz))
 
 
-def people(cameras: list[Camera], detected: Detected) -> list[Seen]:
-    """The same person in the same place in all views."""
+def people(session: Session, cameras: list[Camera], detected: Detected) -> dict[str, Seen]:
+    """Everybody's keypoints in all views, by name."""
     pixels, confidence = detected.keypoints, detected.confidence
     found = [Seen(pixels[:, place], confidence[:, place]) for place in range(pixels.shape[1])]
     if len(found) == 1:
-        return found
+        return dict(zip(session.people, found, strict=True))
     first, second = found
     where = multiview.tell_people_apart(Views.of(cameras), first.keypoints(cameras), second.keypoints(cameras))
     turn = where.T[..., None]
-    return [
+    apart = [
         Seen(own.pixels.where(~turn[..., None], other.pixels), own.confidence.where(~turn, other.confidence))
         for own, other in ((first, second), (second, first))
     ]
+    places = [_place(cameras, seen) for seen in apart]
+    (one, near_one), (two, near_two) = session.people.items()
+    straight = math.dist(places[0], near_one) + math.dist(places[1], near_two)
+    crossed = math.dist(places[1], near_one) + math.dist(places[0], near_two)
+    return dict(zip((one, two), apart if straight <= crossed else apart[::-1], strict=True))
+
+
+def _place(cameras: list[Camera], seen: Seen) -> tuple[float, float]:
+    """Where somebody usually is on the floor: world x and y in metres."""
+    positions = _reconstruct(cameras, seen, multiview.TOLERANCE).positions
+    x, y, _ = positions.flatten(0, 1).nanmedian(0).values.tolist()
+    return x, y
 
 
 def _reconstruct(cameras: list[Camera], seen: Seen, tolerance: float) -> Reference:

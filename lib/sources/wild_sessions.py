@@ -12,8 +12,8 @@ What is known of the calibration:
   in the middle of the pictures.
 - Two of the single person's videos are scaled by 1080 / 1088, with black bars above and below; those of the pair were
   moved and scaled one by one. Matched features of the background say so (SIFT, 0.3 to 0.5 pixels RMS).
-- The cameras' places and turns are off by about a degree and a few centimetres: fixed points of the treadmill, marked
-  by hand in the calibration's own pictures, disagree by 10.8 pixels.
+- The cameras' places and turns are off by half a degree and one or two centimetres: fixed points of the treadmill,
+  marked by hand in the calibration's own pictures, disagree by 10.8 pixels, and by 0.9 once the cameras are adjusted.
 """
 
 import dataclasses
@@ -46,7 +46,7 @@ class Scaling(NamedTuple):
 class Session(NamedTuple):
     """A performance: who is in it, where its videos lie in the wheel, and how in the calibrated pictures."""
 
-    people: tuple[str, ...]
+    people: dict[str, tuple[float, float]]  # each one's name and usual place on the floor: world x and y in metres
     folder: str
     scalings: tuple[Scaling, ...]
 
@@ -63,10 +63,11 @@ def video_name(session: str, camera: str) -> str:
 # A picture of 1088 x 1920 scaled to a width of 1080 and put in the middle of 1080 x 1920; (0, 0) is a pixel's middle.
 _RATIO = 1088 / 1080
 _FITTED = Scaling((_RATIO, _RATIO), ((_RATIO - 1) / 2, 959.5 * (1 - _RATIO)))
+_MAN = (-1.1, -0.1)
 SESSIONS = {
-    "balance": Session(("man",), "Pose2Sim/Demo_SinglePerson", (_FITTED, _FITTED, Scaling(), Scaling())),
+    "balance": Session({"man": _MAN}, "Pose2Sim/Demo_SinglePerson", (_FITTED, _FITTED, Scaling(), Scaling())),
     "pair": Session(
-        ("woman", "man"),  # the larger one in the first video first
+        {"man": _MAN, "woman": (0.3, -0.4)},
         "Pose2Sim/Demo_MultiPerson",
         (
             Scaling((1.00364, 1.00398), (-0.49, -0.73)),

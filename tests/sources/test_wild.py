@@ -11,7 +11,7 @@ from lib.pose.triangulation import Views
 from lib.sources import wild, wild_sessions
 from lib.sources.qualisys import read_cameras
 from lib.sources.wild import Detected
-from lib.sources.wild_sessions import CAMERAS, SESSIONS, Scaling, video_name
+from lib.sources.wild_sessions import CAMERAS, SESSIONS, Scaling, Session, video_name
 from tests import contract
 from tests.pose.test_triangulation import CAMERAS as RING
 from tests.pose.test_triangulation import points
@@ -57,9 +57,12 @@ def test_two_people_get_their_own_keypoints_in_every_view() -> None:
     found = pixels[:, :, None].expand(-1, -1, 6, -1, -1).clone()
     found[2] = found[2].flip(0)
     detected = Detected(((1000, 1000),) * 4, 60.0, found.float(), torch.ones(4, 2, 6, 33))
-    first, second = wild.people(RING, detected)
-    for person, seen in ((0, first), (1, second)):
-        torch.testing.assert_close(seen.pixels, pixels[:, person, None].expand(-1, 6, -1, -1).float())
+    left, right = (tuple(world[person, :, :2].median(0).values.tolist()) for person in (0, 1))
+    for places in ({"a": left, "b": right}, {"b": right, "a": left}):
+        session = Session(places, "", ())
+        for name, seen in wild.people(session, RING, detected).items():
+            person = ("a", "b").index(name)
+            torch.testing.assert_close(seen.pixels, pixels[:, person, None].expand(-1, 6, -1, -1).float())
 
 
 FOLDER = contract.ROOT / "data" / "raw" / "wild"
