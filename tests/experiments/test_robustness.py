@@ -68,15 +68,13 @@ def test_a_layout_that_marks_the_joints_gives_them_back(split: Split) -> None:
 
 
 def test_a_mixture_lies_between_what_it_marks(split: Split) -> None:
-    layout = make_layout(
-        "neck", {"neck": {"left_shoulder": 0.5, "right_shoulder": 0.5}, "wrist": "left_wrist"}, {}, 0.0
-    )
+    neck = {"left_shoulder": 0.5, "right_shoulder": 0.5}
+    layout = make_layout("neck", {"neck": neck, "wrist": "left_wrist", "other": "right_wrist"}, {}, 0.0)
     marked = marked_as(split, layout, torch.Generator())
     assert marked.positions is not None and split.positions is not None
-    left, right, wrist = (
-        split.positions[:, H36M.index(name)] for name in ("left_shoulder", "right_shoulder", "left_wrist")
-    )
-    torch.testing.assert_close(marked.positions, torch.stack([(left + right) / 2, wrist], 1))
+    names = ("left_shoulder", "right_shoulder", "left_wrist", "right_wrist")
+    left, right, wrist, other = (split.positions[:, H36M.index(name)] for name in names)
+    torch.testing.assert_close(marked.positions, torch.stack([(left + right) / 2, wrist, other], 1))
 
 
 @pytest.mark.parametrize("layout", OTHERS, ids=lambda layout: layout.name)

@@ -96,7 +96,7 @@ def test_early_stopping_waits_for_patience(tmp_path: Path) -> None:
 
 def test_a_run_hands_on_its_end_unless_it_may_stop_early(tmp_path: Path) -> None:
     rising = TRAINING.schedule.model_copy(update={"final_fraction": 1.0, "warmup_steps": 15})
-    worse = train(tmp_path, schedule=rising, lr=0.5, ema_decay=0.0, epochs=3)
+    worse = train(tmp_path, schedule=rising, lr=0.03, ema_decay=0.0, epochs=3)
     assert worse.best_step < worse.step and worse.best_loss < worse.last_loss
     weights, *rest = worse.kept(TRAINING.model_copy(update={"patience": 0}))
     assert rest == [worse.step, worse.last_loss] and weights is worse.last
