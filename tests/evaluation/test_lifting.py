@@ -228,9 +228,9 @@ def test_errors_that_are_stated_too_small_lie_above_the_diagonal(split: store.Sp
 
 def test_bins_hold_points_with_the_like_stated_error_by_hand() -> None:
     stated = torch.arange(24.0).flip(0).view(2, 12)
-    table = reliability(stated, 10 * stated + 1)
+    table = reliability(stated, 241 - 10 * stated)  # who is sure is wrong
     assert table["stated_mm"].tolist() == [0.5 + 2 * number for number in range(12)]
-    assert table["mpjpe_mm"].tolist() == [6.0 + 20 * number for number in range(12)]
+    assert table["mpjpe_mm"].tolist() == [236.0 - 20 * number for number in range(12)]
     assert table["points"].tolist() == [2] * 12
     few = reliability(torch.tensor([[3.0, 1.0]]), torch.tensor([[5.0, 4.0]]))
     assert few.to_numpy().tolist() == [[1, 4, 1], [3, 5, 1]]
