@@ -1,33 +1,81 @@
-"""Measure a checkpoint on keypoints as users have them: python -m stages.robustness [CHECKPOINT] [--split NAME].
+"""Measure a checkpoint on 2D as users have it: python -m stages.robustness [CHECKPOINT] [--split NAME] [--gif TEXT].
 
-The 2D of a split with Human3.6M's 3D is changed: joints are hidden, the layout is another, focal lengths are wrong (see
-lib/experiments/robustness.py). Writes metrics/robustness.csv.
+The 2D of a split with Human3.6M's 3D is changed: joints are hidden, cameras look from above, the layout is another,
+focal lengths are wrong (see lib/experiments/robustness.py). Writes metrics/robustness.csv. With --gif it writes no
+table, but GIFs of the conditions whose name has the text in it, as 'legs' or 'higher', to data/scratch/robustness: the
+first of `visualize.sequences` in motion.
 """
 
 import argparse
+import re
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lib.data.store import read_split
+import torch
+
+from lib.data.store import Split, read_split
 from lib.evaluation.lifting import EvaluationParams
-from lib.experiments.robustness import COLUMNS, robustness
+from lib.experiments.robustness import COLUMNS, check_split, conditions, robustness
 from lib.inference.lifter import Lifter
+from lib.inference.predictions import Predictions, root_distance
+from lib.plotting.animation import write_gif
+from lib.plotting.params import VisualizeParams
+from lib.plotting.results import Results
+from lib.plotting.selection import select_sequences
+from lib.plotting.skeletons import SkeletonStyle
+from lib.pose.skeleton import H36M
 from lib.runtime.console import Console
+from lib.runtime.errors import UserError
 from lib.runtime.files import replacing
 from lib.runtime.params import section
 from lib.runtime.paths import Paths
 from lib.runtime.stage import main
+
+PIXELS = 1000.0  # of a focal length: what the pictures' axes count
 
 
 def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> None:
     """Print a row a condition."""
     evaluation = section(EvaluationParams, "evaluation", params)
     lifter = Lifter.load(arguments.checkpoint or paths.finetuned, evaluation.device)
-    table = robustness(lifter, read_split(paths.poses, arguments.split, "needed"), evaluation.batch_size)
+    split = read_split(paths.poses, arguments.split, "needed")
+    if arguments.gif is not None:
+        _animate(arguments.gif, lifter, split, section(VisualizeParams, "visualize", params), paths)
+        return
+    table = robustness(lifter, split, evaluation.batch_size)
     with replacing(paths.metrics("robustness").with_suffix(".csv")) as temporary:
         table.to_csv(temporary, index=False, float_format="%.2f")
     Console().table(COLUMNS, [tuple(map(_text, row)) for row in table.itertuples(index=False)])
+
+
+def _animate(text: str, lifter: Lifter, split: Split, visualize: VisualizeParams, paths: Paths) -> None:
+    """Write a GIF of each condition on Human3.6M's joints whose name has a text in it."""
+    check_split(split)
+    sequence = select_sequences(split.table, visualize.sequences, 1).iloc[0]
+    start = int(sequence["start"])
+    frames, table = torch.arange(start, start + int(sequence["length"])), split.table.loc[[sequence.name]]
+    one = split.take(frames, table.assign(start=0).reset_index(drop=True))
+    chosen = [(name, changed) for name, changed, _ in conditions(one) if text in name and changed.layout == one.layout]
+    if not chosen:
+        raise UserError(f"--gif {text}: no condition of Human3.6M's joints has that in its name")
+    style = SkeletonStyle(H36M, visualize.left_color, visualize.right_color)
+    gif_fps = 100 / round(100 / visualize.gif_fps)
+    for name, changed in chosen:
+        assert changed.positions is not None
+        metres = root_distance(changed.positions, H36M)
+        lifted = lifter.lift(changed).scaled(metres)
+        seen = replace(changed, keypoints=PIXELS * changed.rays)
+        results = Results.of(seen, Predictions(changed.table, lifted.keypoints, lifted.joints))
+        _, titled = next(results.table.iterrows())
+        titled["camera"] = f"{titled['camera']}: {name}"
+        images = results.motion(titled, max(1, visualize.gif_frames), gif_fps, style)
+        path = paths.root / "data" / "scratch" / "robustness" / f"{re.sub(r'[^a-z0-9]+', '_', name)}.gif"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            write_gif(temporary, images, gif_fps)
+        Console().announce(f"wrote {path}")
 
 
 def _text(value: object) -> str:
@@ -37,6 +85,7 @@ def _text(value: object) -> str:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m stages.robustness", description=__doc__)
     parser.add_argument("checkpoint", nargs="?", type=Path, help="data/models/finetuned.pt, unless named")
+    parser.add_argument("--gif", metavar="TEXT", help="draw conditions with this in their name; no table")
     parser.add_argument("--split", default="test", choices=("validation", "test"), help="choose by validation")
     return parser.parse_args()
 

@@ -1,9 +1,10 @@
-"""What a lifter makes of keypoints as users have them: hidden joints, other layouts, confidences, wrong focal lengths.
+"""What a lifter makes of 2D as users have it: hidden joints, views from above, other layouts, wrong focal lengths.
 
 Each condition changes the 2D of a labelled split of Human3.6M's joints. Other layouts' keypoints are put on its bodies
 through the landmarks of `lib.prior.bodies`, with offsets of their own for each subject, as `Layout.spreads` has them.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -15,7 +16,8 @@ from torch import Tensor
 from lib.data.store import Split
 from lib.evaluation import metrics
 from lib.inference.lifter import Lifter
-from lib.pose.geometry import project, root_centred
+from lib.inference.predictions import root_distance
+from lib.pose.geometry import project, root_centred, rotation_about
 from lib.pose.landmarks import JOINTS
 from lib.pose.layouts import LAYOUTS, Layout
 from lib.pose.skeleton import H36M
@@ -34,6 +36,8 @@ HIDDEN: dict[str, tuple[str, ...]] = {
 }
 WEBCAM = ("pelvis", "left_hip", "right_hip", *_LEGS)
 FOCAL = (0.7, 1.4)
+HIGHER = (30.0, 60.0)  # degrees
+NEAREST = 1.0  # metres: nobody comes nearer to a camera that was moved
 
 
 def conditions(split: Split, seed: int = 0) -> Iterator[tuple[str, Split, tuple[int, ...]]]:
@@ -49,10 +53,22 @@ def conditions(split: Split, seed: int = 0) -> Iterator[tuple[str, Split, tuple[
     yield "confidences from 0.3 to 1, without meaning", replace(split, confidence=confidence), whole
     for factor in FOCAL:
         yield f"focal length wrong by {factor}", replace(split, rays=split.rays / factor), whole
+    for degrees in HIGHER:
+        yield f"seen from {degrees:.0f} degrees higher", seen_from_above(split, degrees), whole
     for name, layout in LAYOUTS.items():
         if name != "h36m":
             other = marked_as(split, layout, generator)
             yield f"marked as {name}", other, tuple(range(len(layout)))
+
+
+def check_split(split: Split) -> None:
+    """Whether the conditions can be made of a split.
+
+    Raises:
+        UserError: it is not in Human3.6M's layout, or has no 3D.
+    """
+    if split.layout.name != "h36m" or split.positions is None:
+        raise UserError("robustness needs 3D of Human3.6M's joints")
 
 
 def robustness(lifter: Lifter, split: Split, batch_size: int = 4096) -> pd.DataFrame:
@@ -61,21 +77,38 @@ def robustness(lifter: Lifter, split: Split, batch_size: int = 4096) -> pd.DataF
     Raises:
         UserError: the split is not in Human3.6M's layout, or has no 3D.
     """
-    if split.layout.name != "h36m" or split.positions is None:
-        raise UserError("robustness needs 3D of Human3.6M's joints")
+    check_split(split)
+    assert split.positions is not None
     joints = root_centred(split.positions, H36M)
     rows = []
     for name, changed, counted in conditions(split):
         lifted = lifter.lift(changed, batch_size)
         assert changed.positions is not None
         own = root_centred(changed.positions, changed.skeleton)
-        distance = split.positions[:, 0].norm(dim=-1)[:, None]
+        distance = root_distance(changed.positions, changed.skeleton)[:, None]
         stated = (lifted.keypoint_error * distance)[:, list(counted)]
         rows.append((name, "own", *_errors(lifted.keypoints, own, counted), float(stated.mean()) * MM))
         if changed.layout != split.layout:
             error = float((lifted.joint_error * distance).mean()) * MM
             rows.append((name, "h36m", *_errors(lifted.joints, joints, tuple(range(JOINTS))), error))
     return pd.DataFrame(rows, columns=pd.Index(COLUMNS))
+
+
+def seen_from_above(split: Split, degrees: float) -> Split:
+    """The same motion before cameras that were moved up on circles around the middle of each sequence; exact 2D.
+
+    Positions and rays are those of the moved cameras; what was hidden stays so, and pixels stay as they were. A camera
+    that somebody would come too near to stands farther away.
+    """
+    assert split.positions is not None
+    turned = []
+    for part in split.positions.split(split.table["length"].tolist()):
+        middle = part.mean((0, 1))
+        moved = (part - middle) @ rotation_about("x", torch.tensor(math.radians(degrees))).mT + middle
+        nearer = (NEAREST - moved[..., 2].min()).clamp_min(0.0)
+        turned.append(moved + moved.new_tensor([0.0, 0.0, 1.0]) * nearer)
+    positions = torch.cat(turned)
+    return replace(split, positions=positions, rays=project(positions))
 
 
 def _errors(predicted: Tensor, target: Tensor, counted: tuple[int, ...]) -> tuple[int, float, float]:
