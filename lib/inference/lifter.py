@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from lib.data.confidence import keypoint_noise
@@ -92,14 +92,8 @@ class Lifter:
         Raises:
             UserError: the checkpoint does not know the layout.
         """
-        self._checkpoint.check_layout(split.layout)
         timing, detected = split.timing, split.detected
-        windows, parts = Windows(replace(split, positions=None), self.window), []
-        for numbers in torch.arange(len(windows)).split(batch_size):
-            rays = seen_rays(windows[numbers].to(self.device), split.layout)
-            poses = lift_poses(self.model, perspective_crops(rays, self.normalization), flip)
-            parts.append(Poses(*(part.float() for part in poses)))
-        points, error, _, rotation = (torch.cat(part) for part in zip(*parts, strict=True))
+        points, error, _, rotation = self.lift_windows(split, batch_size, flip)
         if constant_bone_lengths and points.isfinite().all():  # one frame that is not would spoil all others
             points = self._refined(points, split, depth_signs)
         points = fill_frames(rotate(rotation.mT, points), detected.to(points.device), timing)
@@ -108,6 +102,23 @@ class Lifter:
         points, error = points.cpu(), error.cpu()
         of_layout = slice(JOINTS) if split.layout.exact else slice(JOINTS, None)
         return LiftedSplit(points[:, :JOINTS], points[:, of_layout], error[:, :JOINTS], error[:, of_layout])
+
+    @torch.inference_mode()
+    def lift_windows(
+        self, split: Split, batch_size: int = 4096, flip: bool = True, frames: Int[Tensor, " some"] | None = None
+    ) -> Poses:
+        """What the model says about every frame, or some by their numbers, each in a window of its own; on its device.
+
+        Raises:
+            UserError: the checkpoint does not know the layout.
+        """
+        self._checkpoint.check_layout(split.layout)
+        windows, parts = Windows(replace(split, positions=None), self.window), []
+        for numbers in (torch.arange(len(windows)) if frames is None else frames).split(batch_size):
+            rays = seen_rays(windows[numbers].to(self.device), split.layout)
+            poses = lift_poses(self.model, perspective_crops(rays, self.normalization), flip)
+            parts.append(Poses(*(part.float() for part in poses)))
+        return Poses(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
     def _refined(
         self, points: Float[Tensor, "frame point 3"], split: Split, depth_signs: bool

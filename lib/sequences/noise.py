@@ -118,6 +118,11 @@ def denoise(
     return values - (noise / change[known].square().mean(0).clamp_min(LEAST)).clamp_max(1) * change
 
 
+def smoothed(values: Float[Tensor, "frame joint coord"], frames: float) -> Float[Tensor, "frame joint coord"]:
+    """One sequence, smoothed over time by a Gaussian with a standard deviation in frames; still beyond its ends."""
+    return _smoothed(values, _gaussian(frames).to(values))
+
+
 def _correlations(frames: int, correlation: float) -> Float[Tensor, "frame frame"]:
     frame = torch.arange(frames)
     return torch.tensor(correlation, dtype=torch.float64) ** (frame - frame[:, None]).abs()

@@ -280,3 +280,10 @@ def test_another_unit_is_another_factor_of_everything() -> None:
     factor = torch.arange(5.0)
     for part, scaled in zip(lifted, lifted.scaled(factor), strict=True):
         torch.testing.assert_close(scaled[3], 3 * part[3])
+
+
+def test_some_frames_are_lifted_as_among_all() -> None:
+    split, lift = synthetic_split(9, 4), lifter(frames=3)
+    some = torch.tensor([0, 8, 9, 12, 3])
+    for part, of_all in zip(lift.lift_windows(split, frames=some), lift.lift_windows(split), strict=True):
+        torch.testing.assert_close(part, of_all[some])

@@ -140,3 +140,15 @@ def test_the_shortest_sequences_have_times_too(frames: int) -> None:
     values = lasting(2 * frames, 0.02)
     assert noise.noise_std(values, timed(times, times), SECONDS).abs().max() == 0
     torch.testing.assert_close(noise.denoise(values, timed(times, times), SECONDS), values)
+
+
+def test_smoothing_keeps_what_stands_still_and_takes_quick_changes_away() -> None:
+    still = torch.ones(20, 3, 2)
+    torch.testing.assert_close(noise.smoothed(still, 2.0), still)
+    quick = torch.tensor([1.0, -1.0]).repeat(10)[:, None, None]
+    assert noise.smoothed(quick, 2.0)[5:-5].abs().max() < 0.01
+    bump = torch.zeros(41, 1, 1)
+    bump[20] = 1
+    spread = noise.smoothed(bump, 3.0)[:, 0, 0]
+    frame = torch.arange(41) - 20.0
+    assert float((spread * frame**2).sum().sqrt()) == pytest.approx(3.0, rel=0.05)
