@@ -22,7 +22,7 @@ from lib.pose.skeleton import H36M
 from lib.runtime.device import resolve_device
 from lib.runtime.errors import UserError
 from lib.sequences import noise
-from lib.sequences.bone_lengths import refine_depths, symmetric, typical_lengths, with_joints
+from lib.sequences.bone_lengths import joint_noise, refine_depths, symmetric, typical_lengths, with_joints
 from lib.sequences.depth_signs import with_constant_signs
 from lib.sequences.gaps import fill_frames
 
@@ -95,7 +95,7 @@ class Lifter:
         timing, detected = split.timing, split.detected
         points, error, _, rotation = self.lift_windows(split, batch_size, flip)
         if constant_bone_lengths and points.isfinite().all():  # one frame that is not would spoil all others
-            points = self._refined(points, split, depth_signs)
+            points = self._refined(points, error, split, depth_signs)
         points = fill_frames(rotate(rotation.mT, points), detected.to(points.device), timing)
         if denoise:
             points = noise.denoise(points, timing, self.noise_correlation_seconds, detected.to(points.device))
@@ -121,7 +121,11 @@ class Lifter:
         return Poses(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
     def _refined(
-        self, points: Float[Tensor, "frame point 3"], split: Split, depth_signs: bool
+        self,
+        points: Float[Tensor, "frame point 3"],
+        error: Float[Tensor, "frame point"],
+        split: Split,
+        depth_signs: bool,
     ) -> Float[Tensor, "frame point 3"]:
         """The same with bones that have their typical lengths."""
         timing, detected = split.timing, split.detected.to(points.device)
@@ -130,8 +134,10 @@ class Lifter:
         lengths = [one.expand(len(part), -1) for one, (part, _) in zip(typical, sequences, strict=True)]
         of_keypoints = keypoint_noise(split.rays, split.confidence, timing, self.noise_correlation_seconds)
         of_joints = points.new_tensor(noise_in(H36M_LAYOUT, split.layout, of_keypoints.tolist()))
-        joints = refine_depths(points[:, :JOINTS], torch.cat(lengths), of_joints, H36M, detected)
+        visible = split.confidence > 0
+        rays_noise = joint_noise(of_joints, error[:, :JOINTS], visible.to(points.device), split.layout)
+        joints = refine_depths(points[:, :JOINTS], torch.cat(lengths), rays_noise, H36M, detected)
         if depth_signs:
-            seen = split.layout.of_joints((split.confidence > 0).float()[..., None])[..., 0] > 0
+            seen = split.layout.of_joints(visible.float()[..., None])[..., 0] > 0
             joints = with_constant_signs(joints, timing, seen.to(points.device))
         return with_joints(points, joints, split.layout)

@@ -37,7 +37,7 @@ from lib.pose.landmarks import JOINTS
 from lib.pose.layouts import H36M_LAYOUT, LAYOUTS, Layout
 from lib.pose.skeleton import H36M
 from lib.prior.sampler import PosePrior, PriorSample
-from lib.sequences.bone_lengths import BoneLengthMemory, refine_depths, with_joints
+from lib.sequences.bone_lengths import BoneLengthMemory, joint_noise, refine_depths, with_joints
 
 DRAWN_TERMS = ("prior", "vertical", "error")
 REAL_TERMS = ("reconstruction", "symmetry", "constancy", "proportions", "smoothness")
@@ -194,6 +194,7 @@ class Lift:
             joints = points[:, :JOINTS].unflatten(0, (count, length))
             bones = self.bone_lengths.update(clips.sequence, joints, detected)[:, None].expand(-1, length, -1)
             noise = points.new_tensor(self.inputs.corruption.noise_of(H36M_LAYOUT))
+            noise = joint_noise(noise, error[:, :JOINTS], rays.std.isfinite().flatten(0, 1), layout)
             refined = refine_depths(points[:, :JOINTS], bones.flatten(0, 1), noise, H36M, detected.flatten())
             points = with_joints(points, refined, layout)
         size = (self.prior.bones.sum() / bone_lengths(points[:, :JOINTS], H36M).sum(-1).clamp_min(1e-6))[:, None]

@@ -88,14 +88,15 @@ class BoneLengthMemory:
 def refine_depths(
     pose: Float[Tensor, "frame joint 3"],
     lengths: Float[Tensor, "frame bone"],
-    noise: Float[Tensor, " joint"],
+    noise: Float[Tensor, "*frames joint"],
     skeleton: Skeleton,
     detected: Bool[Tensor, " frame"] | None = None,
 ) -> Float[Tensor, "frame joint 3"]:
     """Move joints along their lines of sight so that bones come near the given relative lengths.
 
     Poses are root-centred, in the crop frame, in units of root depth, as `lib.models.lifters.lift_crops` gives them,
-    and so is the result; what they project to stays. `noise` is the standard deviation of each joint's rays.
+    and so is the result; what they project to stays. `noise` is the standard deviation of each joint's rays, in all
+    frames or in each (`joint_noise`).
 
     A few steps of Gauss and Newton on depths minimise how far lengths are from the given ones, and depths from the
     predicted ones, each in its standard deviations: those of lengths come from the keypoints' noise, those of depths
@@ -104,18 +105,19 @@ def refine_depths(
     point, stay as they are and have no part in how much lengths vary.
     """
     child, parent = _ends(skeleton)
+    noise = noise.expand(len(pose), -1)
     size = bone_lengths(pose, skeleton).sum(-1)
     bodies = (size > LEAST_SIZE) & size.isfinite()
     bodies = bodies if detected is None else bodies & detected
     if not bodies.all():
         rest = pose.clone()
         if bodies.any():
-            rest[bodies] = refine_depths(pose[bodies], lengths[bodies], noise, skeleton)
+            rest[bodies] = refine_depths(pose[bodies], lengths[bodies], noise[bodies], skeleton)
         return rest
     depth = (pose[..., 2] + 1) / size[:, None]  # from here on, bones add up to 1
     rays = torch.cat([pose[..., :2] / (pose[..., 2:] + 1).clamp_min(0.05), torch.ones_like(pose[..., :1])], -1)
     noise = DENOISED * noise
-    across = (depth[:, child] * noise[child]).square() + (depth[:, parent] * noise[parent]).square()
+    across = (depth[:, child] * noise[:, child]).square() + (depth[:, parent] * noise[:, parent]).square()
     variance = _depth_variance(rays * depth[..., None], lengths, across, skeleton)
     trust_depth, furthest = variance.reciprocal(), FURTHEST * variance.sqrt()
     predicted = depth[:, child] - depth[:, parent]
@@ -137,6 +139,22 @@ def refine_depths(
         depth = _within(depth, predicted - furthest, predicted + furthest, skeleton)
     joints = rays * depth[..., None]
     return (joints - joints[:, skeleton.root, None]) / depth[:, skeleton.root, None, None]
+
+
+def joint_noise(
+    of_joints: Float[Tensor, " joint"],
+    error: Float[Tensor, "frame joint"],
+    visible: Bool[Tensor, "frame keypoint"],
+    layout: Layout,
+) -> Float[Tensor, "frame joint"]:
+    """How far off the rays of lifted joints are: standard deviations.
+
+    That of the keypoints' noise, `of_joints`, where a visible keypoint marks the joint itself. Where none does, the
+    model guesses: it is as far off as it says, `error`, in units of the root's distance.
+    """
+    if not layout.exact:
+        return error
+    return torch.where(layout.of_joints(visible[..., None].float())[..., 0] > 0, of_joints, error)
 
 
 def with_joints(

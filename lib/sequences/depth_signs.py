@@ -25,21 +25,25 @@ def with_constant_signs(
     """Joints of Human3.6M whose limbs have the depth signs of the most probable chain.
 
     Poses are root-centred, as a camera sees them that looks at the root, in units of the root's distance; sequences lie
-    back to back. Bones keep their lengths and joints their lines of sight. Joints that are not `known` say nothing.
+    back to back. Bones keep their lengths, and joints their lines of sight. Joints that are not `known` say nothing;
+    bones to those that are known in no frame of a sequence stay as they are.
     """
     joints = joints + joints.new_tensor([0.0, 0.0, 1.0])  # from the camera
     parents = [H36M.parents[child] for child in LIMBS]
     bones = joints[:, LIMBS] - joints[:, parents]
     lengths = torch.linalg.vector_norm(bones, dim=-1).clamp_min(1e-6)
     depths = (bones * torch.nn.functional.normalize(joints[:, LIMBS], dim=-1)).sum(-1) / lengths
-    evidence = depths if known is None else torch.where(known[:, LIMBS], depths, 0.0)
-    signs = _chains(evidence, timing)
-    for child, parent, length, sign in zip(LIMBS, parents, lengths.unbind(1), signs.unbind(1), strict=True):
+    known = torch.ones_like(joints[..., 0], dtype=torch.bool) if known is None else known
+    decided = torch.cat([part.any(0).expand_as(part) for part in timing.split(known)])
+    signs = _chains(torch.where(known[:, LIMBS], depths, 0.0), timing)
+    limbs = zip(LIMBS, parents, bones.unbind(1), lengths.unbind(1), signs.unbind(1), strict=True)
+    for child, parent, bone, length, sign in limbs:
         sight, near_end = torch.nn.functional.normalize(joints[:, child], dim=-1), joints[:, parent]
         nearest = (near_end * sight).sum(-1)
         across = near_end.square().sum(-1) - nearest.square()
         along = nearest + sign * (length.square() - across).clamp_min(0).sqrt()
-        joints = joints.index_copy(1, torch.tensor([child], device=joints.device), (along[:, None] * sight)[:, None])
+        placed = torch.where(decided[:, child, None], along[:, None] * sight, near_end + bone)
+        joints = joints.index_copy(1, torch.tensor([child], device=joints.device), placed[:, None])
     return joints - joints[:, :1]
 
 

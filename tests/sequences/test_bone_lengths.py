@@ -10,7 +10,14 @@ from lib.pose.layouts import LAYOUTS
 from lib.pose.skeleton import H36M
 from lib.prior.kinematics import forward_kinematics
 from lib.prior.sampler import PosePrior
-from lib.sequences.bone_lengths import BoneLengthMemory, refine_depths, symmetric, typical_lengths, with_joints
+from lib.sequences.bone_lengths import (
+    BoneLengthMemory,
+    joint_noise,
+    refine_depths,
+    symmetric,
+    typical_lengths,
+    with_joints,
+)
 from tests.settings import PRIOR
 
 STILL = torch.zeros(len(H36M))
@@ -78,6 +85,35 @@ def test_what_a_pose_projects_to_stays(seed: int, noise: float) -> None:
     before, after = (part[..., :2] / (part[..., 2:] + 1) for part in (wrong, moved))
     torch.testing.assert_close(after, before, atol=1e-5, rtol=0)
     assert moved[:, H36M.root].abs().max() == 0
+
+
+def test_joints_that_are_guessed_stay_where_they_are_and_others_move() -> None:
+    pose, truth = people(4, 100)
+    lengths = truth[:, None].expand(-1, 100, -1).flatten(0, 1)
+    wrong = with_wrong_depths(pose, 0.01).flatten(0, 1)
+    visible = torch.ones(len(wrong), JOINTS, dtype=torch.bool)
+    arm = [H36M.index("right_elbow"), H36M.index("right_wrist")]
+    visible[:, arm] = False
+    noise = joint_noise(STILL + 1e-4, torch.full_like(wrong[..., 0], 0.05), visible, LAYOUTS["h36m"])
+    seen, guessed = (refine_depths(wrong, lengths, some, H36M) - wrong for some in (STILL + 1e-4, noise))
+    forearm = [bone[:, arm[1]] - bone[:, arm[0]] for bone in (seen, guessed)]
+    assert forearm[1].norm(dim=-1).mean() < 0.2 * forearm[0].norm(dim=-1).mean()
+    legs = [H36M.index(f"{side}_{name}") for side in ("left", "right") for name in ("knee", "ankle")]
+    other = (guessed - seen)[:, legs].norm(dim=-1).mean()
+    assert other < 0.2 * guessed[:, legs].norm(dim=-1).mean()
+
+
+def test_only_a_visible_keypoint_of_the_joint_itself_is_as_exact_as_keypoints_are() -> None:
+    error = torch.full((2, JOINTS), 0.02)
+    visible = torch.ones(2, JOINTS, dtype=torch.bool)
+    visible[1, 3] = False
+    noise = joint_noise(STILL + 0.001, error, visible, LAYOUTS["h36m"])
+    expected = torch.full((2, JOINTS), 0.001)
+    expected[1, 3] = 0.02
+    torch.testing.assert_close(noise, expected)
+    coco = LAYOUTS["coco"]
+    of_coco = joint_noise(STILL + 0.001, error, torch.ones(2, len(coco), dtype=torch.bool), coco)
+    torch.testing.assert_close(of_coco, error)  # its keypoints mark no joint exactly
 
 
 def test_noise_makes_lengths_count_for_less() -> None:

@@ -114,3 +114,13 @@ def test_joints_that_were_not_seen_say_nothing() -> None:
     torch.testing.assert_close(with_constant_signs(seen, timing(FRAMES), known), true, atol=1e-4, rtol=0)
     outvoted = with_constant_signs(seen, timing(FRAMES))
     assert (outvoted - true)[:, WRIST].norm(dim=-1).min() > 0.02
+
+
+def test_limbs_that_are_never_seen_stay_as_they_are() -> None:
+    towards = body(torch.full((FRAMES,), -0.7))
+    both = torch.cat([flipped(towards, torch.tensor([4, 5, 6]))] * 2)
+    known = torch.ones(2 * FRAMES, len(H36M), dtype=torch.bool)
+    known[:FRAMES, WRIST] = False  # in the first of two sequences
+    signed = with_constant_signs(both, timing(FRAMES, FRAMES), known)
+    torch.testing.assert_close(signed[:FRAMES], both[:FRAMES], atol=1e-4, rtol=0)
+    torch.testing.assert_close(signed[FRAMES:], towards, atol=1e-4, rtol=0)
