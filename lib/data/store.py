@@ -1,18 +1,18 @@
 """The HDF5 store of preprocessed poses.
 
-A group a split (train, validation, test) holds contiguous float32 arrays, all frames back to back, and a table of
-sequences. Where any of them has frame times of its own, it also holds `times`, in float64: the seconds of every frame
-since the first of its sequence. 3D positions are read only where `labels` asks for them: objectives that claim to train
-without labels never do.
+A group a split (train, validation, test) holds contiguous float32 arrays, all frames back to back, a table of
+sequences, and `cameras`, the camera of each as JSON. Where any of them has frame times of its own, it also holds
+`times`, in float64: the seconds of every frame since the first of its sequence. 3D positions are read only where
+`labels` asks for them: objectives that claim to train without labels never do.
 """
 
 import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import h5py
 import numpy as np
@@ -24,6 +24,7 @@ from torch import Tensor
 from lib.data.calibration import calibrate
 from lib.data.confidence import ray_std
 from lib.data.tables import read_table, write_table
+from lib.pose.cameras import Camera
 from lib.pose.layouts import Layout
 from lib.pose.skeleton import Skeleton
 from lib.runtime.errors import UserError
@@ -140,6 +141,7 @@ def write(path: Path, splits: Mapping[str, Sequence[PoseSequence]], layout: Layo
         for name, sequences in splits.items():
             group = file.create_group(name)
             write_table(group, _table(sequences))
+            group["cameras"] = json.dumps([asdict(sequence.camera) for sequence in sequences])
             calibrated = [calibrate(sequence, layout.skeleton) for sequence in sequences]
             keypoints, confidence, rays = zip(*calibrated, strict=True) if sequences else ((), (), ())
             _write_array(group, "keypoints", keypoints, (joints, 2))
@@ -179,6 +181,17 @@ def read_split(path: Path, split: str, labels: Labels = "never") -> Split:
         )
     _check_finite(path, whole)
     return labelled_only(whole) if labels == "needed" else whole
+
+
+def read_cameras(path: Path, split: str) -> list[Camera]:
+    """The camera of each sequence of a split, with which its rays were made; raises UserError as `read_split` does."""
+    with opened(path, "preprocess") as file:
+        if "cameras" not in file.get(split, {}):
+            raise UserError(f"{path} has no cameras of a {split} split: run `dvc repro preprocess`")
+        entries: list[dict[str, Any]] = json.loads(file[split]["cameras"][()])
+    for entry in entries:
+        entry.update({key: tuple(value) for key, value in entry.items() if isinstance(value, list)})
+    return [Camera(**entry) for entry in entries]
 
 
 def _check_finite(path: Path, split: Split) -> None:

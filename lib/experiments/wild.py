@@ -1,6 +1,6 @@
 """What a lifter makes of real detections and of unusual motion: the recordings and the climbing of data/raw/wild."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -12,7 +12,9 @@ from torch import Tensor
 from lib.data.calibration import calibrate
 from lib.data.store import Split
 from lib.evaluation import metrics
+from lib.inference.camera_search import find_cameras
 from lib.inference.lifter import Lifter
+from lib.pose.cameras import assumed_camera
 from lib.pose.geometry import project
 from lib.pose.landmarks import LANDMARKS, side_of
 from lib.pose.layouts import LAYOUTS, Layout
@@ -23,7 +25,7 @@ from lib.sources.recordings import Recording
 
 MM = 1000.0
 THINNED = 4  # every so many frames of the climbing, which is at 120 a second
-COLUMNS = ("motion", "layout", "condition", "frames", "p_mpjpe_mm", "windows_p_mpjpe_mm")
+COLUMNS = ("motion", "layout", "condition", "focal", "frames", "p_mpjpe_mm", "windows_p_mpjpe_mm")
 DETECTED = LAYOUTS["mediapipe_33"]
 READ_AS = ("mediapipe_33", "coco", "body_25", "h36m_from_coco")
 LIMBS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")  # what all layouts have: errors are of these
@@ -47,6 +49,7 @@ CONDITIONS = (
     Condition("legs below the hip hidden", ("knee", "ankle", "heel", "big_toe", "small_toe")),
     *(Condition(f"focal length wrong by {factor}", focal=factor) for factor in FOCAL),
 )
+ASSUMED, FOUND = "camera assumed", "camera found"  # where nothing is said, cameras are known
 
 
 def wild(
@@ -54,26 +57,61 @@ def wild(
 ) -> pd.DataFrame:
     """COLUMNS: the error of shoulders, elbows, wrists, hips, knees and ankles under each condition.
 
-    Of joints that are hidden, too. Errors are means over frames whose reference is known.
+    Of joints that are hidden, too. Errors are means over frames whose reference is known. `focal` has the focal lengths
+    that were used, over the known ones: one number, or the least and the greatest of the cameras; of those that are
+    found, how many cameras' motion told theirs, where the others kept the assumed one.
     """
     rows = []
-    for motion, split in _splits(recordings, climbing):
-        for condition in CONDITIONS:
-            changed = _changed(split, condition)
-            if condition.hidden and torch.equal(changed.confidence, split.confidence):
-                continue  # the layout has nothing of the kind
+    for motion, split, assumed, factors in _splits(recordings, climbing):
+        for name, focal, changed in _conditions(lifter, split, assumed, factors):
             errors = [_error(lifter, changed, split, batch_size, way) for way in ({}, PER_WINDOW)]
-            rows.append((motion, split.layout.name, condition.name, len(errors[0]), *(float(e.mean()) for e in errors)))
+            rows.append((motion, split.layout.name, name, focal, len(errors[0]), *(float(e.mean()) for e in errors)))
     return pd.DataFrame(rows, columns=pd.Index(COLUMNS))
 
 
-def _splits(recordings: Sequence[Recording], climbing: Sequence[Motion]) -> Iterator[tuple[str, Split]]:
+def _splits(
+    recordings: Sequence[Recording], climbing: Sequence[Motion]
+) -> Iterator[tuple[str, Split, Split, dict[str, float]]]:
+    """Each motion: its name, before known cameras, before assumed ones, and their focal lengths over the known ones."""
     for session in dict.fromkeys(recording.session for recording in recordings):
-        some = [recording for recording in recordings if recording.session == session]
+        known = [recording for recording in recordings if recording.session == session]
+        assumed = [one._replace(camera=assumed_camera(one.camera.size, one.camera.name)) for one in known]
+        pairs = zip(known, assumed, strict=True)
+        factors = {one.camera.name: other.camera.focal[0] / one.camera.focal[0] for one, other in pairs}
         for name in READ_AS:
-            yield session, recorded(some, LAYOUTS[name])
+            yield session, recorded(known, LAYOUTS[name]), recorded(assumed, LAYOUTS[name]), factors
     if climbing:
-        yield "climbing", climbed(climbing)
+        split = climbed(climbing)
+        camera = climbing[0].cameras()[0]
+        factor = assumed_camera(camera.size).focal[0] / camera.focal[0]
+        names = dict.fromkeys(split.table["camera"], factor)
+        yield "climbing", split, replace(split, rays=split.rays / factor), names
+
+
+def _conditions(
+    lifter: Lifter, split: Split, assumed: Split, factors: dict[str, float]
+) -> Iterator[tuple[str, str, Split]]:
+    """The name of each condition, the focal lengths over the known ones, and what is lifted."""
+    for condition in CONDITIONS:
+        changed = _changed(split, condition)
+        if condition.hidden and torch.equal(changed.confidence, split.confidence):
+            continue  # the layout has nothing of the kind
+        yield condition.name, f"{condition.focal:g}", changed
+    yield ASSUMED, _range(factors.values()), assumed
+    found = find_cameras(assumed, lifter)
+    likely = {name: one.focal_factor if one.tells else 1.0 for name, one in found.items()}
+    told = sum(one.tells for one in found.values())
+    per_frame = torch.tensor(assumed.table["camera"].map(likely).to_numpy(), dtype=torch.float32).repeat_interleave(
+        torch.tensor(assumed.table["length"].to_numpy())
+    )
+    focal = _range([factor * likely[name] for name, factor in factors.items()])
+    rays = assumed.rays / per_frame[:, None, None]
+    yield FOUND, f"{focal}, {told} of {len(found)} told", replace(assumed, rays=rays)
+
+
+def _range(values: Collection[float]) -> str:
+    ends = [f"{end:.2f}" for end in (min(values), max(values))]
+    return ends[0] if ends[0] == ends[1] else " to ".join(ends)
 
 
 def recorded(recordings: Sequence[Recording], layout: Layout) -> Split:

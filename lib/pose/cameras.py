@@ -14,7 +14,7 @@ Of a camera that nobody calibrated, a focal length is assumed (`assumed_camera`)
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -78,6 +78,17 @@ class Camera:
         tangential = rays.new_tensor(self.tangential[::-1] if self.opencv else self.tangential)
         tilt = (2.0 if self.opencv else 1.0) * (rays * tangential).sum(-1, keepdim=True)
         return rays * (1 + radial + tilt) + tangential * r2
+
+
+def with_focal(camera: Camera, factor: float) -> Camera:
+    """The camera with a focal length that is `factor` times as long; it undistorts as before, so rays are divided."""
+    k1, k2, k3 = camera.radial
+    return replace(
+        camera,
+        focal=(factor * camera.focal[0], factor * camera.focal[1]),
+        radial=(factor**2 * k1, factor**4 * k2, factor**6 * k3),
+        tangential=(factor * camera.tangential[0], factor * camera.tangential[1]),
+    )
 
 
 def focal_of_fov(fov_deg: float, side: int) -> float:

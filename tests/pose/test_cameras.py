@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.pose.cameras import ASSUMED_FOV_DEG, Camera, assumed_camera, assumption
+from lib.pose.cameras import ASSUMED_FOV_DEG, Camera, assumed_camera, assumption, with_focal
 from lib.sources.h36m_cameras import SUBJECTS, cameras
 from tests.data.files import reference_projection
 
@@ -129,3 +129,12 @@ def test_the_assumed_field_of_view_is_along_the_longer_side(size: tuple[int, int
 def test_what_is_assumed_is_said_in_one_line() -> None:
     line = assumption(assumed_camera((1920, 1080), "phone"))
     assert "phone" in line and "1663 pixels" in line and "60 degrees" in line and "\n" not in line
+
+
+@pytest.mark.parametrize("opencv", [False, True])
+def test_another_focal_length_divides_rays(opencv: bool) -> None:
+    camera = Camera(
+        "one", (1000, 800), (1100.0, 1150.0), (490.0, 410.0), (-0.2, 0.2, 0.01), (1e-3, -2e-3), opencv=opencv
+    )
+    pixels = 700 * torch.rand(50, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) + 100
+    torch.testing.assert_close(with_focal(camera, 0.7).to_rays(pixels), camera.to_rays(pixels) / 0.7, atol=1e-7, rtol=0)
