@@ -2,8 +2,8 @@
 
 Prints a row a camera of a split: the focal length that its rays were made with, the one that motion says, how far the
 camera looks down and leans, and whether motion tells the focal length (see lib/inference/camera_search.py). --write
-writes a file for data.cameras, with the focal lengths that were found and the others as they were. Cameras are those of
-a name; they stand still.
+writes them as lib/pose/camera_files.py reads them, with the focal lengths that were found and the others as they were.
+Cameras are those of a name; they stand still.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> 
             name: with_focal(cameras[name], one.focal_factor if one.tells else 1.0) for name, one in found.items()
         }
         write_cameras(arguments.write, likely, {name: _comment(one) for name, one in found.items()})
-        print(f"{arguments.write}: name it in data.cameras")
+        print(f"wrote {arguments.write}")
 
 
 def _chosen(path: Path, name: str, pattern: str) -> tuple[Split, dict[str, Camera]]:
