@@ -25,6 +25,7 @@ from lib.runtime.params import section
 from lib.runtime.paths import Paths
 from lib.runtime.stage import main
 
+LENS = ("size", "focal", "center", "radial", "tangential", "opencv")  # what makes rays of pixels
 COLUMNS = ("camera", "seconds", "focal px", "found px", "elevation", "roll", "motion tells the focal length")
 
 
@@ -57,7 +58,7 @@ def _chosen(path: Path, name: str, pattern: str) -> tuple[Split, dict[str, Camer
         if not fits(pattern, subject, action, camera.name):
             continue
         first = cameras.setdefault(camera.name, camera)
-        if (first.size, first.focal, first.center) != (camera.size, camera.focal, camera.center):
+        if any(getattr(first, part) != getattr(camera, part) for part in LENS):
             raise UserError(
                 f"{path}: camera {camera.name} is not the same in {subject}/{action}: choose by --sequences"
             )

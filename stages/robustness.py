@@ -72,7 +72,6 @@ def _animate(text: str, lifter: Lifter, split: Split, visualize: VisualizeParams
         titled["camera"] = f"{titled['camera']}: {name}"
         images = results.motion(titled, max(1, visualize.gif_frames), gif_fps, style)
         path = paths.root / "data" / "scratch" / "robustness" / f"{re.sub(r'[^a-z0-9]+', '_', name)}.gif"
-        path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
             write_gif(temporary, images, gif_fps)
         Console().announce(f"wrote {path}")

@@ -62,7 +62,7 @@ def conditions(split: Split, seed: int = 0) -> Iterator[tuple[str, Split, tuple[
 
 
 def check_split(split: Split) -> None:
-    """Whether the conditions can be made of a split.
+    """Refuse a split of which the conditions cannot be made.
 
     Raises:
         UserError: it is not in Human3.6M's layout, or has no 3D.
