@@ -170,12 +170,12 @@ def _curves(paths: Paths, name: str) -> Product:
 
 
 def _arrays(path: Path) -> dict[str, str]:
-    """Every array of an HDF5 file."""
+    """Every array and text of an HDF5 file."""
     found: dict[str, str] = {}
 
     def add(name: str, item: h5py.Group | h5py.Dataset) -> None:
         if isinstance(item, h5py.Dataset):
-            found[name] = _hash(repr(item[()].tolist()).encode())
+            found[name] = _hash(repr(np.asarray(item[()]).tolist()).encode())
 
     with h5py.File(path, "r") as file:
         file.visititems(add)

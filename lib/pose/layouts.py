@@ -10,7 +10,6 @@ To add a layout, add an entry to LAYOUTS, or write it in YAML (`read_layout`).
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -34,15 +33,35 @@ _OTHER_CAPTURED = 0.015
 _DESCRIBED = 0.015  # of keypoints that a user describes
 
 
-@dataclass(frozen=True)
 class Layout:
-    """Keypoints in their order."""
+    """Keypoints in their order; it does not change, and equals another of the same content.
 
-    name: str
-    keypoints: tuple[str, ...]  # their names
-    landmarks: tuple[str, ...]  # the landmark that each is read as
-    mixtures: tuple[tuple[tuple[str, float], ...], ...]  # what each marks
-    spreads: tuple[float, ...]  # metres: standard deviation, along each axis, of where it is from there
+    No dataclass: with mixed precision, lightning-fabric takes those apart that a network is called with.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        keypoints: tuple[str, ...],  # their names
+        landmarks: tuple[str, ...],  # the landmark that each is read as
+        mixtures: tuple[tuple[tuple[str, float], ...], ...],  # what each marks
+        spreads: tuple[float, ...],  # metres: standard deviation, along each axis, of where it is from there
+    ) -> None:
+        self.name, self.keypoints, self.landmarks = name, keypoints, landmarks
+        self.mixtures, self.spreads = mixtures, spreads
+
+    @cached_property
+    def _content(self) -> tuple[object, ...]:
+        return self.name, self.keypoints, self.landmarks, self.mixtures, self.spreads
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, Layout) and self._content == other._content)
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __repr__(self) -> str:
+        return f"Layout({self.name}, {len(self)} keypoints)"
 
     def __len__(self) -> int:
         return len(self.keypoints)

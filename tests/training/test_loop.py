@@ -27,6 +27,7 @@ def train(
     tuner: ThreadTuner | None = None,
     keep: Callable[[Progress, torch.nn.Module], None] | None = None,
     missing: float = 0.0,
+    precision: str = "32-true",
     **changes: object,
 ) -> Progress:
     """A short run on synthetic sequences, with params.yaml's model; `missing` is added to a validation keypoint."""
@@ -39,7 +40,7 @@ def train(
     held_out = clips[torch.tensor([8, 38])]
     held_out.rays[0, 0, 5, 1] += missing
     setup = TrainingSetup(objective, loader, held_out)
-    fabric = make_fabric(torch.device("cpu"), "32-true")
+    fabric = make_fabric(torch.device("cpu"), precision)
     progress = fit(
         tiny_model(1), setup, params, RunContext(fabric, Console(quiet=True), board, seed=0, tuner=tuner, keep=keep)
     )
@@ -50,6 +51,14 @@ def train(
 def test_golden_losses(tmp_path: Path) -> None:
     rows = train(tmp_path).rows
     assert [row["train/total"] for row in rows] == pytest.approx(GOLDEN, rel=1e-3)
+
+
+def test_mixed_precision_trains_nearly_as_well(tmp_path: Path) -> None:
+    mixed = train(tmp_path, precision="bf16-mixed")
+    losses = [row["validation/total"] for row in mixed.rows]
+    assert all(value.dtype == torch.float32 for value in mixed.last.values() if value.is_floating_point())
+    assert losses == pytest.approx([row["validation/total"] for row in train(tmp_path / "full").rows], rel=0.02)
+    assert losses != [row["validation/total"] for row in train(tmp_path / "again").rows]
 
 
 def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
