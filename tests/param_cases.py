@@ -94,7 +94,7 @@ def _under(section: str, *parts: dict[str, Case]) -> dict[str, Case]:
 
 PREPROCESS = _under(
     "data",
-    _in("lift", source="sample", keypoints="other", layout=("h36m_from_coco",), min_frames=25),
+    _in("lift", source="sample", keypoints="other", layout=("h36m_from_coco",), cameras=("assumed",), min_frames=25),
     _under("split", _in("lift", train=["S1"], validation=["S7"], test=["S11"])),
 )
 TRANSFORMS = _under(

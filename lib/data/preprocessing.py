@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +13,8 @@ from torch import Tensor
 from lib.data import store
 from lib.data.calibration import detected_joints
 from lib.data.store import Split
+from lib.pose.camera_files import read_cameras
+from lib.pose.cameras import assumed_camera, assumption
 from lib.pose.crops import Rays, extent
 from lib.pose.geometry import bone_lengths, root_centred
 from lib.pose.layouts import Layout, layout_named
@@ -39,6 +42,7 @@ class Preprocessed(NamedTuple):
 
     stats: dict[str, Any]
     metrics: dict[str, int]  # flat
+    assumptions: list[str]  # what was assumed of cameras, a line each
 
 
 @one_thread()
@@ -49,7 +53,7 @@ def preprocess(data: SourceParams, raw: Path, poses: Path) -> Preprocessed:
         UserError: the split, the source or its files are not as they should be.
     """
     check_split(data.split)
-    layout = None if data.layout == "auto" else layout_named(data.layout)
+    layout = None if data.layout == "auto" else layout_named(data.layout, raw)
     source = read_source(raw, data)
     if layout is not None and len(layout) != len(source.layout):
         raise UserError(
@@ -57,6 +61,7 @@ def preprocess(data: SourceParams, raw: Path, poses: Path) -> Preprocessed:
             f"has {len(source.layout)}"
         )
     layout = layout or source.layout
+    source = source._replace(sequences=with_cameras(source.sequences, data.cameras, raw))
     splits, dropped = split_sequences(source, data)
     store.write(poses, splits, layout)
     keypoints, positions, undetected = {}, {}, {}
@@ -70,12 +75,33 @@ def preprocess(data: SourceParams, raw: Path, poses: Path) -> Preprocessed:
         "source": data.source,
         "keypoints": data.keypoints,
         "layout": layout.name,
+        "cameras": camera_statistics(source.sequences),
         "splits": keypoints,
         "dropped": count_dropped(dropped),
         "cut_frames": source.cut_frames,
         "evaluation_only": positions,
     }
-    return Preprocessed(stats, flat_metrics(splits, undetected, dropped, source.cut_frames))
+    assumed = {assumption(sequence.camera) for sequence in source.sequences if sequence.camera.assumed}
+    return Preprocessed(stats, flat_metrics(splits, undetected, dropped, source.cut_frames), sorted(assumed))
+
+
+def with_cameras(sequences: Sequence[PoseSequence], cameras: str, raw: Path) -> list[PoseSequence]:
+    """The sequences before the cameras that `data.cameras` says; where they stand in the world stays as it is.
+
+    Raises:
+        UserError: the file of cameras is missing or not as it should be, or a sequence has none in it.
+    """
+    if cameras == "auto":
+        return [*sequences]
+    given = None if cameras == "assumed" else read_cameras(raw / cameras)
+    changed = []
+    for sequence in sequences:
+        own, name = sequence.camera, sequence.camera.name
+        camera = (
+            given.of(sequence.subject, sequence.action, name, own.size) if given else assumed_camera(own.size, name)
+        )
+        changed.append(replace(sequence, camera=replace(camera, orientation=own.orientation, position=own.position)))
+    return changed
 
 
 def check_split(split: SplitParams) -> None:
@@ -170,6 +196,16 @@ def flat_metrics(
         metrics[f"dropped_{reason}"] = sum(d.reason == reason for d in dropped)
     metrics["cut_frames"] = cut
     return metrics
+
+
+def camera_statistics(sequences: Sequence[PoseSequence]) -> dict[str, dict[str, Any]]:
+    """The lenses of the cameras by their names; those of a name that differ between sequences have a list each."""
+    found: dict[str, dict[str, set[Any]]] = {}
+    for camera in {sequence.camera for sequence in sequences}:
+        of_name = found.setdefault(camera.name, {"focal": set(), "fov_deg": set()})
+        of_name["focal"].add(round(camera.focal[0], 3))
+        of_name["fov_deg"].add(round(camera.fov_deg, 2))
+    return {name: {key: sorted(values) for key, values in found[name].items()} for name in sorted(found)}
 
 
 def keypoint_statistics(split: Split) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from lib.data.windows import WindowParams, Windows
 from lib.models import checkpoints
 from lib.models.lifters import LiftingModel, Poses, lift_poses
 from lib.pose.crops import perspective_crops
-from lib.pose.geometry import rotate
+from lib.pose.geometry import bone_lengths, rotate
 from lib.pose.landmarks import JOINTS
 from lib.pose.layouts import H36M_LAYOUT
 from lib.pose.skeleton import H36M
@@ -135,7 +135,8 @@ class Lifter:
         of_keypoints = keypoint_noise(split.rays, split.confidence, timing, self.noise_correlation_seconds)
         of_joints = points.new_tensor(noise_in(H36M_LAYOUT, split.layout, of_keypoints.tolist()))
         visible = split.confidence > 0
-        rays_noise = joint_noise(of_joints, error[:, :JOINTS], visible.to(points.device), split.layout)
+        metre = bone_lengths(points[:, :JOINTS], H36M).sum(-1) / self.body_size
+        rays_noise = joint_noise(of_joints, error[:, :JOINTS], visible.to(points.device), metre, split.layout)
         joints = refine_depths(points[:, :JOINTS], torch.cat(lengths), rays_noise, H36M, detected)
         if depth_signs:
             seen = split.layout.of_joints(visible.float()[..., None])[..., 0] > 0

@@ -194,7 +194,8 @@ class Lift:
             joints = points[:, :JOINTS].unflatten(0, (count, length))
             bones = self.bone_lengths.update(clips.sequence, joints, detected)[:, None].expand(-1, length, -1)
             noise = points.new_tensor(self.inputs.corruption.noise_of(H36M_LAYOUT))
-            noise = joint_noise(noise, error[:, :JOINTS], rays.std.isfinite().flatten(0, 1), layout)
+            metre = bone_lengths(points[:, :JOINTS], H36M).sum(-1) / self.prior.body_size
+            noise = joint_noise(noise, error[:, :JOINTS], rays.std.isfinite().flatten(0, 1), metre, layout)
             refined = refine_depths(points[:, :JOINTS], bones.flatten(0, 1), noise, H36M, detected.flatten())
             points = with_joints(points, refined, layout)
         size = (self.prior.bones.sum() / bone_lengths(points[:, :JOINTS], H36M).sum(-1).clamp_min(1e-6))[:, None]

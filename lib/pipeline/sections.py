@@ -20,6 +20,7 @@ from lib.models.networks import NETWORKS, Architecture, ModelParams, Size
 from lib.objectives.catalog import OBJECTIVES
 from lib.objectives.losses import LossParams
 from lib.plotting.params import VisualizeParams
+from lib.pose.camera_files import read_cameras
 from lib.pose.layouts import layout_named
 from lib.prior.sampler import PriorParams
 from lib.runtime.allowed import shown
@@ -83,7 +84,10 @@ def check_machine(params: Params, paths: Paths) -> None:
     source = section(SourceParams, "data", params)
     if source.layout != "auto":
         with _about("data.layout"):
-            layout_named(source.layout)
+            layout_named(source.layout, paths.raw(source.source))
+    if source.cameras not in ("auto", "assumed"):
+        with _about("data.cameras"):
+            read_cameras(paths.raw(source.source) / source.cameras)
     require_files(paths.raw(source.source), source)
     _check_checkpoint(section(FinetuneParams, "finetune", params).checkpoint, paths)
 

@@ -44,6 +44,7 @@ class Camera:
     orientation: tuple[float, float, float, float] = (1.0, 0.0, 0.0, 0.0)
     position: tuple[float, float, float] = (0.0, 0.0, 0.0)
     opencv: bool = False  # whether the tangential part is OpenCV's
+    assumed: bool = False  # whether nothing but the pictures' size is known of its lens
 
     @property
     def fov_deg(self) -> float:
@@ -99,14 +100,14 @@ def focal_of_fov(fov_deg: float, side: int) -> float:
 def assumed_camera(size: tuple[int, int], name: str = "assumed") -> Camera:
     """What a camera is taken for of which nothing but the picture's width and height is known: a phone or a webcam."""
     focal = focal_of_fov(ASSUMED_FOV_DEG, max(size))
-    return Camera(name, size, (focal, focal), (size[0] / 2, size[1] / 2))
+    return Camera(name, size, (focal, focal), (size[0] / 2, size[1] / 2), assumed=True)
 
 
 def assumption(camera: Camera) -> str:
     """One line that says what was assumed of a camera, and what to do about it."""
     width, height = camera.size
     return (
-        f"camera {camera.name}: nothing is known of it, so a focal length of {camera.focal[0]:.0f} pixels is assumed "
-        f"({ASSUMED_FOV_DEG:g} degrees along the longer side of {width} x {height}), its centre in the middle, and no "
-        "distortion: describe the camera in a YAML file if you know better"
+        f"camera {camera.name}: a focal length of {camera.focal[0]:.0f} pixels is assumed ({ASSUMED_FOV_DEG:g} degrees "
+        f"along the longer side of {width} x {height}), its centre in the middle, and no distortion: describe the "
+        "camera in a YAML file if you know better (data.cameras)"
     )

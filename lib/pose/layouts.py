@@ -298,13 +298,13 @@ LAYOUTS: dict[str, Layout] = {
 H36M_LAYOUT = LAYOUTS["h36m"]
 
 
-def layout_named(name: str) -> Layout:
-    """One of LAYOUTS, or one of a user's own: the path of a YAML file.
+def layout_named(name: str, folder: Path = Path()) -> Layout:
+    """One of LAYOUTS, or one of a user's own: a YAML file in a folder.
 
     Raises:
         UserError: there is no such layout or file, or the file is not as it should be.
     """
-    return LAYOUTS[name] if name in LAYOUTS else read_layout(Path(name))
+    return LAYOUTS[name] if name in LAYOUTS else read_layout(folder / name)
 
 
 def known_layouts(own: Layout) -> tuple[Layout, ...]:

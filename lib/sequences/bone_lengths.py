@@ -145,16 +145,22 @@ def joint_noise(
     of_joints: Float[Tensor, " joint"],
     error: Float[Tensor, "frame joint"],
     visible: Bool[Tensor, "frame keypoint"],
+    metre: Float[Tensor, " frame"],
     layout: Layout,
 ) -> Float[Tensor, "frame joint"]:
-    """How far off the rays of lifted joints are: standard deviations.
+    """How far off the rays of lifted joints are: standard deviations, in units of the root's distance.
 
-    That of the keypoints' noise, `of_joints`, where a visible keypoint marks the joint itself. Where none does, the
-    model guesses: it is as far off as it says, `error`, in units of the root's distance.
+    Where a visible keypoint marks the joint, that of the keypoints' noise, `of_joints`, and of where from the joint the
+    layout's keypoint may be (`Layout.spreads`); `metre` is a metre's length in each frame. Where none does, the model
+    guesses: it is as far off as it says, `error`.
     """
-    if not layout.exact:
-        return error
-    return torch.where(layout.of_joints(visible[..., None].float())[..., 0] > 0, of_joints, error)
+    marking = {slot: key for key, slot in enumerate(layout.slots) if slot < JOINTS and len(layout.mixtures[key]) == 1}
+    joints, keypoints = list(marking), list(marking.values())
+    spread = error.new_tensor([layout.spreads[key] for key in keypoints])
+    marked = (of_joints[joints].square() + (spread * metre[:, None]).square()).sqrt()
+    noise = error.clone()
+    noise[:, joints] = torch.where(visible[:, keypoints], marked, error[:, joints])
+    return noise
 
 
 def with_joints(

@@ -33,6 +33,8 @@ class SourceParams(Section):
     keypoints: Name  # h36m reads data_2d_h36m_NAME.npz; the sample knows gt and noisy
     # what the keypoints mark: auto, as the source says; else one of lib.pose.layouts.LAYOUTS, or a YAML file
     layout: Annotated[str, Field(min_length=1, max_length=300, description="auto, a layout's name or a YAML file")]
+    # auto, as the source says; assumed, by the pictures' sizes alone; else a YAML file (lib.pose.camera_files)
+    cameras: Annotated[str, Field(min_length=1, max_length=300, description="auto, assumed or a YAML file")]
     split: SplitParams
     min_frames: Annotated[int, Field(ge=1, le=1_000_000)]  # shorter sequences are dropped
 

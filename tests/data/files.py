@@ -148,5 +148,12 @@ def write_clips(folder: Path, frames: Sequence[Sequence[float]] | None = None) -
 def source_params(source: str = "h36m", **changes: Any) -> SourceParams:
     """`data`, with the subjects of these files."""
     split = {"train": ("S1",), "validation": ("S8",), "test": ("S9",)}
-    content = {"source": source, "keypoints": "gt", "layout": "auto", "split": SplitParams(**split), "min_frames": 10}
+    content = {
+        "source": source,
+        "keypoints": "gt",
+        "layout": "auto",
+        "cameras": "auto",
+        "split": SplitParams(**split),
+        "min_frames": 10,
+    }
     return SourceParams(**{**content, **changes})

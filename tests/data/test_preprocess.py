@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from lib.data import preprocessing, store
+from lib.pose.camera_files import write_cameras
+from lib.pose.cameras import Camera, assumed_camera
 from lib.pose.landmarks import LANDMARKS
 from lib.pose.layouts import LAYOUTS, read_layout
 from lib.pose.skeleton import H36M
@@ -29,6 +31,7 @@ def params(**changes: Any) -> dict[str, Any]:
             "source": "h36m",
             "keypoints": "gt",
             "layout": "auto",
+            "cameras": "auto",
             "split": split,
             "min_frames": 10,
             **elsewhere,
@@ -190,6 +193,40 @@ def test_keypoints_are_read_in_the_layout_that_the_params_name(paths: Paths, tmp
     own.write_text("keypoints:\n" + "".join(f"  {name}: {name}\n" for name in LANDMARKS[1:18]))
     run(params(layout=str(own)), paths)
     assert store.read_split(paths.poses, "train").layout == read_layout(own)
+
+
+def test_cameras_are_those_of_a_file_where_the_source_has_them(paths: Paths) -> None:
+    run(params(), paths)
+    before, own = store.read_split(paths.poses, "train", "needed"), store.read_cameras(paths.poses, "train")
+    camera = own[0]
+    lens = Camera("", camera.size, (2 * camera.focal[0], 2 * camera.focal[1]), camera.center)
+    longer = {one.name: replace(lens, name=one.name, size=one.size, orientation=one.orientation) for one in own}
+    write_cameras(paths.raw("h36m") / "mine.yaml", longer)
+    run(params(cameras="mine.yaml"), paths)
+    after = store.read_split(paths.poses, "train", "needed")
+    for row, one in enumerate(store.read_cameras(paths.poses, "train")):
+        assert one == replace(longer[one.name], position=own[row].position)  # where it stands is the source's to say
+        some = slice(row * FRAMES, (row + 1) * FRAMES)
+        torch.testing.assert_close(after.rays[some], one.to_rays(after.keypoints[some].double()).float())
+    torch.testing.assert_close(after.positions, before.positions)
+    assert load(paths.stats)["cameras"][camera.name]["focal"] == [round(2 * camera.focal[0], 3)]
+    write_cameras(paths.raw("h36m") / "other.yaml", {"phone": camera})
+    with pytest.raises(UserError, match=r"other\.yaml: no camera fits S1/.*; it has phone"):
+        run(params(cameras="other.yaml"), paths)
+
+
+def test_cameras_of_which_nothing_is_known_are_assumed_and_said_so(
+    paths: Paths, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(params(), paths)
+    known = store.read_cameras(paths.poses, "train")
+    assert "assumed" not in capsys.readouterr().out
+    run(params(cameras="assumed"), paths)
+    for own, camera in zip(known, store.read_cameras(paths.poses, "train"), strict=True):
+        expected = assumed_camera(own.size, own.name)
+        assert camera == replace(expected, orientation=own.orientation, position=own.position)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "is assumed" in line]
+    assert len(lines) == len({camera.name for camera in known})
 
 
 @pytest.mark.parametrize(

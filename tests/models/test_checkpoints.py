@@ -7,7 +7,7 @@ import torch
 
 from lib.models import checkpoints
 from lib.models.lifters import LiftingModel
-from lib.pose.layouts import H36M_LAYOUT, LAYOUTS
+from lib.pose.layouts import H36M_LAYOUT, LAYOUTS, Layout
 from lib.runtime.errors import UserError
 from tests.settings import KNOWN, NETWORKS, SMALL, tiny_checkpoint, tiny_model
 
@@ -95,7 +95,7 @@ def test_data_in_a_layout_that_it_does_not_know_are_refused(checkpoint: checkpoi
     message = r"^the checkpoint does not know the layout 'small' of the data \(root, chest, .*\): pretrain on this data"
     with pytest.raises(UserError, match=message):
         replace(checkpoint, layouts=tuple(LAYOUTS.values())).check_layout(SMALL)
-    another = replace(SMALL, spreads=(0.05,) * len(SMALL))  # of the same name
+    another = Layout.load({**SMALL.dump(), "spreads": (0.05,) * len(SMALL)})  # of the same name
     with pytest.raises(UserError, match="does not know the layout 'small'"):
         checkpoint.check_layout(another)
 

@@ -21,6 +21,7 @@ from lib.sequences.bone_lengths import (
 from tests.settings import PRIOR
 
 STILL = torch.zeros(len(H36M))
+METRE = torch.tensor([0.25])  # four metres away
 
 
 def people(count: int, frames: int, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -94,7 +95,9 @@ def test_joints_that_are_guessed_stay_where_they_are_and_others_move() -> None:
     visible = torch.ones(len(wrong), JOINTS, dtype=torch.bool)
     arm = [H36M.index("right_elbow"), H36M.index("right_wrist")]
     visible[:, arm] = False
-    noise = joint_noise(STILL + 1e-4, torch.full_like(wrong[..., 0], 0.05), visible, LAYOUTS["h36m"])
+    noise = joint_noise(
+        STILL + 1e-4, torch.full_like(wrong[..., 0], 0.05), visible, METRE.expand(len(wrong)), LAYOUTS["h36m"]
+    )
     seen, guessed = (refine_depths(wrong, lengths, some, H36M) - wrong for some in (STILL + 1e-4, noise))
     forearm = [bone[:, arm[1]] - bone[:, arm[0]] for bone in (seen, guessed)]
     assert forearm[1].norm(dim=-1).mean() < 0.2 * forearm[0].norm(dim=-1).mean()
@@ -103,17 +106,25 @@ def test_joints_that_are_guessed_stay_where_they_are_and_others_move() -> None:
     assert other < 0.2 * guessed[:, legs].norm(dim=-1).mean()
 
 
-def test_only_a_visible_keypoint_of_the_joint_itself_is_as_exact_as_keypoints_are() -> None:
-    error = torch.full((2, JOINTS), 0.02)
+def test_a_joint_is_known_as_well_as_the_keypoint_that_marks_it() -> None:
+    error = torch.full((2, JOINTS), 0.2)
     visible = torch.ones(2, JOINTS, dtype=torch.bool)
     visible[1, 3] = False
-    noise = joint_noise(STILL + 0.001, error, visible, LAYOUTS["h36m"])
-    expected = torch.full((2, JOINTS), 0.001)
-    expected[1, 3] = 0.02
+    metre = torch.tensor([0.25, 0.2])
+    noise = joint_noise(STILL + 0.003, error, visible, metre, LAYOUTS["h36m"])
+    expected = torch.full((2, JOINTS), 0.003)
+    expected[1, 3] = 0.2  # hidden: as far off as the model says
     torch.testing.assert_close(noise, expected)
     coco = LAYOUTS["coco"]
-    of_coco = joint_noise(STILL + 0.001, error, torch.ones(2, len(coco), dtype=torch.bool), coco)
-    torch.testing.assert_close(of_coco, error)  # its keypoints mark no joint exactly
+    of_coco = joint_noise(STILL + 0.003, error, torch.ones(2, len(coco), dtype=torch.bool), metre, coco)
+    knee, hip = H36M.index("left_knee"), H36M.index("left_hip")
+    # 20 and 30 mm, four and five metres away
+    torch.testing.assert_close(of_coco[:, knee], torch.tensor([0.005, 0.004]).hypot(torch.tensor(0.003)))
+    torch.testing.assert_close(of_coco[:, hip], torch.tensor([0.0075, 0.006]).hypot(torch.tensor(0.003)))
+    torch.testing.assert_close(of_coco[:, H36M.index("spine")], error[:, 0])  # which no keypoint marks
+    mixed = LAYOUTS["h36m_from_coco"]
+    of_mixed = joint_noise(STILL + 0.003, error, visible, metre, mixed)
+    assert (of_mixed[:, H36M.index("spine")] == 0.2).all()  # a mixture of other landmarks is not the joint
 
 
 def test_noise_makes_lengths_count_for_less() -> None:
