@@ -19,9 +19,10 @@ test: $(VENV)/.stamp  ## lint, types, tests
 benchmark: $(VENV)/.stamp  ## the accuracy table on data/raw/h36m, three seeds for each kind of 2D it holds
 	$(RUN) python -m stages.benchmark accuracy --seeds 3
 
-ablation: $(VENV)/.stamp  ## the tables of terms and of windows, on the validation subjects
+ablation: $(VENV)/.stamp  ## the tables of terms, windows, and what detectors see, on the validation subjects
 	$(RUN) python -m stages.benchmark ablation --keypoints gt --split validation --epochs 12 --seeds 3
-	$(RUN) python -m stages.benchmark time --split validation --epochs 12 --seeds 3
+	$(RUN) python -m stages.benchmark windows --split validation --epochs 12 --seeds 3
+	$(RUN) python -m stages.benchmark detections --keypoints gt --split validation
 
 label-efficiency: $(VENV)/.stamp  ## error against labels, pre-trained and from scratch, on data/raw/h36m
 	$(RUN) python -m stages.label_efficiency --seeds 3

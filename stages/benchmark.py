@@ -1,6 +1,7 @@
 """Train and measure tables of variants, each from the raw files on: python -m stages.benchmark TABLE --source h36m.
 
-Runs are in data/scratch/benchmark and add a row each to metrics/benchmark.csv, with all that is needed to repeat them.
+Runs are in data/scratch/benchmark and add a row each to metrics/benchmark.csv, or those of detections to
+metrics/detections.csv, with all that is needed to repeat them.
 Runs that the file already has, with the same params, code and raw files, are skipped, so that an interrupted benchmark
 goes on.
 """
@@ -9,7 +10,7 @@ import argparse
 from functools import partial
 from typing import Any
 
-from lib.experiments.benchmark import TABLES, Benchmark, benchmark, summary
+from lib.experiments.benchmark import CONDITIONS, TABLES, Benchmark, benchmark, summary, summary_of_conditions
 from lib.runtime.console import Console
 from lib.runtime.paths import Paths
 from lib.runtime.stage import main, positive
@@ -19,7 +20,8 @@ from lib.sources.catalog import SOURCES
 def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> None:
     """Run what is missing of a table and print it, one line a variant and kind of keypoints."""
     console = Console()
-    console.table(*summary(benchmark(Benchmark(**vars(arguments)), params, paths, console)))
+    runs = benchmark(Benchmark(**vars(arguments)), params, paths, console)
+    console.table(*(summary_of_conditions if arguments.table == CONDITIONS else summary)(runs))
 
 
 def _arguments() -> argparse.Namespace:

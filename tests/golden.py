@@ -45,7 +45,8 @@ RUNS = {
 
 def machine() -> str:
     """What decides the last bits of a sum."""
-    return f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}"
+    name = torch.cpu.get_capabilities().get("cpu_name", "")
+    return f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}, {name}"
 
 
 def golden_run(name: str, root: Path) -> dict[str, Any]:

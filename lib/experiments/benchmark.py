@@ -1,15 +1,20 @@
-"""Tables of variants, each trained from the raw files on: accuracy, ablation, windows.
+"""Tables of variants, each trained from the raw files on: accuracy, ablation, windows, detections.
 
-A row a run goes to metrics/benchmark.csv, with all that is needed to repeat it.
+A row a run goes to metrics/benchmark.csv, with all that is needed to repeat it; those of detections, which are measured
+under the conditions of `lib.experiments.robustness`, to metrics/detections.csv.
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
+from lib.data.store import read_split
+from lib.evaluation.lifting import EvaluationParams
+from lib.experiments.robustness import robustness
 from lib.experiments.runs import Runs, mean_and_std
 from lib.experiments.variants import (
     FIGURES,
@@ -23,7 +28,10 @@ from lib.experiments.variants import (
     scratch,
     train,
 )
+from lib.inference.lifter import Lifter
+from lib.models.checkpoints import Checkpoint
 from lib.runtime.console import Console
+from lib.runtime.device import resolve_device
 from lib.runtime.errors import UserError
 from lib.runtime.params import section
 from lib.runtime.paths import Paths
@@ -53,7 +61,20 @@ TABLES: dict[str, dict[str, Changes]] = {
         f"{frames} frames": {"data.window.frames": frames, "data.window.interval_seconds": interval}
         for frames, interval in ((1, 0.06), (9, 0.06), (27, 0.04), (81, 0.02))
     },
+    # What training does about what detectors see, each part of it left out.
+    "detections": {
+        "default": {},
+        "nothing hidden together": {
+            f"data.occlusion.{name}": 0.0 for name in ("part", "joints", "edge", "away", "far_side")
+        },
+        "confidence is certain": {"data.transforms.any_noise_probability": 0.0},
+        "one layout": {"prior.other_layouts_probability": 0.0},
+        "usual cameras": {"prior.any_elevation_probability": 0.0},
+        "errors not stated": {"losses.error": 0.0},
+    },
 }
+CONDITIONS = "detections"  # the table whose rows are measured under conditions
+P_MPJPE = "p_mpjpe_mm, "
 
 
 class Benchmark(NamedTuple):
@@ -78,7 +99,9 @@ def benchmark(chosen: Benchmark, params: Mapping[str, Any], paths: Paths, consol
     for name in chosen.rows or ():
         if name not in table:
             raise UserError(f"--rows: the table {chosen.table} has no row {name!r}; it has {', '.join(table)}")
-    runs = Runs(paths.metrics("benchmark").with_suffix(".csv"), paths.raw(chosen.source), chosen.split)
+    name = CONDITIONS if chosen.table == CONDITIONS else "benchmark"
+    runs = Runs(paths.metrics(name).with_suffix(".csv"), paths.raw(chosen.source), chosen.split)
+    figures = _under_conditions if chosen.table == CONDITIONS else measured
     training = section(TrainingParams, "training", params)
     epochs = chosen.epochs or training.epochs
     base = {
@@ -93,7 +116,9 @@ def benchmark(chosen: Benchmark, params: Mapping[str, Any], paths: Paths, consol
     for seed, keypoints, name in itertools.product(range(chosen.seeds), keypoints_used, chosen.rows or table):
         variant = changed(params, {**base, "data.keypoints": keypoints, "seed": seed, **table[name]})
         title = f"benchmark: {name}, {keypoints}, seed {seed}"
-        measure = partial(_measure, console, title, variant, scratch(paths, "benchmark", chosen.source), chosen.split)
+        measure = partial(
+            _measure, console, title, variant, scratch(paths, "benchmark", chosen.source), chosen.split, figures
+        )
         called.append(runs.once({"table": chosen.table, "row": name}, variant, measure))
     return pd.DataFrame(called)
 
@@ -108,7 +133,37 @@ def summary(runs: pd.DataFrame) -> tuple[tuple[str, ...], list[tuple[str, ...]]]
     return ("row", "2D", "split", "seeds", "minutes", *(name.removesuffix("_mm") for name in columns)), lines
 
 
-def _measure(console: Console, title: str, params: dict[str, Any], own: Paths, split: str) -> dict[str, object]:
+def summary_of_conditions(runs: pd.DataFrame) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Columns and rows of the table of detections: P-MPJPE by condition, a column a variant."""
+    conditions = [name for name in runs.columns if str(name).startswith(P_MPJPE)]
+    variants = {str(name): group for name, group in runs.groupby("row", sort=False)}
+    lines = [
+        (
+            str(name).removeprefix(P_MPJPE),
+            *(mean_and_std(group[name].astype(float)) for group in variants.values()),
+        )
+        for name in conditions
+    ]
+    return ("p_mpjpe", *variants), lines
+
+
+def _under_conditions(checkpoint: Checkpoint, poses: Path, split: str, params: Mapping[str, Any]) -> dict[str, float]:
+    """P-MPJPE under each condition of `lib.experiments.robustness`, and of each layout's own keypoints."""
+    evaluation = section(EvaluationParams, "evaluation", params)
+    lifter = Lifter(checkpoint, resolve_device(evaluation.device))
+    table = robustness(lifter, read_split(poses, split, "needed"), evaluation.batch_size)
+    rows = zip(*(table[name].tolist() for name in ("condition", "joints", "p_mpjpe_mm")), strict=True)
+    return {f"{P_MPJPE}{condition}, {joints}": round(error, 2) for condition, joints, error in rows}
+
+
+def _measure(
+    console: Console,
+    title: str,
+    params: dict[str, Any],
+    own: Paths,
+    split: str,
+    figures: Callable[[Checkpoint, Path, str, Mapping[str, Any]], dict[str, float]],
+) -> dict[str, object]:
     console.announce(title)
     prepare(params, own, (split,))
     trained = train(params, own)
@@ -116,5 +171,5 @@ def _measure(console: Console, title: str, params: dict[str, Any], own: Paths, s
         **protocol(params),
         "steps": trained.metrics["steps"],
         "training_minutes": round(trained.speed["seconds"] / 60, 1),
-        **measured(trained.checkpoint, own.poses, split, params),
+        **figures(trained.checkpoint, own.poses, split, params),
     }

@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import pandas as pd
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from lib.data.store import Split
@@ -21,7 +20,8 @@ from lib.pose.geometry import project, root_centred, rotation_about
 from lib.pose.landmarks import JOINTS
 from lib.pose.layouts import LAYOUTS, Layout
 from lib.pose.skeleton import H36M
-from lib.prior.bodies import ATTACHED_LANDMARKS, attached_offset, part_of
+from lib.prior.bodies import ATTACHED_LANDMARKS, Body, attached_offset
+from lib.prior.kinematics import posed_of
 from lib.runtime.errors import UserError
 
 MM = 1000.0
@@ -127,68 +127,15 @@ def _hide(split: Split, names: tuple[str, ...]) -> Split:
 def marked_as(split: Split, layout: Layout, generator: torch.Generator) -> Split:
     """The same people, marked as another layout marks them; exact 2D."""
     assert split.positions is not None
-    frames = part_frames(split.positions)
-    landmarks = landmarks_of(split.positions, frames)
+    posed = posed_of(split.positions)
+    attached = torch.tensor([attached_offset(name) for name in ATTACHED_LANDMARKS])
+    landmarks = posed.landmarks(Body(torch.zeros(0), torch.zeros(0), attached))
     subjects = split.table["subject"]
     offset = {
         subject: torch.tensor(layout.spreads)[:, None] * torch.randn(len(layout), 3, generator=generator)
         for subject in sorted(subjects.unique())
     }
     off = torch.cat([offset[s].expand(n, -1, -1) for s, n in zip(subjects, split.table["length"], strict=True)])
-    marked = layout.mixing @ landmarks
-    turned = [frames[part_of(name)] @ off[:, number, :, None] for number, name in enumerate(layout.landmarks)]
-    positions = marked + torch.cat(turned, -1).mT
+    positions = layout.mixing @ landmarks + posed.moved(off, layout)
     rays = project(positions)
     return Split(layout, split.table, rays, torch.ones_like(rays[..., 0]), rays, positions)
-
-
-def landmarks_of(
-    joints: Float[Tensor, "frame joint 3"], frames: dict[str, Tensor]
-) -> Float[Tensor, "frame landmark 3"]:
-    """A body's landmarks, as `lib.prior.bodies` puts them on the parts of a body."""
-    on = {"head": (joints[:, H36M.index("neck")] + joints[:, H36M.index("head")]) / 2}
-    for side in ("left", "right"):
-        on |= {
-            f"{side}_foot": joints[:, H36M.index(f"{side}_ankle")],
-            f"{side}_hand": joints[:, H36M.index(f"{side}_wrist")],
-        }
-    attached = [
-        on[part_of(name)] + frames[part_of(name)] @ joints.new_tensor(attached_offset(name))
-        for name in ATTACHED_LANDMARKS
-    ]
-    return torch.cat([joints, torch.stack(attached, 1)], 1)
-
-
-def part_frames(joints: Float[Tensor, "frame joint 3"]) -> dict[str, Float[Tensor, "frame 3 3"]]:
-    """The rotation of each part of bodies, from their joints: columns to the left, up and forward."""
-
-    def at(name: str) -> Tensor:
-        return joints[:, H36M.index(name)]
-
-    def frame(up: Tensor, left: Tensor) -> Tensor:
-        up = torch.nn.functional.normalize(up, dim=-1)
-        forward = torch.nn.functional.normalize(torch.linalg.cross(left, up), dim=-1)
-        return torch.stack([torch.linalg.cross(up, forward), up, forward], -1)
-
-    hips, shoulders = at("left_hip") - at("right_hip"), at("left_shoulder") - at("right_shoulder")
-    parts = {
-        "pelvis": frame(at("spine") - at("pelvis"), hips),
-        "lower_trunk": frame(at("spine") - at("pelvis"), hips),
-        "chest": frame(at("thorax") - at("spine"), shoulders),
-        # The joint neck is in front of the joint head.
-        "head": frame(
-            at("head") - at("thorax"), torch.linalg.cross(at("head") - at("thorax"), at("neck") - at("thorax"))
-        ),
-    }
-    for side in ("left", "right"):
-        thigh, shank = at(f"{side}_hip") - at(f"{side}_knee"), at(f"{side}_knee") - at(f"{side}_ankle")
-        arm, forearm = at(f"{side}_shoulder") - at(f"{side}_elbow"), at(f"{side}_elbow") - at(f"{side}_wrist")
-        parts |= {
-            f"{side}_thigh": frame(thigh, hips),
-            f"{side}_shank": frame(shank, hips),
-            f"{side}_foot": frame(shank, hips),
-            f"{side}_upper_arm": frame(arm, shoulders),
-            f"{side}_forearm": frame(forearm, shoulders),
-            f"{side}_hand": frame(forearm, shoulders),
-        }
-    return parts

@@ -6,7 +6,7 @@ anatomical prior. Every term is a number of its own, weighed by `losses` in para
 
 import copy
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -33,7 +33,7 @@ from lib.objectives.losses import LossParams
 from lib.objectives.plausibility import Plausibility, fit_plausibility
 from lib.pose.crops import DOUBTFUL, Crops, Frames, Rays, unproject_crop
 from lib.pose.geometry import bone_lengths, homogeneous, levelling, project, rotate, rotation_about
-from lib.pose.landmarks import JOINTS
+from lib.pose.landmarks import JOINT_OF, JOINTS
 from lib.pose.layouts import H36M_LAYOUT, LAYOUTS, Layout
 from lib.pose.skeleton import H36M
 from lib.prior.sampler import PosePrior, PriorSample
@@ -221,14 +221,17 @@ class Lift:
         if any(self.weights[name] > 0 for name in DRAWN_TERMS):
             wanted["prior"] = views
         if self.weights["distillation"] > 0:
-            wanted["distillation"] = self._novel_views(pseudo, windows, generator)
+            wanted["distillation"] = self._novel_views(pseudo, windows, views.rays.layout, generator)
         judged = dict(zip(wanted, self._judged(model, list(wanted.values()), generator), strict=True))
         terms = {name: part.distance for name, part in judged.items()}
         if "prior" in judged:
-            terms |= {"vertical": judged["prior"].vertical, "error": judged["prior"].likelihood}
+            terms["vertical"] = judged["prior"].vertical
+        terms["error"] = torch.stack([part.likelihood for part in judged.values()]).mean()
         if self.plausibility is not None and min(self.weights["plausibility"], self.weights["distillation"]) > 0:
             novel = judged["distillation"]
-            other = self.prior.random_view(rotate(levelling(novel.up), novel.pose)[:, None], generator)
+            level = rotate(levelling(novel.up), novel.pose)[:, None]
+            level = self._as_own(level, views.rays.layout, generator)
+            other = self.prior.random_view(level, generator)
             crops = self.inputs.crops(view_rays(other, self.inputs.layout))
             terms["plausibility"] = self.plausibility(crops.keypoints).mean()
         if self._needs_real:
@@ -253,12 +256,13 @@ class Lift:
     def _needs_real(self) -> bool:
         return any(self.weights[name] > 0 for name in REAL_TERMS)
 
-    def _novel_views(self, pseudo: PseudoLabels, windows: int, generator: torch.Generator) -> Views:
+    def _novel_views(self, pseudo: PseudoLabels, windows: int, layout: Layout, generator: torch.Generator) -> Views:
         """Motion as the teacher sees it, some of it mirrored, before a camera on another side of it.
 
-        Keypoints that were hidden are so there, too, and count by how sure the teacher is of them.
+        Keypoints that were hidden are so there, too, and count by how sure the teacher is of them. Where `layout` is
+        not that of the data, it marks the teacher's joints, and so do its keypoints.
         """
-        transforms, layout = self.inputs.transforms, self.inputs.layout
+        transforms, own = self.inputs.transforms, self.inputs.layout
         clip, index = (
             part[:, 0] for part in random_windows(pseudo.detected, self.inputs.window, windows, 1, generator)
         )
@@ -266,19 +270,30 @@ class Lift:
         level, error = pseudo.level[clip[:, None], index], pseudo.error[clip, index[:, index.shape[1] // 2]]
         if transforms.flip_probability > 0:
             chosen = torch.rand(windows, generator=generator, device=clip.device) < transforms.flip_probability
-            mirrored = level[..., list(layout.point_mirror), :] * level.new_tensor([-1.0, 1.0, 1.0])
+            mirrored = level[..., list(own.point_mirror), :] * level.new_tensor([-1.0, 1.0, 1.0])
             level = torch.where(chosen[:, None, None, None], mirrored, level)
-            seen = torch.where(chosen[:, None, None], seen[..., list(layout.skeleton.mirror)], seen)
-            error = torch.where(chosen[:, None], error[:, list(layout.point_mirror)], error)
+            seen = torch.where(chosen[:, None, None], seen[..., list(own.skeleton.mirror)], seen)
+            error = torch.where(chosen[:, None], error[:, list(own.point_mirror)], error)
+        now = seen[:, seen.shape[1] // 2, :, None].float()
+        known = torch.cat([own.of_joints(now), now], 1)[..., 0] > 0
+        if layout != own:
+            of = [JOINT_OF[slot] for slot in layout.slots]
+            level = self.prior.marked(level[..., :JOINTS, :], layout, generator)
+            marks = own.of_joints(torch.ones_like(now[:1]))[0, :, 0] > 0  # the joints that the data show
+            seen = (own.of_joints(seen[..., None].float())[..., 0] > 0)[..., of] | ~marks[of]
+            known, error = known[:, [*range(JOINTS), *of]], error[:, [*range(JOINTS), *of]]
         roll = math.radians(transforms.rotation_deg) * (
             2 * torch.rand(windows, generator=generator, device=clip.device) - 1
         )
         sample = self.prior.random_view(rotate(rotation_about("z", roll)[:, None], level), generator)
         rays = view_rays(sample, layout)
-        now = seen[:, seen.shape[1] // 2, :, None].float()
-        known = torch.cat([layout.of_joints(now), now], 1)[..., 0] > 0
         weight = torch.where(known, 1.0, 1 / (1 + (error / UNSURE).square()))
         return Views(sample, rays._replace(std=rays.std.masked_fill(~seen, torch.inf)), weight)
+
+    def _as_own(self, points: Tensor, layout: Layout, generator: torch.Generator) -> Tensor:
+        """Points of a layout, as those of the data's layout."""
+        own = self.inputs.layout
+        return points if layout == own else self.prior.marked(points[..., :JOINTS, :], own, generator)
 
     def _real_windows(self, pseudo: PseudoLabels, windows: int, generator: torch.Generator) -> Rays:
         clip, index = random_windows(pseudo.detected, self.inputs.window, max(1, windows // RUN), RUN, generator)
@@ -289,29 +304,18 @@ class Lift:
         return Rays(rays, std, runs.layout)
 
     def _judged(self, model: LifterModel, parts: Sequence[Views], generator: torch.Generator) -> list[Judged]:
-        """Lift views as a detector would see them, and compare with what they are of; those of a layout at once."""
+        """Lift views of one layout as a detector would see them, and compare with what they are of."""
         seen = [
             self.inputs.corrupted(one.rays, generator, one.sample.joints, EXTENT / one.sample.root_depth)
             for one in parts
         ]
-        layouts = {rays.layout for rays in seen}
-        if len(layouts) == 1:
-            whole = Rays(
-                torch.cat([part.rays for part in seen]), torch.cat([part.std for part in seen]), seen[0].layout
-            )
-            lifted, given = self._lifted(model, whole)
-            sizes, start, each = [len(part.rays) for part in seen], 0, []
-            for size in sizes:
-                window = slice(start, start + size)
-                each.append((Lifted(*(part[window] for part in lifted)), Frames(*(part[window] for part in given))))
-                start += size
-        else:
-            each = [self._lifted(model, rays) for rays in seen]
-        return [_judge(one, *made) for one, made in zip(parts, each, strict=True)]
-
-    def _lifted(self, model: LifterModel, rays: Rays) -> tuple[Lifted, Frames]:
-        given = self.inputs.crops(rays)
-        return model(given.keypoints, given.confidence, given.scale, given.layout), given.middle()
+        rays, std = (torch.cat(part) for part in zip(*(one[:2] for one in seen), strict=True))
+        given = self.inputs.crops(Rays(rays, std, seen[0].layout))
+        lifted, now = model(given.keypoints, given.confidence, given.scale, given.layout), given.middle()
+        judged, sizes = [], [len(one.rays.rays) for one in parts]
+        for one, outputs, frames in zip(parts, _split(lifted, sizes), _split(now, sizes), strict=True):
+            judged.append(_judge(one, Lifted(*outputs), Frames(*frames)))
+        return judged
 
     def _real_terms(self, lifted: Lifted, real: Rays, given: Crops) -> Terms:
         now, middle = given.middle(), given.scale.shape[1] // 2
@@ -329,6 +333,11 @@ class Lift:
             "proportions": losses.proportions(lengths, self.prior.bones, self.prior.params.bone_length_std),
             "smoothness": losses.smoothness(over_time, H36M),
         }
+
+
+def _split(parts: Iterable[Tensor], sizes: Sequence[int]) -> Iterator[tuple[Tensor, ...]]:
+    """Tensors of a whole batch, for each of its parts."""
+    return zip(*(part.split(list(sizes)) for part in parts), strict=True)
 
 
 def _judge(views: Views, lifted: Lifted, now: Frames) -> Judged:

@@ -117,12 +117,15 @@ class Posed(NamedTuple):
 
     joints: Float[Tensor, "*batch joint 3"]
     parts: dict[str, Frame]  # of the parts of the body that have joints
-    angles: Angles
+    angles: Angles | None = None  # None: hands and feet go straight on from forearms and shanks
 
     def all_parts(self) -> dict[str, Frame]:
         """Hands and feet as well, which no joint needs."""
         parts = dict(self.parts)
         for index, (side, sign) in enumerate(SIDES):
+            if self.angles is None:
+                parts[f"{side}_foot"], parts[f"{side}_hand"] = parts[f"{side}_shank"], parts[f"{side}_forearm"]
+                continue
             flexion, turn = self.angles.wrist[..., index, :].unbind(-1)
             hand = parts[f"{side}_forearm"].turned("y", -sign * turn).turned("z", -sign * flexion)
             parts[f"{side}_foot"] = parts[f"{side}_shank"].turned("x", -self.angles.ankle[..., index])
@@ -192,6 +195,61 @@ def forward_kinematics(angles: Angles, body: Body) -> Posed:
         names = ("thigh", "shank", "upper_arm", "forearm")
         parts |= {f"{side}_{name}": part for name, part in zip(names, (thigh, shank, arm, forearm), strict=True)}
     return Posed(torch.stack([joints[name] for name in SKELETON.names], -2), parts, angles)
+
+
+def _head_ahead() -> float:
+    """By how much the way from the thorax to the head leans forward in the head's frame: radians."""
+    forward, up = (
+        sum(SEGMENTS[name] * of(math.radians(TILTS[name])) for name in ("neck", "head")) for of in (math.sin, math.cos)
+    )
+    return math.atan2(forward, up)
+
+
+_HEAD_AHEAD = _head_ahead()
+
+
+def posed_of(joints: Float[Tensor, "*batch joint 3"]) -> Posed:
+    """Bodies of which the joints alone are known, in any frame.
+
+    Pelvis, chest and head face as hips, shoulders and neck say; each part of a limb turns from the part above it by the
+    smallest angle that there is.
+    """
+
+    def at(name: str) -> Tensor:
+        return joints[..., SKELETON.index(name), :]
+
+    above, top = at("spine") - at("pelvis"), at("head") - at("thorax")
+    pelvis = _facing(above, at("left_hip") - at("right_hip"))
+    chest = _facing(at("thorax") - at("spine"), at("left_shoulder") - at("right_shoulder"))
+    # The joint neck is in front of the joint head, and that in front of the thorax.
+    head = _facing(top, torch.linalg.cross(top, at("neck") - at("thorax"))).turned("x", top.new_tensor(-_HEAD_AHEAD))
+    parts = {"pelvis": pelvis, "lower_trunk": pelvis, "chest": chest, "head": head}
+    for side, _ in SIDES:
+        for trunk, names, ends in (
+            (pelvis, ("thigh", "shank"), ("hip", "knee", "ankle")),
+            (chest, ("upper_arm", "forearm"), ("shoulder", "elbow", "wrist")),
+        ):
+            part = trunk
+            for name, start, end in zip(names, ends, ends[1:], strict=False):
+                up = at(f"{side}_{start}") - at(f"{side}_{end}")
+                part = parts[f"{side}_{name}"] = _swung(part, up)
+    return Posed(joints, parts)
+
+
+def _facing(up: Float[Tensor, "*batch 3"], left: Float[Tensor, "*batch 3"]) -> Frame:
+    """A part whose axis points up, and whose left is as near to `left` as can be."""
+    up = torch.nn.functional.normalize(up, dim=-1)
+    forward = torch.nn.functional.normalize(torch.linalg.cross(left, up), dim=-1)
+    return Frame(torch.linalg.cross(up, forward), up, forward)
+
+
+def _swung(frame: Frame, up: Float[Tensor, "*batch 3"]) -> Frame:
+    """A part that turns by the smallest angle until its axis points up."""
+    up = torch.nn.functional.normalize(up, dim=-1)
+    half = frame.y + up
+    cosine = (frame.y * up).sum(-1, keepdim=True)
+    left = frame.x - half * (up * frame.x).sum(-1, keepdim=True) / (1 + cosine).clamp_min(1e-3)
+    return _facing(up, left)
 
 
 def _bend(frame: Frame, angles: Float[Tensor, "*batch 3"]) -> Frame:

@@ -28,7 +28,7 @@ from lib.prior.bodies import (
     attached_offset,
     part_of,
 )
-from lib.prior.kinematics import Angles, Posed, forward_kinematics
+from lib.prior.kinematics import Angles, Posed, forward_kinematics, posed_of
 from lib.prior.motions import MotionSampler, MotionWeights
 from lib.prior.postures import PostureSampler, PostureWeights
 from lib.prior.random import normal, uniform
@@ -55,7 +55,7 @@ class PriorParams(Section):
     bone_length_update: Annotated[float, Field(ge=0, le=1)]  # how far the means move an epoch to what the 2D says
     other_layouts_probability: Annotated[
         float, Field(ge=0, le=1)
-    ]  # share of bodies marked as another layout marks them
+    ]  # share of steps whose bodies and real motion another layout than the data's marks
     elevation_deg: tuple[Elevation, ElevationStd]  # of the camera above the root: mean, standard deviation
     any_elevation_probability: Annotated[float, Field(ge=0, le=1)]  # share of cameras anywhere from below to above
     roll_std_deg: Annotated[float, Field(ge=0, le=180)]  # standard deviation of the camera's roll
@@ -165,6 +165,13 @@ class PosePrior(nn.Module):
         face = HEAD_STD * self.on_head[:, None] * normal(count, 1, 3, generator=generator)
         lengths = self.lengths * (self.params.bone_length_std * noise).exp()
         return Body(lengths, tilts, self.attached + own + face)
+
+    def marked(
+        self, joints: Float[Tensor, "batch frame joint 3"], layout: Layout, generator: torch.Generator
+    ) -> Float[Tensor, "batch frame point 3"]:
+        """Windows of poses in metres, in any frame, and what a layout marks on them: people's own face, feet, hands."""
+        body = Body(*(part[:, None] for part in self.sample_body(len(joints), generator)))
+        return self._mark(posed_of(joints), body, layout, generator)
 
     def _mark(
         self, posed: Posed, body: Body, layout: Layout, generator: torch.Generator

@@ -116,7 +116,6 @@ def refine_depths(
         return rest
     depth = (pose[..., 2] + 1) / size[:, None]  # from here on, bones add up to 1
     rays = torch.cat([pose[..., :2] / (pose[..., 2:] + 1).clamp_min(0.05), torch.ones_like(pose[..., :1])], -1)
-    noise = DENOISED * noise
     across = (depth[:, child] * noise[:, child]).square() + (depth[:, parent] * noise[:, parent]).square()
     variance = _depth_variance(rays * depth[..., None], lengths, across, skeleton)
     trust_depth, furthest = variance.reciprocal(), FURTHEST * variance.sqrt()
@@ -150,14 +149,14 @@ def joint_noise(
 ) -> Float[Tensor, "frame joint"]:
     """How far off the rays of lifted joints are: standard deviations, in units of the root's distance.
 
-    Where a visible keypoint marks the joint, that of the keypoints' noise, `of_joints`, and of where from the joint the
-    layout's keypoint may be (`Layout.spreads`); `metre` is a metre's length in each frame. Where none does, the model
-    guesses: it is as far off as it says, `error`.
+    Where a visible keypoint marks the joint, that of what is left of the keypoints' noise, `of_joints`, and of where
+    from the joint the layout's keypoint may be (`Layout.spreads`); `metre` is a metre's length in each frame. Where
+    none does, the model guesses: it is as far off as it says, `error`.
     """
     marking = {slot: key for key, slot in enumerate(layout.slots) if slot < JOINTS and len(layout.mixtures[key]) == 1}
     joints, keypoints = list(marking), list(marking.values())
     spread = error.new_tensor([layout.spreads[key] for key in keypoints])
-    marked = (of_joints[joints].square() + (spread * metre[:, None]).square()).sqrt()
+    marked = ((DENOISED * of_joints[joints]).square() + (spread * metre[:, None]).square()).sqrt()
     noise = error.clone()
     noise[:, joints] = torch.where(visible[:, keypoints], marked, error[:, joints])
     return noise

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from lib.experiments.benchmark import TABLES, Benchmark, benchmark, summary
+from lib.experiments.benchmark import CONDITIONS, TABLES, Benchmark, benchmark, summary, summary_of_conditions
 from lib.experiments.variants import changed, require_labels
 from lib.runtime.console import Console
 from lib.runtime.errors import UserError
@@ -57,6 +57,24 @@ def test_rows_are_measured_once_and_kept(
     _, lines = summary(again)
     assert lines[0][:4] == ("without labels", "gt", "test", "1")
     assert f"{runs['p_mpjpe_mm'][0]:.1f}" in lines[0]
+
+
+def test_the_parts_of_what_detectors_see_are_measured_under_every_condition(
+    tmp_path: Path, h36m_raw: Path, params: dict[str, Any]
+) -> None:
+    paths = Paths(tmp_path)
+    chosen = Benchmark(CONDITIONS, "h36m", keypoints=["gt"], rows=["default", "one layout"], split="validation")
+    runs = benchmark(chosen, params, paths, Console())
+    columns, lines = summary_of_conditions(runs)
+    assert columns == ("p_mpjpe", "default", "one layout")
+    by_condition = {name: figures for name, *figures in lines}
+    assert {"nothing hidden, own", "both legs below the hip hidden, own", "marked as coco, h36m"} <= set(by_condition)
+    first, second = map(float, by_condition["nothing hidden, own"])
+    assert 1 < first < 2000 and 1 < second < 2000
+    written = pd.read_csv(paths.metrics(CONDITIONS).with_suffix(".csv"))
+    assert written["row"].tolist() == ["default", "one layout"]
+    assert written["p_mpjpe_mm, marked as coco, h36m"].nunique() == 2
+    assert not paths.metrics("benchmark").with_suffix(".csv").exists()
 
 
 def test_rows_without_labels_have_none_whatever_params_train(

@@ -10,7 +10,7 @@ from lib.objectives.lift import DRAWS, REAL_TERMS, RUN, Lift, LiftParams, Pseudo
 from lib.objectives.losses import LossParams
 from lib.objectives.plausibility import Plausibility
 from lib.pose.geometry import bone_lengths
-from lib.pose.landmarks import JOINTS
+from lib.pose.landmarks import JOINT_OF, JOINTS
 from lib.pose.layouts import H36M_LAYOUT, LAYOUTS, Layout
 from lib.pose.skeleton import H36M
 from lib.prior.sampler import PosePrior
@@ -46,8 +46,8 @@ def terms_of(lift: Lift, model: LifterModel) -> dict[str, torch.Tensor]:
     return lift.terms(model, pseudo, next(lift.draws(8, generator)), generator)
 
 
-def novel_views(lift: Lift, pseudo: PseudoLabels, windows: int = 64) -> Views:
-    return lift._novel_views(pseudo, windows, torch.Generator().manual_seed(0))
+def novel_views(lift: Lift, pseudo: PseudoLabels, layout: Layout = H36M_LAYOUT, windows: int = 64) -> Views:
+    return lift._novel_views(pseudo, windows, layout, torch.Generator().manual_seed(0))
 
 
 @pytest.mark.parametrize("frames", [1, 5])
@@ -190,6 +190,36 @@ def test_what_real_2d_hides_stays_hidden_from_other_sides_and_counts_by_the_teac
     assert (weight[:, JOINTS:][hidden] < 1).all()
 
 
+def test_novel_views_are_marked_as_any_layout_marks_them() -> None:
+    lift = objective()
+    names = ("left_knee", "left_ankle", "right_knee", "right_ankle", "neck", "head")
+    pseudo = lift.make_pseudo_labels(tiny_model(1), with_hidden(names))
+    same = novel_views(lift, pseudo)
+    for layout in LAYOUTS.values():
+        views = novel_views(lift, pseudo, layout)
+        assert views.rays.layout == layout and views.sample.keypoints.shape[2] == len(layout)
+        bones = [bone_lengths(one.sample.joints, H36M).sort(0).values for one in (views, same)]
+        torch.testing.assert_close(*bones)  # of the same people
+        hidden = [not seen for seen in views.rays.std.isfinite().all(0)[0]]
+        expected = [H36M.names[JOINT_OF[slot]] in names for slot in layout.slots]
+        assert hidden == expected
+        weight = views.weight
+        assert weight is not None and (weight[:, JOINTS:][:, hidden] < 1).all()
+        assert (weight[:, JOINTS:][:, [not one for one in hidden]] == 1).all()
+
+
+def test_data_that_lack_a_joint_hide_nothing_that_another_layout_marks_there() -> None:
+    coco = LAYOUTS["coco"]
+    lift = objective()
+    lift.inputs = pipeline(1, layout=coco)
+    some = Windows(synthetic_split(60, layout=coco), window(1).clip)[torch.arange(5, 60, 10)]
+    pseudo = lift.make_pseudo_labels(tiny_model(1), some)
+    views = novel_views(lift, pseudo, H36M_LAYOUT)
+    assert views.rays.std.isfinite().all()  # the spine, which COCO does not mark, is the teacher's guess
+    weight, spine = views.weight, H36M.index("spine")
+    assert weight is not None and (weight[:, spine] < 1).all() and (weight[:, H36M.index("left_knee")] == 1).all()
+
+
 def test_draws_are_of_other_layouts_as_often_as_asked() -> None:
     lift = objective()
     lift.prior = PosePrior(PRIOR.model_copy(update={"other_layouts_probability": 0.5}))
@@ -202,18 +232,14 @@ def test_draws_are_of_other_layouts_as_often_as_asked() -> None:
     assert {next(draws).rays.layout.name for _ in range(20)} == {"h36m"}
 
 
-def test_views_of_two_layouts_are_judged_as_each_by_itself() -> None:
-    """Those of one layout go through the model at once, which changes nothing."""
+def test_views_are_judged_together_as_each_by_itself() -> None:
     lift, model = objective(ALL_LOSSES), tiny_model(1)
     clean = dataclasses.replace(lift.inputs.corruption, noise_std=(0.0,) * 17, hidden=0.0, clean=1.0)
     lift.inputs = dataclasses.replace(lift.inputs, corruption=clean)
     generator = torch.Generator().manual_seed(0)
-    same = [
-        Views(s, view_rays(s, H36M_LAYOUT)) for s in (lift.prior.sample_motion(4, 1, 0.02, generator) for _ in range(2))
-    ]
-    coco = LAYOUTS["coco"]
-    other = lift.prior.sample_motion(4, 1, 0.02, generator, coco)
-    for parts in (same, [same[0], Views(other, view_rays(other, coco))]):
+    for layout in (H36M_LAYOUT, LAYOUTS["coco"]):
+        drawn = (lift.prior.sample_motion(count, 1, 0.02, generator, layout) for count in (4, 3))
+        parts = [Views(sample, view_rays(sample, layout)) for sample in drawn]
         together = lift._judged(model, parts, generator)
         for one, judged in zip(parts, together, strict=True):
             (alone,) = lift._judged(model, [one], generator)

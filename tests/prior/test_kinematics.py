@@ -13,7 +13,7 @@ from lib.pose.landmarks import LANDMARKS
 from lib.pose.layouts import LAYOUTS
 from lib.pose.skeleton import H36M
 from lib.prior.bodies import ATTACHED_LANDMARKS, BONE_SEGMENTS, SEGMENTS, TILTS, Body, attached_offset, part_of
-from lib.prior.kinematics import Angles, Frame, Posed, forward_kinematics
+from lib.prior.kinematics import Angles, Frame, Posed, forward_kinematics, posed_of
 from lib.prior.sampler import PosePrior
 from tests.settings import PRIOR
 
@@ -199,3 +199,45 @@ def test_offsets_of_keypoints_turn_with_their_parts() -> None:
     moved = forward_kinematics(angles, body()).moved(off, layout)
     changed = {name for name, row in zip(layout.landmarks, (moved - off)[0], strict=True) if row.norm() > 1e-5}
     assert changed == {"left_ankle", "left_heel", "left_big_toe", "left_small_toe"}
+
+
+def test_parts_are_found_again_from_the_joints_of_bodies_that_do_not_twist() -> None:
+    """Hinges turn by the smallest angle; hands and feet go straight on."""
+    angles = rest(3)
+    angles.pelvis[:, 2] = torch.tensor([0.3, -2.0, 3.0])
+    angles.knee[:, 0] = torch.tensor([0.2, 1.0, 2.0])
+    angles.elbow[:, 1] = torch.tensor([0.5, 1.5, 2.0])
+    angles.hip[:, 0, 0] = torch.tensor([0.1, 0.8, 1.2])
+    people = body()
+    true = forward_kinematics(angles, people)
+    found = posed_of(true.joints)
+    assert found.joints is true.joints
+    for name, part in true.all_parts().items():
+        for axis, other in zip(part, found.all_parts()[name], strict=True):
+            # hips and shoulders are not quite the pelvis's and the chest's own axes
+            torch.testing.assert_close(other, axis, atol=2e-3, rtol=0, msg=name)
+    torch.testing.assert_close(found.landmarks(people), true.landmarks(people), atol=1e-3, rtol=0)
+
+
+def test_parts_of_any_pose_are_rotations_that_follow_the_body() -> None:
+    _, poses = posed()
+    turn = rotation_about("x", torch.tensor(1.0)) @ rotation_about("z", torch.tensor(2.0))
+    found, turned = (posed_of(joints).all_parts() for joints in (poses.joints, poses.joints @ turn.mT))
+    assert sorted(found) == sorted(poses.all_parts())
+    for name, part in found.items():
+        axes = torch.stack(part, -1)
+        torch.testing.assert_close(axes @ axes.mT, torch.eye(3).expand_as(axes), atol=1e-4, rtol=0)
+        torch.testing.assert_close(torch.linalg.det(axes), torch.ones(len(axes)), atol=1e-4, rtol=0)
+        torch.testing.assert_close(torch.stack(turned[name], -1), turn @ axes, atol=1e-4, rtol=0)
+    for name in ("thigh", "shank", "upper_arm", "forearm"):
+        ends = {"thigh": ("hip", "knee"), "shank": ("knee", "ankle"), "upper_arm": ("shoulder", "elbow")}
+        start, end = ends.get(name, ("elbow", "wrist"))
+        bone = poses.joints[:, H36M.index(f"left_{start}")] - poses.joints[:, H36M.index(f"left_{end}")]
+        torch.testing.assert_close(found[f"left_{name}"].y, torch.nn.functional.normalize(bone, dim=-1))
+
+
+def test_arms_straight_up_have_hands_all_the_same() -> None:
+    angles = rest()
+    angles.shoulder[:, :, 0] = math.pi
+    people = body()
+    assert posed_of(forward_kinematics(angles, people).joints).landmarks(people).isfinite().all()

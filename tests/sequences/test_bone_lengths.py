@@ -111,19 +111,19 @@ def test_a_joint_is_known_as_well_as_the_keypoint_that_marks_it() -> None:
     visible = torch.ones(2, JOINTS, dtype=torch.bool)
     visible[1, 3] = False
     metre = torch.tensor([0.25, 0.2])
-    noise = joint_noise(STILL + 0.003, error, visible, metre, LAYOUTS["h36m"])
-    expected = torch.full((2, JOINTS), 0.003)
+    noise = joint_noise(STILL + 0.006, error, visible, metre, LAYOUTS["h36m"])
+    expected = torch.full((2, JOINTS), 0.003)  # half of the noise is left
     expected[1, 3] = 0.2  # hidden: as far off as the model says
     torch.testing.assert_close(noise, expected)
     coco = LAYOUTS["coco"]
-    of_coco = joint_noise(STILL + 0.003, error, torch.ones(2, len(coco), dtype=torch.bool), metre, coco)
+    of_coco = joint_noise(STILL + 0.006, error, torch.ones(2, len(coco), dtype=torch.bool), metre, coco)
     knee, hip = H36M.index("left_knee"), H36M.index("left_hip")
     # 20 and 30 mm, four and five metres away
     torch.testing.assert_close(of_coco[:, knee], torch.tensor([0.005, 0.004]).hypot(torch.tensor(0.003)))
     torch.testing.assert_close(of_coco[:, hip], torch.tensor([0.0075, 0.006]).hypot(torch.tensor(0.003)))
     torch.testing.assert_close(of_coco[:, H36M.index("spine")], error[:, 0])  # which no keypoint marks
     mixed = LAYOUTS["h36m_from_coco"]
-    of_mixed = joint_noise(STILL + 0.003, error, visible, metre, mixed)
+    of_mixed = joint_noise(STILL + 0.006, error, visible, metre, mixed)
     assert (of_mixed[:, H36M.index("spine")] == 0.2).all()  # a mixture of other landmarks is not the joint
 
 
