@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # dvc.yaml says `python -m stages...`: that must be the environment's own
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: reproduce test benchmark ablation label-efficiency wild check format clean
+.PHONY: reproduce test benchmark ablation label-efficiency generalist wild check format clean
 
 reproduce: $(VENV)/.stamp  ## the whole pipeline, only the stages that something changed for
 	$(RUN) dvc repro
@@ -23,6 +23,10 @@ ablation: $(VENV)/.stamp  ## the tables of terms, windows, and what detectors se
 	$(RUN) python -m stages.benchmark ablation --keypoints gt --split validation --epochs 12 --seeds 3
 	$(RUN) python -m stages.benchmark windows --split validation --epochs 12 --seeds 3
 	$(RUN) python -m stages.benchmark detections --keypoints gt --split validation
+
+generalist: $(VENV)/.stamp  ## the model that pre-training can start from: on the prior and the sample
+	$(RUN) dvc repro download
+	$(RUN) python -m stages.generalist
 
 label-efficiency: $(VENV)/.stamp  ## error against labels, pre-trained and from scratch, on data/raw/h36m
 	$(RUN) python -m stages.label_efficiency --seeds 3

@@ -8,11 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from lib.models.checkpoints import save
+from lib.models.checkpoints import load, save
 from lib.runtime.files import replacing, write_json
 from lib.runtime.paths import Paths
 from lib.runtime.stage import main
 from lib.runtime.tensorboard import Board
+from lib.training.loop import NEW_WEIGHTS
 from lib.training.pretraining import PretrainParams, pretrain
 
 DRAW = "lib.plotting.examples:draw_examples"
@@ -20,7 +21,10 @@ DRAW = "lib.plotting.examples:draw_examples"
 
 def run(params: dict[str, Any], paths: Paths) -> None:
     """Run the stage."""
-    result = pretrain(PretrainParams.read(params), paths.poses, Board(paths.logs, "pretrain", DRAW))
+    chosen = PretrainParams.read(params)
+    origin = chosen.training.start
+    start = None if origin == NEW_WEIGHTS else load(paths.start(origin), "generalist")
+    result = pretrain(chosen, paths.poses, Board(paths.logs, "pretrain", DRAW), start=start)
     save(result.checkpoint, paths.pretrained)
     with replacing(paths.plot("training.csv")) as temporary:
         pd.DataFrame(result.curves).to_csv(temporary, index=False)

@@ -154,7 +154,7 @@ PRETRAIN = {
     **TRAINING,
     **_under(
         "training",
-        _in("lift", objective=("mask_2d", "mask_3d", "supervised"), prior_epochs=0),
+        _in("lift", objective=("mask_2d", "mask_3d", "supervised"), prior_epochs=0, start="other.pt"),
         _in(OBJECTIVES, epochs=3, steps_per_epoch=3, batch_size=6, prior_batch_size=6, lr=1e-3),
         _in("no progress", patience=0),
         _under("schedule", _in("plateau", patience=2), _in(("step", "plateau"), factor=0.1)),

@@ -59,6 +59,8 @@ class Runs:
         self.trained.poses.parent.mkdir(parents=True)
         self.trained.poses.write_bytes(self.raw.poses.read_bytes())
         self._keep("another", params_with("lift", {"seed": 1}))
+        self.trained.start("other.pt").parent.mkdir(parents=True)
+        self.trained.start("other.pt").write_bytes(self.trained.pretrained.with_name("another.pt").read_bytes())
         self._keep("mask_2d", params_with("mask_2d", {}))
         self._keep("lift", params_with("lift", {}))
         finetune.run(params_with("lift", {"finetune.enabled": False}), self.trained)

@@ -118,6 +118,7 @@ TRAINING = TrainingParams(
     objective="lift",
     device="cpu",
     precision="32-true",
+    start="none",
     threads=1,
     epochs=4,
     steps_per_epoch=5,

@@ -1,8 +1,12 @@
 """Checkpoints that rebuild their model by themselves, whatever params.yaml says today.
 
-Plain tensors, strings and numbers, so that they load with weights_only=True: opening one runs no code.
+Plain tensors, strings and numbers, so that they load with weights_only=True: opening one runs no code. A file whose
+name ends in .gz is a small one: its weights are in bfloat16, and it is compressed.
 """
 
+import gzip
+import io
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -14,12 +18,15 @@ from lib.models.lifters import LiftingModel
 from lib.models.networks import Architecture
 from lib.models.reconstructors import ReconstructionModel
 from lib.models.tasks import COORDS, Task, build_model
+from lib.models.tokens import LAYOUT_EMBEDDING
 from lib.pose.crops import Normalization
 from lib.pose.layouts import Layout
 from lib.runtime.errors import UserError
 from lib.runtime.files import replacing
 
 FORMAT = 6
+SMALL = ".gz"
+LARGEST = 1 << 30  # bytes that a small file may unpack to
 
 
 @dataclass(frozen=True)
@@ -77,8 +84,16 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
     parts = {field.name: getattr(checkpoint, field.name) for field in fields(checkpoint)}
     content = {"format": FORMAT, **parts, "layouts": [layout.dump() for layout in checkpoint.layouts]}
     content["layout"] = checkpoint.layout.dump()
+    small = path.suffix == SMALL
+    if small:
+        content["weights"] = {name: _halved(value) for name, value in checkpoint.weights.items()}
     with replacing(path) as temporary:
-        torch.save(content, temporary)
+        if not small:
+            torch.save(content, temporary)
+            return
+        plain = io.BytesIO()
+        torch.save(content, plain)
+        temporary.write_bytes(gzip.compress(plain.getvalue(), mtime=0))
 
 
 def load(path: Path, made_by: str = "pretrain") -> Checkpoint:
@@ -90,7 +105,8 @@ def load(path: Path, made_by: str = "pretrain") -> Checkpoint:
     if not path.exists():
         raise UserError(f"{path} is missing: run `dvc repro {made_by}` first")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        file = _unpacked(path) if path.suffix == SMALL else path
+        content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises pickle, zip and runtime errors, depending on where a file is damaged
         raise UserError(f"{path} is no checkpoint, or a damaged one ({type(error).__name__})") from None
     if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
@@ -102,6 +118,8 @@ def load(path: Path, made_by: str = "pretrain") -> Checkpoint:
         checkpoint = Checkpoint(**{**content, "layouts": layouts, "layout": Layout.load(content["layout"])})
     except (KeyError, TypeError):
         raise UserError(f"{path} is incomplete: run `dvc repro {made_by}` again") from None
+    for name, value in checkpoint.weights.items():
+        checkpoint.weights[name] = value.float() if value.dtype == torch.bfloat16 else value
     try:
         Architecture.load(checkpoint.model)
     except (KeyError, TypeError, ValueError):
@@ -110,3 +128,35 @@ def load(path: Path, made_by: str = "pretrain") -> Checkpoint:
             f"run `dvc repro {made_by}` again, or go back to the version that wrote it"
         ) from None
     return checkpoint
+
+
+def start_from(checkpoint: Checkpoint, model: LiftingModel | ReconstructionModel, layouts: Sequence[Layout]) -> None:
+    """Give a new model, which knows some layouts, a checkpoint's weights; of layouts new to it, the weights stay new.
+
+    Raises:
+        UserError: the model is another than the checkpoint's.
+    """
+    own, weights = model.state_dict(), dict(checkpoint.weights)
+    for name in [name for name in weights if name.endswith(LAYOUT_EMBEDDING)]:
+        rows = own[name].clone()
+        for row, layout in enumerate(layouts):
+            if layout in checkpoint.layouts:
+                rows[row] = weights[name][checkpoint.layouts.index(layout)]
+        weights[name] = rows
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"the checkpoint does not fit the model, whose size and window are others: {reason}") from None
+
+
+def _halved(value: Tensor) -> Tensor:
+    return value.bfloat16() if value.is_floating_point() else value
+
+
+def _unpacked(path: Path) -> io.BytesIO:
+    with gzip.open(path) as file:
+        content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise ValueError("it unpacks to more than a checkpoint can be")
+    return io.BytesIO(content)

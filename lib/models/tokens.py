@@ -45,6 +45,9 @@ def window_features(
     return torch.cat([window, frames.transpose(1, 2).flatten(2)], -1)
 
 
+LAYOUT_EMBEDDING = "layout_embedding"  # the parameter with a row a layout that a model knows
+
+
 class BodyTokens(nn.Module):
     """Windows of keypoints -> a token for each joint of Human3.6M's skeleton."""
 

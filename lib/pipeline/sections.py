@@ -31,8 +31,8 @@ from lib.runtime.paths import Paths
 from lib.sources.base import SourceParams
 from lib.sources.catalog import check_source, require_files
 from lib.training.finetuning import FinetuneParams, Finetuning
-from lib.training.loop import TrainingParams
-from lib.training.pretraining import SeedParams
+from lib.training.loop import NEW_WEIGHTS, TrainingParams
+from lib.training.pretraining import PretrainParams, SeedParams
 
 Params = Mapping[str, Any]
 SECTIONS: dict[str, type[Section]] = {
@@ -89,6 +89,7 @@ def check_machine(params: Params, paths: Paths) -> None:
         with _about("data.cameras"):
             read_cameras(paths.raw(source.source) / source.cameras)
     require_files(paths.raw(source.source), source)
+    _check_start(params, paths)
     _check_checkpoint(section(FinetuneParams, "finetune", params).checkpoint, paths)
 
 
@@ -146,6 +147,26 @@ def _check_checkpoint(name: str, paths: Paths) -> None:
         if not path.is_file():
             raise UserError("there is no such file")
         checkpoints.load(path)
+
+
+def _check_start(params: Params, paths: Paths) -> None:
+    """Pre-training can start from the checkpoint that `training.start` names."""
+    wanted = PretrainParams.read(params)
+    name = wanted.training.start
+    if name == NEW_WEIGHTS:
+        return
+    path, task = paths.start(name), OBJECTIVES[wanted.training.objective].task
+    with _about(f"training.start = {shown(name)}"):
+        if not path.is_file():
+            found = sorted(file.name for file in path.parent.glob("*.pt*"))
+            raise UserError(
+                f"{path} is missing: it must be none, or lie in that folder ({', '.join(found) or 'empty'})"
+            )
+        checkpoint = checkpoints.load(path, "generalist")
+        if checkpoint.task != task:
+            raise UserError(f"it is for {checkpoint.task}, and training.objective is for {task}")
+        if checkpoint.model != wanted.model.dump() or checkpoint.frames != wanted.window.frames:
+            raise UserError("its model or its window of frames is another: set model and data.window as it has them")
 
 
 @contextmanager

@@ -19,6 +19,12 @@ from lib.runtime.errors import UserError
 SectionT = TypeVar("SectionT", bound="Section")
 # Words that several sections have.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,100}$", description="a name of letters, digits, _ and - alone")]
+FileName = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$", description="the name of a file of letters, digits, . _ and -"
+    ),
+]
 DeviceName = Annotated[
     str, Field(pattern=r"^(auto|cpu|mps|cuda(:[0-9]{1,3})?)$", description="auto, cpu, mps, cuda or cuda:NUMBER")
 ]

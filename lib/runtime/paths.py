@@ -41,6 +41,10 @@ class Paths:
         """The cached statistics of the store."""
         return self.root / "data" / "processed" / "stats.json"
 
+    def start(self, name: str) -> Path:
+        """A checkpoint to start training from, which git keeps or a user puts there."""
+        return self.root / "data" / "starts" / name
+
     @property
     def pretrained(self) -> Path:
         """The checkpoint that pre-training hands on."""

@@ -21,11 +21,12 @@ from lib.objectives.catalog import OBJECTIVES
 from lib.runtime.console import Console
 from lib.runtime.console import Progress as Bar
 from lib.runtime.errors import UserError
-from lib.runtime.params import DeviceName, Section
+from lib.runtime.params import DeviceName, FileName, Section
 from lib.runtime.tensorboard import Board
 from lib.runtime.threads import ThreadTuner
 from lib.training.optimization import Rates, Schedule, ScheduleParams, build_optimizer, build_schedule
 
+NEW_WEIGHTS = "none"  # the `start` of most runs
 Epochs = Annotated[int, Field(ge=1, le=10_000)]
 Steps = Annotated[int, Field(ge=1, le=100_000)]  # of an epoch
 BatchSize = Annotated[int, Field(ge=1, le=32_768)]
@@ -48,6 +49,7 @@ class TrainingParams(Section):
     """`training`."""
 
     objective: Annotated[str, AfterValidator(_known)]  # one of lib.objectives.catalog.OBJECTIVES
+    start: FileName  # of a checkpoint in data/starts; none: new weights
     device: DeviceName
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
     threads: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)]
@@ -66,6 +68,11 @@ class TrainingParams(Section):
     validate_every: Epochs
     patience: Annotated[int, Field(ge=0, le=10_000)]  # validations without a better loss until training stops; 0: never
     debug: bool  # a run of seconds, to see that everything works
+
+    @property
+    def origin(self) -> str:
+        """What training starts from, in words."""
+        return "new weights" if self.start == NEW_WEIGHTS else self.start
 
     @property
     def batches(self) -> Batches:

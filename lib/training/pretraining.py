@@ -15,7 +15,7 @@ from lib.data.occlusion import OcclusionParams
 from lib.data.store import read_split
 from lib.data.transforms import InputPipeline, TransformParams, input_pipeline
 from lib.data.windows import LoaderParams, WindowParams, Windows, training_loader
-from lib.models.checkpoints import Checkpoint
+from lib.models.checkpoints import Checkpoint, start_from
 from lib.models.networks import Architecture
 from lib.models.tasks import build_model
 from lib.objectives.base import ObjectiveContext
@@ -96,10 +96,15 @@ def pretrain(
     board: Board,
     console: Console | None = None,
     keep: Callable[[Checkpoint], None] | None = None,
+    start: Checkpoint | None = None,
 ) -> Pretrained:
     """Train on the store's training subjects: on their 2D alone, unless the objective claims labels.
 
-    `keep` is handed a checkpoint of the averaged weights after each validation.
+    `keep` is handed a checkpoint of the averaged weights after each validation. With `start`, the first weights are a
+    checkpoint's, and no epochs see the prior alone.
+
+    Raises:
+        UserError: `start` is of another model, or as the parts say.
     """
     training, console = params.training, console or Console()
     kind = OBJECTIVES[training.objective]
@@ -116,6 +121,9 @@ def pretrain(
     torch.manual_seed(params.seed)  # of the model's first weights, the one thing that takes no generator
     layouts = known_layouts(train.layout)
     model = build_model(kind.task, params.model, train.layout, frames, layouts)
+    if start is not None:
+        start_from(start, model, layouts)
+        training = training.model_copy(update={"prior_epochs": 0})
     prior = PosePrior(params.prior)
     inputs = input_pipeline(train, params.transforms, params.occlusion, params.window)
     objective = kind.make(
@@ -141,7 +149,7 @@ def pretrain(
             "model": f"{params.model.name}, {sum(p.numel() for p in model.parameters()):,} parameters",
             "data": f"{len(train.rays):,} frames in windows of {frames}, {len(train.table)} sequences",
             "2D noise": f"{1000 * noise:.2f} / 1000 of the focal length, {100 * outliers:.2f} % outliers",
-            "training": f"{training.epochs} epochs of {training.steps_per_epoch} steps",
+            "training": f"{training.epochs} epochs of {training.steps_per_epoch} steps, from {training.origin}",
         },
     )
     if hardware.fallback:

@@ -105,3 +105,57 @@ def test_a_model_that_reconstructs_knows_one_layout(checkpoint: checkpoints.Chec
     masked.check_layout(H36M_LAYOUT)
     with pytest.raises(UserError, match="does not know the layout 'coco'"):
         masked.check_layout(LAYOUTS["coco"])
+
+
+def test_a_small_checkpoint_has_the_same_weights_to_three_digits(
+    checkpoint: checkpoints.Checkpoint, tmp_path: Path
+) -> None:
+    small, plain = tmp_path / "model.pt.gz", tmp_path / "model.pt"
+    for path in (small, plain):
+        checkpoints.save(checkpoint, path)
+    assert small.stat().st_size < 0.5 * plain.stat().st_size
+    written = small.read_bytes()
+    checkpoints.save(checkpoint, small)
+    assert small.read_bytes() == written  # nothing of the time it was written at
+    loaded = checkpoints.load(small)
+    for name, value in checkpoint.weights.items():
+        assert loaded.weights[name].dtype == value.dtype
+        torch.testing.assert_close(loaded.weights[name], value, rtol=2**-8, atol=1e-30)
+
+
+@pytest.mark.parametrize("damage", [b"", b"no checkpoint", None])
+def test_a_damaged_small_checkpoint_says_so(
+    damage: bytes | None, checkpoint: checkpoints.Checkpoint, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.pt.gz"
+    checkpoints.save(checkpoint, path)
+    path.write_bytes(path.read_bytes()[:2000] if damage is None else damage)
+    with pytest.raises(UserError, match=r"model\.pt\.gz is no checkpoint, or a damaged one"):
+        checkpoints.load(path)
+
+
+def test_a_small_checkpoint_that_unpacks_to_too_much_is_refused(
+    monkeypatch: pytest.MonkeyPatch, checkpoint: checkpoints.Checkpoint, tmp_path: Path
+) -> None:
+    checkpoints.save(checkpoint, tmp_path / "model.pt.gz")
+    monkeypatch.setattr(checkpoints, "LARGEST", 1000)
+    with pytest.raises(UserError, match=r"model\.pt\.gz is no checkpoint"):
+        checkpoints.load(tmp_path / "model.pt.gz")
+
+
+def test_a_model_starts_from_the_weights_of_layouts_that_both_know(checkpoint: checkpoints.Checkpoint) -> None:
+    layouts = (LAYOUTS["coco"], SMALL, Layout.load({**SMALL.dump(), "name": "mine"}), H36M_LAYOUT)
+    model = LiftingModel(NETWORKS["transformer"], 3, layouts)
+    name = next(name for name in checkpoint.weights if name.endswith("layout_embedding"))
+    old = torch.randn_like(checkpoint.weights[name])
+    start = replace(checkpoint, weights={**checkpoint.weights, name: old})
+    new = torch.randn_like(model.state_dict()[name])
+    model.load_state_dict({**model.state_dict(), name: new})
+    checkpoints.start_from(start, model, layouts)
+    rows = model.state_dict()[name]
+    for row, layout in enumerate(layouts):
+        assert torch.equal(rows[row], old[KNOWN.index(layout)] if layout in KNOWN else new[row])
+    others = {key for key in start.weights if key != name}
+    assert all(torch.equal(model.state_dict()[key], start.weights[key]) for key in others)
+    with pytest.raises(UserError, match="does not fit the model, whose size and window are others"):
+        checkpoints.start_from(start, LiftingModel(NETWORKS["vit"], 3, layouts), layouts)

@@ -197,6 +197,11 @@ def test_what_does_no_harm_is_allowed(changes: list[tuple[str, object]]) -> None
         ("training.threads", 1024, "training.threads: 1024 threads are more than"),
         ("finetune.checkpoint", "other.pt", "finetune.checkpoint = 'other.pt': there is no such file"),
         ("finetune.checkpoint", "bad.pt", "finetune.checkpoint = 'bad.pt': .*bad.pt is no checkpoint"),
+        (
+            "training.start",
+            "mine.pt",
+            r"training.start = 'mine.pt': .*mine.pt is missing: it must be none, or lie in that",
+        ),
         ("data.layout", "magic", "data.layout: .*sample/magic is missing: name one of h36m, coco, "),
         ("data.cameras", "phone.yaml", r"data.cameras: .*sample/phone.yaml is missing: describe the cameras in it"),
         ("data.source", "h36m", "h36m lacks data_3d_h36m.npz"),
