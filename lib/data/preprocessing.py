@@ -96,7 +96,7 @@ def preprocess(data: SourceParams, raw: Path, poses: Path) -> Preprocessed:
 
 def _overall(splits: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
     """Over all splits: the share of joints that are hidden in frames that show somebody, and the mean confidence."""
-    frames = {name: split["frames"] - split["undetected_frames"] for name, split in splits.items()}
+    frames: dict[str, int] = {name: split["frames"] - split["undetected_frames"] for name, split in splits.items()}
     total = max(1, sum(frames.values()))
 
     def mean(of: Mapping[str, float]) -> float:

@@ -35,7 +35,11 @@ class AutoSplit(SplitParams):
 
 
 def _auto_or_named(value: Any, validate: Callable[[Any], SplitParams]) -> SplitParams:
-    return AutoSplit() if value == "auto" else validate(value)
+    if value == "auto":
+        return AutoSplit()
+    if isinstance(value, Mapping):  # no longer JSON here, of which pydantic's strict mode takes lists for tuples
+        value = {name: tuple(subjects) if isinstance(subjects, list) else subjects for name, subjects in value.items()}
+    return validate(value)
 
 
 class SourceParams(Section):
@@ -63,7 +67,11 @@ class SourceParams(Section):
         Literal["all", "longest"] | Annotated[int, Field(ge=0, le=1_000_000_000)],
         Field(description="all, longest or the number of a person"),
     ]
-    split: Annotated[SplitParams, WrapValidator(_auto_or_named)]
+    split: Annotated[
+        SplitParams,
+        WrapValidator(_auto_or_named),
+        Field(description="auto, or a mapping with train, validation, test"),
+    ]
     min_frames: Annotated[int, Field(ge=1, le=1_000_000)]  # shorter sequences are dropped
 
 

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from jaxtyping import Float, Int
 
-Array = np.ndarray[Any, Any]
+Array = npt.NDArray[Any]
 FAR = 1e5  # pixels: no picture is so wide
 MOST_FAR = 0.05  # of the keypoints that are seen: fewer are outliers, which are hidden
 _MOST_FRAME = 1 << 40

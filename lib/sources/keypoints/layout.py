@@ -28,7 +28,7 @@ _CANDIDATES = {
 # Whole bodies begin with the keypoints of these.
 _FIRST = {133: 17, 136: 26}  # COCO-WholeBody, Halpe-136
 COUNTS = frozenset((*_CANDIDATES, *_FIRST))
-LOOKED_AT = 60  # poses of a video
+LOOKED_AT = 40  # poses of a video
 LEAST_PAIRS = 20  # of keypoints that are seen together
 LIKE_A_BODY = 0.5  # correlation; in the right order it is 0.8 to 0.97
 MARGIN = 0.1  # by which the best must lead

@@ -27,7 +27,17 @@ CAMERA = "camera"  # nothing tells one from another
 RARELY = 1 / 3  # of the frames from a person's first to the last: who is seen in fewer is mostly nobody
 SHOWN = 5  # files that a message names
 # Width and height of usual pictures: where no file says the size, the smallest that holds what is seen.
-USUAL = ((640, 480), (854, 480), (960, 540), (1280, 720), (1920, 1080), (2560, 1440), (3840, 2160), (7680, 4320))
+USUAL = (
+    (640, 360),
+    (640, 480),
+    (854, 480),
+    (960, 540),
+    (1280, 720),
+    (1920, 1080),
+    (2560, 1440),
+    (3840, 2160),
+    (7680, 4320),
+)
 _OUTSIDE = 0.002  # of the keypoints, which may lie beyond the picture
 _SHARES = 1.5  # coordinates below this are no pixels
 _CONSTANT = 0.7  # length of the mean unit vector to people's heads, from which on a video has a direction of its own
