@@ -58,14 +58,22 @@ def units(raw: Path) -> Iterator[Unit]:
         several = {key: some for key, some in series.items() if some[0][0] >= 0 and _a_file_a_frame(some)}
         for key, some in series.items():
             if key in several:
-                own = len(several) == len(series) == 1 and where != Path()
                 some.sort()
-                name = where.name if own else re.sub(r"[\W_]+$", "", key[0]) or where.name or "video"
-                place = where.parent if own else where
+                name, place = _named(where, key[0], alone=len(series) == 1)
                 yield Unit(name, place, tuple(path for _, path in some), tuple(number for number, _ in some))
             else:
                 for _, path in some:
                     yield Unit(path.stem, where, (path,), None)
+
+
+def _named(where: Path, prefix: str, alone: bool) -> tuple[str, Path]:
+    """The name of a video whose frames are in a folder, and where it is."""
+    prefix = re.sub(r"[\W_]+$", "", prefix)
+    if where.name == "labels" and prefix:  # of YOLO, for all videos
+        return prefix, where.parent
+    if where != Path() and (alone or not prefix):
+        return where.name, where.parent
+    return prefix or "video", where
 
 
 def _a_file_a_frame(series: Sequence[tuple[int, Path]]) -> bool:

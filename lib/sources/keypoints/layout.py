@@ -32,7 +32,7 @@ LOOKED_AT = 40  # poses of a video
 LEAST_PAIRS = 20  # of keypoints that are seen together
 LIKE_A_BODY = 0.5  # correlation; in the right order it is 0.8 to 0.97
 MARGIN = 0.1  # by which the best must lead
-_HALFWAY = 0.02  # of the body's extent: keypoints this near to the middle of two others were put there
+_HALFWAY = 0.005  # of head to pelvis: keypoints that are always this near to the middle of two others were put there
 
 
 def body_part(points: Float[Array, "detection keypoint 3"]) -> Float[Array, "detection part 3"]:
@@ -122,7 +122,7 @@ def _converted(points: Array, layout: Layout) -> bool:
         for middle, what in (("pelvis", "hip"), ("thorax", "shoulder"))
     ]
     known = [part[np.isfinite(part)] for part in off]
-    return all(len(part) > 0 and float(np.median(part)) < _HALFWAY for part in known)
+    return all(len(part) > 0 and float(np.quantile(part, 0.9)) < _HALFWAY for part in known)
 
 
 _UPPER = ("shoulder", "elbow", "neck", "thorax", "head", "nose", "eye", "ear", "head_top")
