@@ -80,11 +80,13 @@ def _a_file_a_frame(series: Sequence[tuple[int, Path]]) -> bool:
     """Whether the first file that can be read and shows somebody is of one frame."""
     if series[0][1].suffix.lower() == ".txt":
         return True
+    readable = False
     for _, path in series:
         try:
             content = json_formats.load(path)
-        except BadFile:
+        except (BadFile, OSError):
             continue
+        readable = True
         kind = json_formats.recognise(content)
         if isinstance(content, Mapping):
             return bool(
@@ -94,7 +96,7 @@ def _a_file_a_frame(series: Sequence[tuple[int, Path]]) -> bool:
             first = content[0] if isinstance(content, list) else None
             alone = kind in ("yolo", "mediapipe") and not isinstance(first, list) and json_formats.single_frame(content)
             return alone or (kind == "mmpose" and "keypoints" in (first or {}))
-    return len(series) > 1
+    return readable and len(series) > 1
 
 
 def parse(unit: Unit, chosen: str) -> Parsed:

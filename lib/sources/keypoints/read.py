@@ -83,8 +83,7 @@ def read(raw: Path, params: SourceParams) -> SourceData:
         sequences += some
         people += count
     if not sequences:
-        why = "; ".join(report.bad[:SHOWN]) or "nobody is in them"
-        raise UserError(f"{raw}: none of {len(found)} videos can be used: {why}")
+        raise UserError(f"{raw}: none of {len(found)} videos can be used: {_why(report, params)}")
     formats = Counter(video.format for video in videos)
     inputs = {
         "files": sum(len(unit.files) for unit in found),
@@ -103,6 +102,17 @@ def read(raw: Path, params: SourceParams) -> SourceData:
         )
     subjects = tuple(dict.fromkeys(sequence.subject for sequence in sequences))
     return SourceData(sequences, report.dropped, subjects, layout=layout, notes=tuple(notes), inputs=inputs)
+
+
+def _why(report: Report, params: SourceParams) -> str:
+    """Why nothing is left."""
+    if report.bad:
+        more = f"; {len(report.bad) - SHOWN} more" if len(report.bad) > SHOWN else ""
+        return "; ".join(report.bad[:SHOWN]) + more
+    reasons = Counter(dropped.reason for dropped in report.dropped)
+    if set(reasons) == {"not_chosen"}:
+        return f"nobody is person {params.people} (data.people)"
+    return ", ".join(f"{count} {reason}" for reason, count in reasons.items())
 
 
 def check(params: SourceParams) -> None:
@@ -234,9 +244,10 @@ def _standing(videos: Sequence[Video], params: SourceParams, report: Report) -> 
         if params.rotate != "auto" or np.hypot(right, up) < _CONSTANT or up > _SIDEWAYS:
             yield video
             continue
-        what = "upside down: is y upwards?" if up < -_SIDEWAYS else "on their sides: are x and y exchanged?"
+        what = "upside down (is y upwards?)" if up < -_SIDEWAYS else "on their sides (are x and y exchanged?)"
         error = BadFile(
-            f"people are {what} If the camera is mounted so, say data.rotate=90, 180 or 270; if they are, 0", "sideways"
+            f"people are {what}: if the camera is mounted so, say data.rotate=90, 180 or 270, and if they lie, 0",
+            "sideways",
         )
         _leave_out(report, video[:2], f"{video.subject}/{video.action}", error, video.detections.length)
 
