@@ -69,7 +69,9 @@ BAD: dict[str, tuple[str, str, str]] = {
     "words.json": (json.dumps([{"image_id": 1, "keypoints": ["a"] * 51, "score": 1}]), "unreadable", "no numbers"),
     "nobody.json": (json.dumps([{"image_id": 1, "keypoints": [0] * 51, "score": 1}]), "no_2d", "nobody was detected"),
     "huge.json": (
-        json.dumps(coco_results(prior_keypoints("coco") * [1e30, 1e30, 1])), "not_pixels", "coordinates up to .*e.3[23] are no pixels"
+        json.dumps(coco_results(prior_keypoints("coco") * [1e30, 1e30, 1])),
+        "not_pixels",
+        "coordinates up to .* are no pixels",
     ),
     "shares.json": (
         json.dumps(coco_results(prior_keypoints("coco") / [1920, 1080, 1])), "not_pixels", "from 0 to 1 are no pixels"
