@@ -190,6 +190,9 @@ def split_sequences(
         splits[name] = [s for s in kept if s.subject in subjects]
         if subjects and not splits[name]:
             raise UserError(_nothing_left(name, subjects, dropped, params.min_frames))
+        there = {sequence.subject for sequence in splits[name]}
+        if nobody := [subject for subject in subjects if subject not in there]:
+            raise UserError(_nothing_left(name, nobody, dropped, params.min_frames))
     return splits, dropped, []
 
 

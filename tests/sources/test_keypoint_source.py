@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from stages import preprocess
 from tests.data.files import source_params
 from tests.data.test_preprocess import load, params
 from tests.sources.detector_files import Array, coco_results, moved, prior_keypoints, write_json, write_openpose
+from tests.sources.test_keypoint_formats import CASES
 
 
 def read_folder(raw: Path, **changes: Any) -> SourceData:
@@ -34,7 +36,7 @@ def test_folders_name_subjects(tmp_path: Path) -> None:
     data = read_folder(tmp_path, layout="coco")
     names = [(s.subject, s.action) for s in data.sequences]
     assert sorted(names) == [("ann", "day_2_run"), ("ann", "walk"), ("video_1", "video_1")]
-    assert data.subjects == tuple(dict.fromkeys(subject for subject, _ in names))
+    assert set(data.subjects) == {"ann", "ben", "video_1"}
     assert [(d.subject, d.action, d.reason) for d in data.dropped] == [("ben", "jump", "unknown_layout")]
 
 
@@ -244,3 +246,36 @@ def test_errors_write_nothing(changes: dict[str, Any], message: str, tmp_path: P
     with pytest.raises(UserError, match=message):
         preprocess.run(auto(**changes), paths)
     assert not paths.poses.exists() and not paths.stats.exists()
+
+
+def test_a_subject_without_sequences_is_refused(tmp_path: Path) -> None:
+    paths = Paths(tmp_path)
+    for number, subject in enumerate(("ann", "ben", "cleo")):
+        write(paths.raw("keypoints") / subject / "walk.json", seed=number)
+    write(paths.raw("keypoints") / "dan" / "walk.json", np.zeros((20, 17, 3)))
+    split = {"train": ["ann", "dan"], "validation": ["ben"], "test": ["cleo"]}
+    with pytest.raises(UserError, match=r"data\.split\.train = dan leaves no sequence \(1 no_2d; "):
+        preprocess.run(auto(split=split), paths)
+    preprocess.run(auto(split=split | {"train": ["ann"]}), paths)
+    assert load(paths.metrics("preprocess"))["dropped_no_2d"] == 1
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_file_that_is_damaged_anywhere_is_one_line(seed: int, tmp_path: Path) -> None:
+    """Whatever stands in place of a value, and whatever bytes are wrong or missing."""
+    write_case, layout, *_ = CASES[seed % len(CASES)]
+    write_case(tmp_path, prior_keypoints(layout, 12))
+    random = Random(seed)
+    path = random.choice([path for path in sorted(tmp_path.rglob("*")) if path.is_file()])
+    for _ in range(4):
+        content = bytearray(path.read_bytes())
+        for _ in range(random.randint(1, 20)):
+            place = random.randrange(len(content))
+            content[place : place + random.choice((1, 1, 30))] = random.choice(
+                (b"null", b"1e300", b"x", b"[", b"-1", b"")
+            )
+        path.write_bytes(content)
+        try:
+            read_folder(tmp_path, size=(1920, 1080))
+        except UserError as error:
+            assert "\n" not in str(error)

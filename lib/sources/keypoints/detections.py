@@ -89,7 +89,7 @@ def clean(points: Array) -> Array:
         BadFile: much is far beyond any picture.
     """
     x, y, confidence = points[..., 0], points[..., 1], points[..., 2]
-    seen = np.isfinite(points).all(-1) & (confidence > 0) & ((x != 0) | (y != 0))
+    seen = np.isfinite(points).all(-1) & (confidence > 0) & (confidence <= FAR) & ((x != 0) | (y != 0))
     with np.errstate(invalid="ignore"):
         near = seen & (np.abs(x) <= FAR) & (np.abs(y) <= FAR)
     far = int(seen.sum()) - int(near.sum())

@@ -1,5 +1,6 @@
 """The formats by their name in `data.keypoints`, and which files of a folder are one video."""
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -108,10 +109,12 @@ def parse(unit: Unit, chosen: str) -> Parsed:
     suffix = unit.files[0].suffix.lower()
     if suffix == ".npz":
         name = "detectron" if other_formats.is_detectron(unit.files[0]) else "videopose3d"
-        return Parsed(_allowed(name, chosen), tuple(other_formats.npz_videos(unit.files[0])), ())
+        with _as_written(_allowed(name, chosen)):
+            return Parsed(name, tuple(other_formats.npz_videos(unit.files[0])), ())
     if suffix == ".csv":
         _allowed("csv", "csv" if chosen == "mediapipe" else chosen)
-        video = other_formats.csv(unit.files[0])
+        with _as_written("csv"):
+            video = other_formats.csv(unit.files[0])
         return Parsed("mediapipe" if video.layout == "mediapipe_33" else "csv", (video,), ())
     if unit.frames is None:
         name, video = _read(unit.files[0], chosen)
@@ -139,7 +142,8 @@ def _frames(unit: Unit, chosen: str) -> Parsed:
 
 def _read(path: Path, chosen: str) -> tuple[str, Detections]:
     if path.suffix.lower() == ".txt":
-        return _allowed("yolo", chosen), other_formats.yolo_text(path)
+        with _as_written("yolo"):
+            return _allowed("yolo", chosen), other_formats.yolo_text(path)
     content = json_formats.load(path)
     name = json_formats.recognise(content) if chosen == "auto" else chosen
     if name is None:
@@ -148,12 +152,20 @@ def _read(path: Path, chosen: str) -> tuple[str, Detections]:
         raise BadFile(f"in no known format: {', '.join(FORMATS)}")
     if name not in JSON_FORMATS:
         raise BadFile(f"JSON, which is not {name}")
-    try:
+    with _as_written(name):
         return name, JSON_FORMATS[name](content)
+
+
+@contextlib.contextmanager
+def _as_written(name: str) -> Iterator[None]:
+    """Turn what a file in another form than expected makes of its reader into a line about the file."""
+    try:
+        yield
     except BadFile:
         raise
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
-        raise BadFile(f"not as {name} writes it ({type(error).__name__}: {str(error)[:60]})") from None
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        what = " ".join(str(error).split())[:60]
+        raise BadFile(f"not as {name} writes it ({type(error).__name__}: {what})") from None
 
 
 def _allowed(name: str, chosen: str) -> str:

@@ -100,7 +100,7 @@ def read(raw: Path, params: SourceParams) -> SourceData:
             f"the size of the pictures is not in the files: {size[0]} x {size[1]} is taken, which holds the keypoints; "
             "say data.size=[WIDTH,HEIGHT] if you know better"
         )
-    subjects = tuple(dict.fromkeys(sequence.subject for sequence in sequences))
+    subjects = tuple(dict.fromkeys([s.subject for s in sequences] + [d.subject for d in report.dropped]))
     return SourceData(sequences, report.dropped, subjects, layout=layout, notes=tuple(notes), inputs=inputs)
 
 
