@@ -11,7 +11,7 @@ from typing import Any
 from lib.plotting.joints import layout_figure
 from lib.plotting.params import VisualizeParams
 from lib.plotting.skeletons import SkeletonStyle
-from lib.pose.layouts import LAYOUTS, layout_named
+from lib.pose.layouts import FURTHER_LAYOUTS, LAYOUTS, layout_named
 from lib.runtime.console import Console
 from lib.runtime.files import replacing
 from lib.runtime.params import section
@@ -24,7 +24,7 @@ def run(names: Sequence[str], params: dict[str, Any], paths: Paths) -> None:
     visualize = section(VisualizeParams, "visualize", params)
     folder = paths.root / "data" / "scratch" / "layouts"
     folder.mkdir(parents=True, exist_ok=True)
-    for layout in [layout_named(name) for name in names or LAYOUTS]:
+    for layout in [layout_named(name) for name in names or (*LAYOUTS, *FURTHER_LAYOUTS)]:
         style = SkeletonStyle(layout.skeleton, visualize.left_color, visualize.right_color)
         with replacing(folder / f"{layout.name}.png") as temporary:
             layout_figure(layout, style).savefig(temporary, dpi=visualize.dpi, format="png")

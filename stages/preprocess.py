@@ -16,7 +16,7 @@ def run(params: dict[str, Any], paths: Paths) -> None:
     result = preprocess(data, paths.raw(data.source), paths.poses)
     write_json(paths.stats, result.stats)
     write_json(paths.metrics("preprocess"), result.metrics)
-    for line in result.assumptions:
+    for line in result.notes:
         print(line)
     for split in SplitParams.model_fields:
         if count := result.metrics[f"{split}_undetected_frames"]:

@@ -2,8 +2,9 @@
 
 Reads the store, the predictions and the tables of evaluate, pretrain and finetune; writes plots/figures as a whole:
 training.png, finetuning.png if there was any, joints.png, sequences.png, prior_poses.png, prior_motion.png,
-motion_SEQUENCE.gif and, where the source has 3D, examples.png, error_by_joint.png and error_by_action.png; of a model
-that reconstructs masked windows, training.png, reconstruction.png and error_by_mask.png.
+motion_SEQUENCE.gif, hidden_by_joint.png where any keypoint is hidden and, where the source has 3D, examples.png,
+error_by_joint.png and error_by_action.png; of a model that reconstructs masked windows, training.png,
+reconstruction.png and error_by_mask.png.
 """
 
 import contextlib
@@ -22,7 +23,14 @@ from lib.data.store import read_split
 from lib.evaluation.reconstruction import read_examples
 from lib.inference.predictions import read_predictions
 from lib.plotting.animation import write_gif
-from lib.plotting.figures import error_by_action, error_by_joint, pose_rows, reliability_figure, training_curves
+from lib.plotting.figures import (
+    error_by_action,
+    error_by_joint,
+    hidden_by_joint,
+    pose_rows,
+    reliability_figure,
+    training_curves,
+)
 from lib.plotting.joints import layout_figure
 from lib.plotting.params import VisualizeParams
 from lib.plotting.prior import prior_figures
@@ -79,6 +87,8 @@ def _lifted(paths: Paths, visualize: VisualizeParams, folder: Path) -> dict[str,
         write_gif(folder / f"{name}.gif", images, gif_fps)
     figures = {"joints": layout_figure(results.layout, style)}
     figures["sequences"] = pose_rows(results.middle_examples(sequences), style)
+    if hidden := results.hidden():
+        figures["hidden_by_joint"] = hidden_by_joint(hidden, style)
     if results.target is not None:
         figures["examples"] = pose_rows(results.typical_examples(), style)
         figures["error_by_joint"] = error_by_joint(_read_csv(paths.plot("per_joint.csv"), "evaluate"), style)

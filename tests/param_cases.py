@@ -72,6 +72,7 @@ CONTEXTS: dict[str, Changes] = {
     "after mask_2d": {"finetune.checkpoint": "data/models/mask_2d.pt"},
     "other layouts": {"prior.other_layouts_probability": 1.0, "data.transforms.clean_probability": 0.0},
     "animated": {"visualize.gif_frames": 2},
+    "detector output": {"data.source": "keypoints", "data.keypoints": "auto", "data.split": "auto"},
     **{
         f"{name} {size}": {"model.name": name, "model.size": size, "training.objective": "supervised"}
         for name in NETWORKS
@@ -95,6 +96,7 @@ def _under(section: str, *parts: dict[str, Case]) -> dict[str, Case]:
 PREPROCESS = _under(
     "data",
     _in("lift", source="sample", keypoints="other", layout=("h36m_from_coco",), cameras=("assumed",), min_frames=25),
+    _in("detector output", fps=60.0, size=([400, 3000],), rotate=(180,), people=("longest", 1)),
     _under("split", _in("lift", train=["S1"], validation=["S7"], test=["S11"])),
 )
 TRANSFORMS = _under(

@@ -29,6 +29,7 @@ from tests.data.files import clip_frames, h36m_takes, write_clips, write_h36m
 from tests.golden import weights_hash
 from tests.param_cases import BASE, CONTEXTS, Changes
 from tests.settings import PARAMS
+from tests.sources.detector_files import prior_keypoints, write_openpose
 from tests.synthetic import lifted, motion, write_store
 
 SUBJECTS = ("S1", "S5", "S7", "S8", "S9", "S11")
@@ -151,6 +152,13 @@ def _write_raw(paths: Paths) -> None:
     }
     write_h36m(paths.raw("h36m"), positions, off, "other")
     write_clips(paths.raw("sample"), clip_frames(seconds=0.3))
+    for number in range(3):  # videos of two people, the second of whom comes late
+        one, other = (prior_keypoints("body_25", frames) for frames in (60, 40))
+        first = 20 + number
+        people = [
+            [one[frame], *([other[frame - first] + 1000] if frame - first in range(40) else [])] for frame in range(60)
+        ]
+        write_openpose(paths.raw("keypoints") / f"video{number}", people)
 
 
 def _write_predictions(paths: Paths) -> None:

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import h5py
 import pandas as pd
@@ -11,9 +12,13 @@ import pytest
 import torch
 
 from lib.pose.layouts import LAYOUTS
+from lib.runtime.errors import UserError
+from lib.sources.base import SourceParams
 from tests import contract
+from tests.data.files import source_params
 from tests.project import Project
 from tests.settings import synthetic_split
+from tests.sources.detector_files import prior_keypoints, write_openpose
 from tests.synthetic import CAMERA
 
 COCO = LAYOUTS["coco"]
@@ -35,7 +40,8 @@ def carry_out(text: str, root: Path) -> None:
         else:
             imports, definition = content.strip().split("\n\n")
             name = definition.split(":")[0]
-            replaced = re.sub(rf"^{name}: .*$", f"{imports}\n{definition}", file.read_text(), flags=re.MULTILINE)
+            whole = re.compile(rf"^{name}: .*?\}}$", re.DOTALL | re.MULTILINE)  # on one line or several
+            replaced = whole.sub(f"{imports}\n{definition}", file.read_text())
             assert definition in replaced
             file.write_text(replaced)
 
@@ -88,3 +94,31 @@ def test_another_dataset_is_one_file_and_one_entry(copy: Project) -> None:
         assert list(file.attrs["joints"]) == list(COCO.keypoints)
         assert (file["predicted"].shape, file["h36m"].shape) == ((40, 17, 3), (40, 17, 3))
     assert (copy.root / "plots/figures/sequences.png").exists()
+
+
+@pytest.mark.parametrize("content", ["no table at all\n", "", "\0\1\udcff", "nose_x,nose_y\na,b\n"])
+def test_the_example_refuses_what_is_no_table(content: str, tmp_path: Path) -> None:
+    (code,) = re.findall(r"^```python\n# lib/sources/tracks.py\n(.*?)^```", page("sources"), re.DOTALL | re.MULTILINE)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    (tmp_path / "ann_walk.csv").write_bytes(content.encode("utf-8", "surrogateescape"))
+    with pytest.raises(UserError, match=r"ann_walk\.csv is no table of numbers with columns from nose_x to"):
+        names["read"](tmp_path, source_params())
+
+
+def test_detector_output_is_read_in_one_command(copy: Project) -> None:
+    readme = (contract.ROOT / "README.md").read_text(encoding="utf-8")
+    chapter = readme.split("**Your own keypoints.**")[1].split("\n**")[0]
+    for number, subject in enumerate(("ann", "ben", "cleo")):
+        poses = prior_keypoints("body_25", 40, seed=number)
+        write_openpose(copy.root / "data/raw/keypoints" / subject / "walk", [[pose] for pose in poses])
+    copy.run(command(chapter))
+    metrics = json.loads((copy.root / "metrics/preprocess.json").read_text())
+    assert (metrics["input_videos_openpose"], metrics["input_people"], metrics["train_frames"]) == (3, 3, 40)
+    evaluated = json.loads((copy.root / "metrics/evaluate.json").read_text())
+    assert evaluated["frames"] == 40 and evaluated["stated_error_mm"] > 0 and "p_mpjpe_mm" not in evaluated
+    with h5py.File(copy.root / "data/predictions/test.h5") as file:
+        assert file["predicted"].shape == (40, 25, 3)
+    assert (copy.root / "plots/figures/sequences.png").exists()
+    named = re.findall(r"`(data\.\w+)`", chapter)
+    assert {name.removeprefix("data.") for name in named} <= set(SourceParams.model_fields)

@@ -1,10 +1,11 @@
 """From a source's sequences to the splits of the store, and the statistics of what is in them."""
 
 import contextlib
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from lib.data import store
 from lib.data.calibration import detected_joints
+from lib.data.division import divide
 from lib.data.store import Split
 from lib.pose.camera_files import read_cameras
 from lib.pose.cameras import assumed_camera, assumption
@@ -20,10 +22,11 @@ from lib.pose.geometry import bone_lengths, root_centred
 from lib.pose.layouts import Layout, layout_named
 from lib.pose.skeleton import Skeleton
 from lib.runtime.errors import UserError
-from lib.sources.base import REASONS, Dropped, PoseSequence, Reason, SourceData, SourceParams, SplitParams
-from lib.sources.catalog import read_source
+from lib.sources.base import REASONS, AutoSplit, Dropped, PoseSequence, Reason, SourceData, SourceParams, SplitParams
+from lib.sources.catalog import read_source, usual
 
 _CHUNK = 1 << 16  # frames at a time, which bounds the memory of intermediate results
+_NAMED = 20  # subjects in a message
 
 
 @contextlib.contextmanager
@@ -41,8 +44,8 @@ class Preprocessed(NamedTuple):
     """What the preprocess stage writes beside the store."""
 
     stats: dict[str, Any]
-    metrics: dict[str, int]  # flat
-    assumptions: list[str]  # what was assumed of cameras, a line each
+    metrics: dict[str, int | float]  # flat
+    notes: list[str]  # what the source says of its files, and what was assumed of cameras, a line each
 
 
 @one_thread()
@@ -53,6 +56,7 @@ def preprocess(data: SourceParams, raw: Path, poses: Path) -> Preprocessed:
         UserError: the split, the source or its files are not as they should be.
     """
     check_split(data.split)
+    data = usual(data)
     layout = None if data.layout == "auto" else layout_named(data.layout, raw)
     source = read_source(raw, data)
     if layout is not None and len(layout) != len(source.layout):
@@ -62,7 +66,7 @@ def preprocess(data: SourceParams, raw: Path, poses: Path) -> Preprocessed:
         )
     layout = layout or source.layout
     source = source._replace(sequences=with_cameras(source.sequences, data.cameras, raw))
-    splits, dropped = split_sequences(source, data)
+    splits, dropped, divided = split_sequences(source, data)
     store.write(poses, splits, layout)
     keypoints, positions, undetected = {}, {}, {}
     for name in (name for name, sequences in splits.items() if sequences):
@@ -74,6 +78,7 @@ def preprocess(data: SourceParams, raw: Path, poses: Path) -> Preprocessed:
     stats = {
         "source": data.source,
         "keypoints": data.keypoints,
+        "inputs": dict(source.inputs),
         "layout": layout.name,
         "cameras": camera_statistics(source.sequences),
         "splits": keypoints,
@@ -81,8 +86,27 @@ def preprocess(data: SourceParams, raw: Path, poses: Path) -> Preprocessed:
         "cut_frames": source.cut_frames,
         "evaluation_only": positions,
     }
+    metrics = flat_metrics(splits, undetected, dropped, source.cut_frames)
+    metrics |= {f"input_{name}": count for name, count in source.inputs.items()}
+    metrics |= _overall(keypoints)
+    metrics["assumed_cameras"] = sum(s.camera.assumed for some in splits.values() for s in some)
     assumed = {assumption(sequence.camera) for sequence in source.sequences if sequence.camera.assumed}
-    return Preprocessed(stats, flat_metrics(splits, undetected, dropped, source.cut_frames), sorted(assumed))
+    return Preprocessed(stats, metrics, [*source.notes, *divided, *sorted(assumed)])
+
+
+def _overall(splits: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """Over all splits: the share of joints that are hidden in frames that show somebody, and the mean confidence."""
+    frames: dict[str, int] = {name: split["frames"] - split["undetected_frames"] for name, split in splits.items()}
+    total = max(1, sum(frames.values()))
+
+    def mean(of: Mapping[str, float]) -> float:
+        return round(math.fsum(frames[name] * value for name, value in of.items()) / total, 4)
+
+    hidden = {
+        name: sum(split["hidden_by_joint"].values()) / len(split["hidden_by_joint"]) for name, split in splits.items()
+    }
+    confidence = {name: split["confidence"]["mean"] for name, split in splits.items()}
+    return {"hidden_share": mean(hidden), "mean_confidence": mean(confidence)}
 
 
 def with_cameras(sequences: Sequence[PoseSequence], cameras: str, raw: Path) -> list[PoseSequence]:
@@ -110,6 +134,8 @@ def check_split(split: SplitParams) -> None:
     Raises:
         UserError: naming the split, or the subject and where it stands.
     """
+    if isinstance(split, AutoSplit):
+        return
     for name in SplitParams.model_fields:
         if not getattr(split, name):
             raise UserError(f"params.yaml: data.split.{name} names nobody: every split needs a subject")
@@ -125,10 +151,12 @@ def check_split(split: SplitParams) -> None:
             )
 
 
-def split_sequences(data: SourceData, params: SourceParams) -> tuple[dict[str, list[PoseSequence]], list[Dropped]]:
+def split_sequences(
+    data: SourceData, params: SourceParams
+) -> tuple[dict[str, list[PoseSequence]], list[Dropped], list[str]]:
     """Sort sequences by their subject's split; drop those with fewer than `min_frames`, or that show nobody.
 
-    Returns all that was dropped.
+    Returns also all that was dropped, and what is to be said of a division that nobody named.
 
     Raises:
         UserError: a subject is not in the source, or nothing is left of a split.
@@ -141,23 +169,45 @@ def split_sequences(data: SourceData, params: SourceParams) -> tuple[dict[str, l
         else:
             frames = len(sequence.keypoints)
             dropped.append(Dropped(sequence.subject, sequence.action, sequence.camera.name, frames, reason))
+    if isinstance(params.split, AutoSplit):
+        splits, note = divide(kept, params.min_frames)
+        for name, sequences in splits.items():
+            if not sequences:
+                raise UserError(_nothing_left(name, "auto", dropped, params.min_frames))
+        return splits, dropped, [note]
     splits = {}
     for name in SplitParams.model_fields:
         subjects = getattr(params.split, name)
         for subject in subjects:
             if subject not in data.subjects:
+                known = ", ".join(data.subjects[:_NAMED]) or "no subjects"
+                more = f" and {len(data.subjects) - _NAMED} more" if len(data.subjects) > _NAMED else ""
+                hint = "; data.split=auto divides what there is" if params.source == "keypoints" else ""
                 raise UserError(
                     f"params.yaml: data.split.{name} names {subject}, which the {params.source} source does not have; "
-                    f"it has {', '.join(data.subjects) or 'no subjects'}"
+                    f"it has {known}{more}{hint}"
                 )
         splits[name] = [s for s in kept if s.subject in subjects]
         if subjects and not splits[name]:
-            why = ", ".join(f"{d['sequences']} {r}" for r, d in count_dropped(dropped, subjects).items())
-            raise UserError(
-                f"params.yaml: data.split.{name} = {', '.join(subjects)} leaves no sequence "
-                f"({why or 'the source has none'}; data.min_frames = {params.min_frames})"
-            )
-    return splits, dropped
+            raise UserError(_nothing_left(name, subjects, dropped, params.min_frames))
+        there = {sequence.subject for sequence in splits[name]}
+        if nobody := [subject for subject in subjects if subject not in there]:
+            raise UserError(_nothing_left(name, nobody, dropped, params.min_frames))
+    return splits, dropped, []
+
+
+def _nothing_left(
+    name: str, subjects: Sequence[str] | Literal["auto"], dropped: Iterable[Dropped], min_frames: int
+) -> str:
+    """Why a split has no sequence."""
+    counts = count_dropped(dropped, None if subjects == "auto" else subjects)
+    why = ", ".join(f"{count['sequences']} {reason}" for reason, count in counts.items())
+    what = "data.split = auto" if subjects == "auto" else f"data.split.{name} = {', '.join(subjects)}"
+    where = f" for {name}" if subjects == "auto" else ""
+    return (
+        f"params.yaml: {what} leaves no sequence{where} "
+        f"({why or 'the source has none'}; data.min_frames = {min_frames})"
+    )
 
 
 def _unfit(sequence: PoseSequence, min_frames: int) -> Reason | None:
@@ -180,12 +230,12 @@ def count_dropped(dropped: Iterable[Dropped], subjects: Sequence[str] | None = N
 
 def flat_metrics(
     splits: Mapping[str, Sequence[PoseSequence]], undetected: Mapping[str, int], dropped: Sequence[Dropped], cut: int
-) -> dict[str, int]:
+) -> dict[str, int | float]:
     """Counts as flat numbers, the same keys in every run.
 
     Frames that are `undetected` show nobody; sequences that are unlabelled have no 3D.
     """
-    metrics: dict[str, int] = {}
+    metrics: dict[str, int | float] = {}
     for name, sequences in splits.items():
         metrics[f"{name}_sequences"] = len(sequences)
         metrics[f"{name}_frames"] = sum(len(s.keypoints) for s in sequences)
@@ -224,6 +274,10 @@ def keypoint_statistics(split: Split) -> dict[str, Any]:
         "fps": sorted(float(fps) for fps in table["fps"].unique()),
         "undetected_frames": int((~detected).sum()),  # which show nobody
         "hidden_joints": int((~seen[detected]).sum()),  # of the other frames
+        "hidden_by_joint": {
+            name: round(float(share), 4)
+            for name, share in zip(split.layout.keypoints, (~seen[detected]).double().mean(0), strict=True)
+        },
         "confidence": _mean_and_std(split.confidence[seen]),
         "box_width_px": _mean_and_std(box[:, 0]),
         "box_height_px": _mean_and_std(box[:, 1]),

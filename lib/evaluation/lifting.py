@@ -89,6 +89,7 @@ def evaluate(split: Split, lifted: LiftedSplit, scale: Scale, body_size: float) 
     bones = _bone_metrics(split, lifted.joints)
     if split.positions is None:
         joints, actions, bins = (pd.DataFrame(columns=pd.Index(c)) for c in (PER_JOINT, PER_ACTION, RELIABILITY))
+        flat |= {"labelled_frames": 0, "stated_error_mm": _mean(lifted.keypoint_error * size[:, None]) * MM}
         return Evaluation(flat | {"mpjpe_scale": "body_size"} | bones, joints, actions, bins, lifted.scaled(size))
     known, labelled = labelled_only(split), split.labelled
     assert known.positions is not None

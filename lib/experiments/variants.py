@@ -128,8 +128,11 @@ def protocol(params: Mapping[str, Any]) -> dict[str, object]:
     """Who trains and tests, on what hardware, and when: the same columns for every table."""
     trained_on = resolve_device(params["training"]["device"])
     hardware = next(info.hardware for info in describe_devices() if info.device == trained_on)
+    split = params["data"]["split"]
     return {
-        "subjects": " ".join(f"{part}: {'+'.join(names)}" for part, names in params["data"]["split"].items()),
+        "subjects": split
+        if isinstance(split, str)
+        else " ".join(f"{part}: {'+'.join(names)}" for part, names in split.items()),
         "hardware": f"{hardware}, {torch.get_num_threads()} threads",
         "date": time.strftime("%Y-%m-%d"),
     }

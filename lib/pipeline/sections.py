@@ -28,7 +28,7 @@ from lib.runtime.device import choose_threads, resolve_device
 from lib.runtime.errors import UserError
 from lib.runtime.params import Section, section
 from lib.runtime.paths import Paths
-from lib.sources.base import SourceParams
+from lib.sources.base import AutoSplit, SourceParams
 from lib.sources.catalog import check_source, require_files
 from lib.training.finetuning import FinetuneParams, Finetuning
 from lib.training.loop import NEW_WEIGHTS, TrainingParams
@@ -130,7 +130,7 @@ def _check_combinations(params: Params) -> None:
     finetune = section(FinetuneParams, "finetune", params)
     if finetune.enabled:
         Finetuning.read(params)
-        for subject in finetune.subjects:
+        for subject in () if isinstance(source.split, AutoSplit) else finetune.subjects:
             if subject not in source.split.train:
                 raise UserError(
                     f"params.yaml: finetune.subjects names {subject}, who is not among the training subjects: "

@@ -4,7 +4,7 @@ Figures are made without pyplot: nothing global, no display.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import matplotlib
@@ -175,6 +175,21 @@ def reliability_figure(reliability: pd.DataFrame) -> Figure:
     axes.set(xlim=(0, high), ylim=(0, high), aspect="equal")
     axes.set(xlabel="error that the model states of a joint (mm)", ylabel="its mean error (mm)")
     axes.set_title(f"each point: a {len(reliability)}th of all joints in all frames")
+    return figure
+
+
+@matplotlib.rc_context(STYLE)
+def hidden_by_joint(shares: Mapping[str, float], style: SkeletonStyle) -> Figure:
+    """How often each keypoint is hidden, of the frames that show somebody, as bars in the colours of the sides."""
+    names = list(shares)
+    figure = new_figure(6.0, 1.2 + 0.22 * len(names))
+    axes = figure.subplots()
+    axes.barh(range(len(names)), [100 * shares[name] for name in names], color=[*map(style.color, range(len(names)))])
+    axes.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
+    axes.set(xlim=(0, 100), xlabel="hidden in so many percent of the frames")
+    axes.set_title("2D keypoints that were not detected, test split")
     return figure
 
 

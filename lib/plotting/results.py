@@ -84,6 +84,13 @@ class Results:
             title += f"\nmean P-MPJPE: {float(error):.0f} mm"
         return motion_images(self.keypoints[shown], self.predicted[shown], target, title, style)
 
+    def hidden(self) -> dict[str, float]:
+        """The share of the frames that show somebody in which each keypoint is hidden; nothing if none ever is."""
+        hidden = self.keypoints.isnan().any(-1)
+        hidden = hidden[~hidden.all(1)]
+        shares: list[float] = hidden.float().mean(0).tolist() if len(hidden) else []
+        return dict(zip(self.layout.keypoints, shares, strict=True)) if any(shares) else {}
+
     def _truth(self, frames: int | Tensor) -> Tensor | None:
         """The true poses of frames of one sequence, if it has any."""
         if self.target is None or not self.target[frames].isfinite().all():

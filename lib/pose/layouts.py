@@ -5,7 +5,7 @@ converted from COCO's is midway between the hips. What detectors mark is learned
 centre: systematic differences of detectors' hips and knees from joint centres are 30 to 50 mm, of other joints less
 (Needham et al., Scientific Reports 2021). So keypoints have a spread, which the prior draws from.
 
-To add a layout, add an entry to LAYOUTS, or write it in YAML (`read_layout`).
+To add a layout, add an entry to LAYOUTS or FURTHER_LAYOUTS, or write it in YAML (`read_layout`).
 """
 
 import math
@@ -193,7 +193,8 @@ def read_layout(path: Path) -> Layout:
         UserError: the file is missing, or not as it should be.
     """
     if not path.is_file():
-        raise UserError(f"{path} is missing: name one of {', '.join(LAYOUTS)}, or a YAML file that describes a layout")
+        known = ", ".join(LAYOUTS | FURTHER_LAYOUTS)
+        raise UserError(f"{path} is missing: name one of {known}, or a YAML file that describes a layout")
     content = plain_yaml.load(path)
     keypoints = content.get("keypoints") if isinstance(content, dict) else None
     if not isinstance(keypoints, dict) or not keypoints:
@@ -296,15 +297,37 @@ LAYOUTS: dict[str, Layout] = {
     **{name: make_layout(name, table, _CAPTURED, _OTHER_CAPTURED) for name, table in _CAPTURE_SYSTEMS.items()},
 }
 H36M_LAYOUT = LAYOUTS["h36m"]
+# More that data may have. Training does not draw them for data of another layout.
+_FURTHER: dict[str, dict[str, str | Mixture]] = {
+    # OpenPose's model of COCO
+    "coco_18": {
+        "nose": "nose",
+        "neck": _middle("shoulder"),
+        **_plain(*_sides("right_{}", *_ARM), *_sides("left_{}", *_ARM)),
+        **_plain(*_sides("right_{}", *_LEG), *_sides("left_{}", *_LEG)),
+        **_plain("right_eye", "left_eye", "right_ear", "left_ear"),
+    },
+    # OpenPose's experimental BODY_25B: other points than BODY_25, in another order
+    "body_25b": {
+        **_COCO,
+        "neck": {"thorax": 0.5, "neck": 0.5},
+        "head_top": "head_top",
+        **_plain(*_sides("left_{}", *_FOOT), *_sides("right_{}", *_FOOT)),
+    },
+}
+FURTHER_LAYOUTS: dict[str, Layout] = {
+    name: make_layout(name, table, _DETECTED, _OTHER_DETECTED) for name, table in _FURTHER.items()
+}
 
 
 def layout_named(name: str, folder: Path = Path()) -> Layout:
-    """One of LAYOUTS, or one of a user's own: a YAML file in a folder.
+    """One of LAYOUTS or of FURTHER_LAYOUTS, or one of a user's own: a YAML file in a folder.
 
     Raises:
         UserError: there is no such layout or file, or the file is not as it should be.
     """
-    return LAYOUTS[name] if name in LAYOUTS else read_layout(folder / name)
+    known = LAYOUTS | FURTHER_LAYOUTS
+    return known[name] if name in known else read_layout(folder / name)
 
 
 def known_layouts(own: Layout) -> tuple[Layout, ...]:

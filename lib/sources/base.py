@@ -1,13 +1,15 @@
 """What every source yields: one person's keypoints in one video, and the section of params that chooses a source."""
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal, NamedTuple, get_args
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, get_args
 
 from jaxtyping import Float
-from pydantic import Field
+from pydantic import Field, WrapValidator
 from torch import Tensor
 
+from lib.pose.camera_files import Pixels
 from lib.pose.cameras import Camera
 from lib.pose.layouts import H36M_LAYOUT, Layout
 from lib.runtime.errors import UserError
@@ -24,18 +26,52 @@ class SplitParams(Section):
     test: tuple[Subject, ...]
 
 
+class AutoSplit(SplitParams):
+    """`data.split: auto`: the source's own split, or what there is, divided by subject or by video."""
+
+    train: tuple[Subject, ...] = ()
+    validation: tuple[Subject, ...] = ()
+    test: tuple[Subject, ...] = ()
+
+
+def _auto_or_named(value: Any, validate: Callable[[Any], SplitParams]) -> SplitParams:
+    if value == "auto":
+        return AutoSplit()
+    if isinstance(value, Mapping):  # no longer JSON here, of which pydantic's strict mode takes lists for tuples
+        value = {name: tuple(subjects) if isinstance(subjects, list) else subjects for name, subjects in value.items()}
+    return validate(value)
+
+
 class SourceParams(Section):
     """`data`: the source, its 2D keypoints, the split, and which sequences are kept."""
 
     elsewhere: ClassVar[frozenset[str]] = frozenset({"window", "transforms", "occlusion", "loader"})
 
     source: Name  # one of lib.sources.catalog.SOURCES
-    keypoints: Name  # h36m reads data_2d_h36m_NAME.npz; the sample knows gt and noisy
+    # auto, the source's usual ones; h36m reads data_2d_h36m_NAME.npz; the sample knows gt and noisy; of the source
+    # keypoints, one of lib.sources.keypoints.formats.FORMATS
+    keypoints: Name
     # what the keypoints mark: auto, as the source says; else one of lib.pose.layouts.LAYOUTS, or a YAML file
     layout: Annotated[str, Field(min_length=1, max_length=300, description="auto, a layout's name or a YAML file")]
     # auto, as the source says; assumed, by the pictures' sizes alone; else a YAML file (lib.pose.camera_files)
     cameras: Annotated[str, Field(min_length=1, max_length=300, description="auto, assumed or a YAML file")]
-    split: SplitParams
+    # of the source keypoints alone:
+    fps: Annotated[float, Field(gt=0, le=10_000)]  # where the files say nothing
+    size: Annotated[
+        Literal["auto"] | tuple[Pixels, Pixels], Field(description="auto, or a list of 2 numbers of pixels")
+    ]  # width and height of the pictures where the files say nothing; auto: found from the keypoints
+    rotate: Annotated[
+        Literal["auto", 0, 90, 180, 270], Field(description="auto, 0, 90, 180 or 270")
+    ]  # degrees clockwise; auto: not at all, and videos in which people lie on their sides are left out
+    people: Annotated[
+        Literal["all", "longest"] | Annotated[int, Field(ge=0, le=1_000_000_000)],
+        Field(description="all, longest or the number of a person"),
+    ]
+    split: Annotated[
+        SplitParams,
+        WrapValidator(_auto_or_named),
+        Field(description="auto, or a mapping with train, validation, test"),
+    ]
     min_frames: Annotated[int, Field(ge=1, le=1_000_000)]  # shorter sequences are dropped
 
 
@@ -59,6 +95,7 @@ class PoseSequence:
     confidence: Float[Tensor, "frame joint"]  # 0 to 1; 0: not detected
     positions: Float[Tensor, "frame joint 3"] | None
     times: Float[Tensor, " frame"] | None = None  # seconds, best in float64; None: constant rate `fps`
+    group: str = ""  # the video, where several sequences are of one; the action is else
 
     def __post_init__(self) -> None:
         if self.times is not None and (problem := _problem(self.times, len(self.keypoints))):
@@ -86,7 +123,20 @@ def _problem(times: Tensor, frames: int) -> str | None:
     return None
 
 
-Reason = Literal["no_2d", "no_3d", "shorter_than_mocap", "not_finite", "too_short"]
+Reason = Literal[
+    "no_2d",
+    "no_3d",
+    "shorter_than_mocap",
+    "not_finite",
+    "too_short",
+    "unreadable",  # a file that is damaged or in no known format
+    "unknown_layout",  # keypoints that are no body's in any known order
+    "other_layout",  # than most of the source has
+    "not_pixels",  # coordinates from 0 to 1 of which no picture's size is known, or far beyond any picture
+    "rarely_seen",  # a person in fewer than a third of the frames, such as what a detector takes for one now and then
+    "sideways",  # people lie, or x and y are exchanged
+    "not_chosen",  # by data.people
+]
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
 
@@ -108,6 +158,8 @@ class SourceData(NamedTuple):
     subjects: tuple[str, ...]  # those the source has, whether the split names them or not
     cut_frames: int = 0  # 2D frames after the end of their sequence's 3D
     layout: Layout = H36M_LAYOUT  # of all of its sequences
+    notes: tuple[str, ...] = ()  # what the user should know: a line each
+    inputs: Mapping[str, int] = {}  # counts of what came in, such as files and people
 
 
 def action_name(action: str) -> str:

@@ -5,9 +5,20 @@ from pathlib import Path
 
 from lib.runtime.errors import UserError
 from lib.sources import clips, h36m, sample
-from lib.sources.base import SourceData, SourceParams
+from lib.sources.base import AutoSplit, SourceData, SourceParams, SplitParams
+from lib.sources.keypoints import read as keypoints
 
-SOURCES: dict[str, Callable[[Path, SourceParams], SourceData]] = {"sample": sample.read, "h36m": h36m.read}
+SOURCES: dict[str, Callable[[Path, SourceParams], SourceData]] = {
+    "sample": sample.read,
+    "h36m": h36m.read,
+    "keypoints": keypoints.read,
+}
+# What `auto` stands for where the source itself has something usual.
+SPLITS = {
+    name: SplitParams(train=("S1", "S5", "S6", "S7"), validation=("S8",), test=("S9", "S11"))
+    for name in ("sample", "h36m")
+}
+EXACT = "gt"
 
 
 def read_source(raw: Path, params: SourceParams) -> SourceData:
@@ -17,7 +28,19 @@ def read_source(raw: Path, params: SourceParams) -> SourceData:
         UserError: no source has this name, or its files are missing or wrong.
     """
     check_source(params)
-    return SOURCES[params.source](raw, params)
+    return SOURCES[params.source](raw, usual(params))
+
+
+def usual(params: SourceParams) -> SourceParams:
+    """The same params with what the source usually has in place of `auto`."""
+    if params.source not in SPLITS:
+        return params
+    changes: dict[str, object] = {}
+    if params.keypoints == "auto":
+        changes["keypoints"] = EXACT
+    if isinstance(params.split, AutoSplit):
+        changes["split"] = SPLITS[params.source]
+    return params.model_copy(update=changes) if changes else params
 
 
 def check_source(params: SourceParams) -> None:
@@ -29,7 +52,9 @@ def check_source(params: SourceParams) -> None:
     if params.source not in SOURCES:
         raise UserError(f"params.yaml: data.source = {params.source!r}: must be one of {', '.join(SOURCES)}")
     if params.source == "sample":
-        sample.check(params)
+        sample.check(usual(params))
+    if params.source == "keypoints":
+        keypoints.check(params)
 
 
 def require_files(raw: Path, params: SourceParams) -> None:
@@ -38,6 +63,6 @@ def require_files(raw: Path, params: SourceParams) -> None:
     The sample's are downloaded.
     """
     if params.source == "h36m":
-        h36m.require_files(raw, params)
+        h36m.require_files(raw, usual(params))
     elif params.source != "sample":
         clips.require_folder(raw, params.source)

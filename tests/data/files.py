@@ -153,6 +153,10 @@ def source_params(source: str = "h36m", **changes: Any) -> SourceParams:
         "keypoints": "gt",
         "layout": "auto",
         "cameras": "auto",
+        "fps": 30.0,
+        "size": "auto",
+        "rotate": "auto",
+        "people": "all",
         "split": SplitParams(**split),
         "min_frames": 10,
     }

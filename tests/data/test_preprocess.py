@@ -32,6 +32,10 @@ def params(**changes: Any) -> dict[str, Any]:
             "keypoints": "gt",
             "layout": "auto",
             "cameras": "auto",
+            "fps": 30,
+            "size": "auto",
+            "rotate": "auto",
+            "people": "all",
             "split": split,
             "min_frames": 10,
             **elsewhere,
@@ -69,6 +73,7 @@ def test_metrics_are_flat_numbers(paths: Paths) -> None:
     counts = {f"{name}_sequences": 8 for name in split()} | {f"{name}_frames": 8 * FRAMES for name in split()}
     nothing = {f"dropped_{reason}": 0 for reason in REASONS} | {"dropped_sequences": 0, "cut_frames": 0}
     nothing |= {f"{name}_{what}": 0 for name in split() for what in ("undetected_frames", "unlabelled_sequences")}
+    nothing |= {"hidden_share": 0, "mean_confidence": 1, "assumed_cameras": 0}
     assert metrics == counts | nothing
 
 
@@ -253,7 +258,7 @@ def test_cameras_of_which_nothing_is_known_are_assumed_and_said_so(
             r"data\.split\.train = S1 leaves no sequence \(8 too_short; data\.min_frames = 31\)",
         ),
         ({"min_frames": 0}, r"data\.min_frames = 0: "),
-        ({"source": "h37m"}, r"data\.source = 'h37m': must be one of sample, h36m"),
+        ({"source": "h37m"}, r"data\.source = 'h37m': must be one of sample, h36m, keypoints"),
         ({"minframes": 3}, r"data\.minframes is not a known key"),
     ],
 )

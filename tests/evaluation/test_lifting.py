@@ -138,7 +138,14 @@ def test_chunks_change_nothing(split: store.Split, monkeypatch: pytest.MonkeyPat
 def test_without_3d_there_are_the_metrics_that_need_none(split: store.Split, unlabelled: store.Split) -> None:
     assert unlabelled.positions is None
     result = evaluate(unlabelled, _noisy(split), "root_depth", BODY_SIZE)
-    assert set(result.metrics) == {"frames", "undetected_frames", "mpjpe_scale", *BONES}
+    assert set(result.metrics) == {
+        "frames",
+        "undetected_frames",
+        "labelled_frames",
+        "stated_error_mm",
+        "mpjpe_scale",
+        *BONES,
+    }
     assert result.metrics["mpjpe_scale"] == "body_size"
     assert (len(result.per_joint), len(result.per_action)) == (0, 0)
     assert tuple(result.per_joint.columns) == PER_JOINT

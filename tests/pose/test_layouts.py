@@ -189,7 +189,7 @@ def test_a_users_layout_with_a_mixture(tmp_path: Path) -> None:
 def test_layouts_are_found_by_name() -> None:
     assert layout_named("body_25") is LAYOUTS["body_25"]
     with pytest.raises(
-        UserError, match=r"^body25 is missing: name one of h36m, coco, .*humaneva_15, or a YAML file that"
+        UserError, match=r"^body25 is missing: name one of h36m, coco, .*humaneva_15, .*, or a YAML file that"
     ):
         layout_named("body25")
 

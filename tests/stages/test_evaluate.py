@@ -77,7 +77,8 @@ def test_without_3d_the_tables_have_only_a_header(paths: Paths) -> None:
     write_store(paths.poses, labels=False)
     evaluate.run(PARAMS, paths)
     metrics = json.loads(paths.metrics("evaluate").read_text())
-    names = {"frames", "undetected_frames", "mpjpe_scale", "bone_symmetry_error", "bone_constancy_error"}
+    names = {"frames", "undetected_frames", "labelled_frames", "stated_error_mm", "mpjpe_scale"}
+    names |= {"bone_symmetry_error", "bone_constancy_error"}
     assert set(metrics) == names
     assert paths.plot("per_joint.csv").read_text() == "joint,mpjpe_mm,n_mpjpe_mm,p_mpjpe_mm\n"
     assert paths.plot("per_action.csv").read_text() == "action,frames,mpjpe_mm,n_mpjpe_mm,p_mpjpe_mm\n"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lib.pose.layouts import LAYOUTS
+from lib.pose.layouts import FURTHER_LAYOUTS, LAYOUTS
 from lib.runtime.errors import UserError
 from lib.runtime.paths import Paths
 from stages import layouts
@@ -19,12 +19,12 @@ def pictures(tmp_path: Path, *names: str) -> dict[str, Path]:
 
 def test_without_a_name_all_are_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     drawn = pictures(tmp_path)
-    assert set(drawn) == {f"{name}.png" for name in LAYOUTS}
+    assert set(drawn) == {f"{name}.png" for name in (LAYOUTS | FURTHER_LAYOUTS)}
     for path in drawn.values():
         with Image.open(path) as image:
             assert image.width >= 300 and len(image.convert("RGB").getcolors(1 << 24) or []) > 50
     output = capsys.readouterr().out.replace("\n", "")
-    assert all(f"layouts/{name}.png" in output for name in LAYOUTS)
+    assert all(f"layouts/{name}.png" in output for name in (LAYOUTS | FURTHER_LAYOUTS))
 
 
 def test_a_file_describes_one_of_a_users_own(tmp_path: Path) -> None:

@@ -1,0 +1,174 @@
+"""The formats by their name in `data.keypoints`, and which files of a folder are one video."""
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lib.sources.keypoints import json_formats, other_formats
+from lib.sources.keypoints.detections import BadFile, Detections, joined
+
+JSON_FORMATS: Mapping[str, Callable[[Any], Detections]] = {
+    "openpose": json_formats.openpose,
+    "coco": json_formats.coco,
+    "alphapose": json_formats.alphapose,
+    "mmpose": json_formats.mmpose,
+    "mediapipe": json_formats.mediapipe,
+    "yolo": json_formats.yolo,
+}
+FORMATS = (*JSON_FORMATS, "videopose3d", "detectron", "csv")
+SUFFIXES = (".json", ".txt", ".npz", ".csv")
+_DIGITS = re.compile(r"^(.*?)(\d+)(\D*)$")
+
+
+class Unit(NamedTuple):
+    """The files of one video, or the one file of several."""
+
+    name: str
+    folder: Path  # relative to the source's
+    files: tuple[Path, ...]
+    frames: tuple[int, ...] | None  # a file a frame: their numbers
+
+
+class Parsed(NamedTuple):
+    """What the files of a unit hold."""
+
+    format: str
+    videos: tuple[Detections, ...]
+    bad: tuple[tuple[Path, BadFile], ...]  # frames that were left out
+
+
+def units(raw: Path) -> Iterator[Unit]:
+    """The videos in a folder and the folders in it.
+
+    Files of JSON or text in one folder whose names differ by their last number alone are the frames of one video, if
+    the first that holds anything holds a single frame. A folder of a single such video gives it its name.
+    """
+    folders: dict[Path, list[Path]] = {}
+    for path in sorted(raw.rglob("*")):
+        if path.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in path.relative_to(raw).parts):
+            folders.setdefault(path.parent, []).append(path)
+    for folder, files in folders.items():
+        where = folder.relative_to(raw)
+        series: dict[tuple[str, str], list[tuple[int, Path]]] = {}
+        for path in files:
+            parts = _DIGITS.match(path.stem) if path.suffix.lower() in (".json", ".txt") else None
+            prefix, number, rest = parts.groups() if parts else (path.stem, "", "")
+            series.setdefault((prefix, rest + path.suffix.lower()), []).append((int(number or -1), path))
+        several = {key: some for key, some in series.items() if some[0][0] >= 0 and _a_file_a_frame(some)}
+        for key, some in series.items():
+            if key in several:
+                some.sort()
+                name, place = _named(where, key[0], alone=len(series) == 1)
+                yield Unit(name, place, tuple(path for _, path in some), tuple(number for number, _ in some))
+            else:
+                for _, path in some:
+                    yield Unit(path.stem, where, (path,), None)
+
+
+def _named(where: Path, prefix: str, alone: bool) -> tuple[str, Path]:
+    """The name of a video whose frames are in a folder, and where it is."""
+    prefix = re.sub(r"[\W_]+$", "", prefix)
+    if where.name == "labels" and prefix:  # of YOLO, for all videos
+        return prefix, where.parent
+    if where != Path() and (alone or not prefix):
+        return where.name, where.parent
+    return prefix or "video", where
+
+
+def _a_file_a_frame(series: Sequence[tuple[int, Path]]) -> bool:
+    """Whether the first file that can be read and shows somebody is of one frame."""
+    if series[0][1].suffix.lower() == ".txt":
+        return True
+    readable = False
+    for _, path in series:
+        try:
+            content = json_formats.load(path)
+        except (BadFile, OSError):
+            continue
+        readable = True
+        kind = json_formats.recognise(content)
+        if isinstance(content, Mapping):
+            return bool(
+                {"people", "bodies", "instances", "pose_landmarks", "landmarks", "poseLandmarks"} & set(content)
+            )
+        if content:
+            first = content[0] if isinstance(content, list) else None
+            alone = kind in ("yolo", "mediapipe") and not isinstance(first, list) and json_formats.single_frame(content)
+            return alone or (kind == "mmpose" and "keypoints" in (first or {}))
+    return readable and len(series) > 1
+
+
+def parse(unit: Unit, chosen: str) -> Parsed:
+    """Read the files of a unit; `chosen` is a format's name, or auto.
+
+    Raises:
+        BadFile: none of them can be read, or not as the chosen format.
+    """
+    suffix = unit.files[0].suffix.lower()
+    if suffix == ".npz":
+        name = "detectron" if other_formats.is_detectron(unit.files[0]) else "videopose3d"
+        with _as_written(_allowed(name, chosen)):
+            return Parsed(name, tuple(other_formats.npz_videos(unit.files[0])), ())
+    if suffix == ".csv":
+        _allowed("csv", "csv" if chosen == "mediapipe" else chosen)
+        with _as_written("csv"):
+            video = other_formats.csv(unit.files[0])
+        return Parsed("mediapipe" if video.layout == "mediapipe_33" else "csv", (video,), ())
+    if unit.frames is None:
+        name, video = _read(unit.files[0], chosen)
+        return Parsed(name, (video,), ())
+    return _frames(unit, chosen)
+
+
+def _frames(unit: Unit, chosen: str) -> Parsed:
+    assert unit.frames is not None
+    parts, numbers, bad, names = [], [], [], []
+    for path, number in zip(unit.files, unit.frames, strict=True):
+        try:
+            name, part = _read(path, chosen)
+        except BadFile as error:
+            bad.append((path, error))
+            continue
+        parts.append(part)
+        numbers.append(number)
+        if len(part.points):
+            names.append(name)
+    if not parts:
+        raise bad[0][1]
+    return Parsed(names[0] if names else "", (joined(parts, numbers),), tuple(bad))
+
+
+def _read(path: Path, chosen: str) -> tuple[str, Detections]:
+    if path.suffix.lower() == ".txt":
+        with _as_written("yolo"):
+            return _allowed("yolo", chosen), other_formats.yolo_text(path)
+    content = json_formats.load(path)
+    name = json_formats.recognise(content) if chosen == "auto" else chosen
+    if name is None:
+        if content == []:
+            return "", json_formats.yolo([])
+        raise BadFile(f"in no known format: {', '.join(FORMATS)}")
+    if name not in JSON_FORMATS:
+        raise BadFile(f"JSON, which is not {name}")
+    with _as_written(name):
+        return name, JSON_FORMATS[name](content)
+
+
+@contextlib.contextmanager
+def _as_written(name: str) -> Iterator[None]:
+    """Turn what a file in another form than expected makes of its reader into a line about the file."""
+    try:
+        yield
+    except BadFile:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        what = " ".join(str(error).split())[:60]
+        raise BadFile(f"not as {name} writes it ({type(error).__name__}: {what})") from None
+
+
+def _allowed(name: str, chosen: str) -> str:
+    if chosen not in ("auto", name):
+        raise BadFile(f"{name}, and data.keypoints says {chosen}")
+    return name

@@ -1,0 +1,316 @@
+"""Detectors' JSON: OpenPose, COCO, AlphaPose, MMPose, MediaPipe and YOLO-pose.
+
+A format is recognised by the keys of its entries. Some write a file a frame: their detections are of frame 0, and
+`lib.sources.keypoints.formats` joins them.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from lib.sources.keypoints.detections import Array, BadFile, Detections, detections, expect
+
+Json = Any
+MEDIAPIPE = 33  # landmarks
+_ENTRIES_LOOKED_AT = 1000
+
+
+def load(path: Path) -> Json:
+    """The content of a file of JSON; an empty file is damaged, too.
+
+    Raises:
+        BadFile: it is no JSON.
+    """
+    try:
+        return orjson.loads(path.read_bytes())
+    except orjson.JSONDecodeError as error:
+        raise BadFile(f"no JSON, or cut off: {str(error)[:80]}") from None
+
+
+def recognise(content: Json) -> str | None:
+    """The format of a file's content; None: unknown, or nothing in it."""
+    if isinstance(content, Mapping):
+        return _of_mapping(content)
+    if isinstance(content, list):
+        some = next((entry for entry in content[:_ENTRIES_LOOKED_AT] if entry), None)
+        if isinstance(some, list):
+            some = next((entry for entry in some if entry), None)
+            return _of_entry(some) if _of_entry(some) in ("mediapipe", "yolo") else None
+        return _of_entry(some)
+    return None
+
+
+def _of_mapping(content: Mapping[str, Json]) -> str | None:
+    keys = {
+        "people": "openpose",
+        "bodies": "alphapose",
+        "instance_info": "mmpose",
+        "instances": "mmpose",
+        "annotations": "coco",
+        **dict.fromkeys(("landmarks", "pose_landmarks", "poseLandmarks"), "mediapipe"),
+    }
+    for key, name in keys.items():
+        if key in content:
+            return name
+    if isinstance(content.get("frames"), list):
+        return "mediapipe"
+    first = next(iter(content.values()), None)
+    return "alphapose" if isinstance(first, Mapping) and ({"people", "bodies"} & set(first)) else None
+
+
+def _of_entry(entry: Json) -> str | None:
+    if not isinstance(entry, Mapping):
+        return None
+    keypoints = entry.get("keypoints")
+    if "instances" in entry or "keypoint_scores" in entry:
+        return "mmpose"
+    if isinstance(keypoints, Mapping):
+        return "yolo"
+    if "image_id" in entry and keypoints is not None:
+        return "alphapose" if "idx" in entry or isinstance(entry["image_id"], str) else "coco"
+    if {"landmarks", "pose_landmarks", "poseLandmarks"} & set(entry) or {"x", "y"} <= set(entry):
+        return "mediapipe"
+    return None
+
+
+def openpose(content: Json) -> Detections:
+    """A frame of OpenPose: `people`, each with `pose_keypoints_2d`; a person_id of -1 is none."""
+    return _people(content, "pose_keypoints_2d")
+
+
+def _people(content: Json, key: str) -> Detections:
+    people = content.get("people", content.get("bodies")) if isinstance(content, Mapping) else None
+    if not isinstance(people, list):
+        raise BadFile("no list of people")
+    known = [person for person in people if isinstance(person, Mapping) and person.get(key)]
+    numbers = [_number(person.get("person_id")) for person in known]
+    chosen = None if any(number is None or number < 0 for number in numbers) else numbers
+    return detections([person[key] for person in known], [0] * len(known), chosen, 1)
+
+
+def coco(content: Json) -> Detections:
+    """COCO's results, or a data set of COCO with its images; frames are the images in the order of their numbers."""
+    if isinstance(content, Mapping):
+        return _coco_data_set(content)
+    entries = _entries(content, "keypoints", "image_id")
+    frames = np.array([_whole(entry["image_id"], "image_id") for entry in entries], np.int64)
+    return _coco_entries(entries, frames - frames.min() if len(frames) else frames)
+
+
+def _coco_data_set(content: Mapping[str, Json]) -> Detections:
+    images = _entries(content.get("images"), "id")
+    entries = [entry for entry in _entries(content.get("annotations"), "image_id") if entry.get("keypoints")]
+    place = {image["id"]: number for number, image in enumerate(sorted(images, key=lambda image: str_key(image["id"])))}
+    expect(all(entry["image_id"] in place for entry in entries), "an annotation of an image that is not listed")
+    sizes = {(image.get("width"), image.get("height")) for image in images}
+    size = sizes.pop() if len(sizes) == 1 else None
+    found = _coco_entries(entries, np.array([place[entry["image_id"]] for entry in entries], np.int64), len(images))
+    return found._replace(size=_size(size))
+
+
+def _coco_entries(entries: Sequence[Mapping[str, Json]], frames: Array, length: int = 0) -> Detections:
+    people = [_number(entry.get("track_id")) for entry in entries]
+    found = detections([entry["keypoints"] for entry in entries], frames, people, length)
+    flags = found.points[..., 2]
+    if flags.size and set(np.unique(flags[: 1 << 12]).tolist()) <= {0.0, 1.0, 2.0} and flags.max() == 2:
+        found.points[..., 2] = flags / 2  # labelled by people: 1 is hidden, and 2 is seen
+    return found
+
+
+def alphapose(content: Json) -> Detections:
+    """AlphaPose's results: COCO's with a text for an image, or by image, or a file an image (`bodies`)."""
+    if isinstance(content, Mapping):
+        if {"people", "bodies"} & set(content):
+            return _people(content, "pose_keypoints_2d" if "people" in content else "joints")
+        return _alphapose_images(content)
+    entries = _entries(content, "keypoints", "image_id")
+    frames, length = _frames([str(entry["image_id"]) for entry in entries])
+    people = [_number(entry.get("idx")) for entry in entries]
+    return detections([entry["keypoints"] for entry in entries], frames, people, length)
+
+
+def _alphapose_images(content: Mapping[str, Json]) -> Detections:
+    frames, length = _frames(list(content))
+    parts = [alphapose(image) for image in content.values()]
+    keypoints = [points for part in parts for points in part.points]
+    counts = [len(part.points) for part in parts]
+    return detections(keypoints, np.repeat(frames, counts), None, length)
+
+
+def mmpose(content: Json) -> Detections:
+    """MMPose's predictions of a video, a list of frames with `instances`, or of an image, a list of instances."""
+    if isinstance(content, Mapping):
+        if "instances" in content:
+            return _instances([content])
+        return mmpose(content["instance_info"])
+    frames = content if any("instances" in frame for frame in content if isinstance(frame, Mapping)) else None
+    return _instances(frames if frames is not None else [{"frame_id": 0, "instances": content}])
+
+
+def _instances(frames: Sequence[Json]) -> Detections:
+    numbers, keypoints, people = [], [], []
+    first = min((_whole(frame.get("frame_id", 0), "frame_id") for frame in frames), default=0)
+    last = 0
+    for place, frame in enumerate(frames):
+        last = _whole(frame.get("frame_id", place + first), "frame_id") - first
+        for instance in _entries(frame["instances"], "keypoints"):
+            scores = instance.get("keypoint_scores")
+            keypoints.append(_scored(instance["keypoints"], scores))
+            numbers.append(last)
+            people.append(_number(instance.get("track_id", instance.get("instance_id"))))
+    return detections(keypoints, numbers, people, last + 1)
+
+
+def _scored(keypoints: Json, scores: Json) -> Array:
+    """Keypoints (keypoint, 2 or 3 for 3D) with their scores as a third column."""
+    try:
+        points = np.asarray(keypoints, np.float64)
+        points = points[0] if points.ndim == 3 and len(points) == 1 else points
+        score = np.ones(len(points)) if scores is None else np.asarray(scores, np.float64).reshape(-1)
+        return np.column_stack([points[:, :2], score])
+    except (ValueError, TypeError, IndexError):
+        raise BadFile("keypoints and scores that do not fit") from None
+
+
+def yolo(content: Json) -> Detections:
+    """YOLO-pose's results of a frame, or a list of frames: objects with `keypoints` of x, y and visible."""
+    frames = content if any(isinstance(frame, list) for frame in content) else [content]
+    numbers, keypoints, people = [], [], []
+    for number, frame in enumerate(frames):
+        for entry in _entries(frame, "keypoints"):
+            points = entry["keypoints"]
+            expect(isinstance(points, Mapping) and {"x", "y"} <= set(points), "keypoints without x and y")
+            if points["x"]:
+                keypoints.append(_scored(_transposed(points["x"], points["y"]), points.get("visible")))
+                numbers.append(number)
+                people.append(_number(entry.get("track_id")))
+    return detections(keypoints, numbers, people, len(frames))
+
+
+def _transposed(x: Json, y: Json) -> list[tuple[Any, Any]]:
+    expect(isinstance(x, list) and isinstance(y, list) and len(x) == len(y), "as many x as y")
+    return list(zip(x, y, strict=True))
+
+
+def mediapipe(content: Json) -> Detections:
+    """MediaPipe's landmarks: a list of frames, or a mapping with `frames`, and perhaps width, height and fps.
+
+    A frame is a list of 33 landmarks, or a mapping with such a list, or a list of people; null or [] shows nobody.
+    """
+    known: dict[str, Any] = {}
+    if isinstance(content, Mapping) and isinstance(content.get("frames"), list):
+        known = {"size": _size((content.get("width"), content.get("height"))), "fps": _rate(content.get("fps"))}
+        content = content["frames"]
+    frames = content if isinstance(content, list) and not _is_body(content) else [content]
+    numbers, keypoints, people = [], [], []
+    last = -1
+    for frame in frames:
+        given = frame.get("frame", frame.get("frame_id")) if isinstance(frame, Mapping) else None
+        last = last + 1 if given is None else _whole(given, "frame")
+        for number, body in enumerate(_bodies(frame)):
+            keypoints.append([_landmark(landmark) for landmark in body])
+            numbers.append(last)
+            people.append(number)
+    first = min(numbers, default=0) if numbers and min(numbers) == 1 else 0
+    # A number of a person within a frame follows nobody.
+    return detections(
+        keypoints,
+        [number - first for number in numbers],
+        None,
+        last + 1 - first,
+        shares=True,
+        layout="mediapipe_33",
+        **known,
+    )
+
+
+def _is_body(value: Json) -> bool:
+    return isinstance(value, list) and len(value) > 0 and isinstance(value[0], Mapping) and {"x", "y"} <= set(value[0])
+
+
+def _bodies(frame: Json) -> Iterator[list[Json]]:
+    if isinstance(frame, Mapping):
+        frame = next((frame[key] for key in ("landmarks", "pose_landmarks", "poseLandmarks") if key in frame), None)
+        if isinstance(frame, Mapping):  # a message of the older interface
+            frame = frame.get("landmark")
+    if not frame:
+        return
+    expect(isinstance(frame, list), "a frame without a list of landmarks")
+    bodies = [frame] if _is_body(frame) or isinstance(frame[0][0], int | float) else frame
+    for body in bodies:
+        expect(isinstance(body, list) and len(body) == MEDIAPIPE, f"a person without {MEDIAPIPE} landmarks")
+        yield body
+
+
+def _landmark(landmark: Json) -> tuple[Any, Any, Any]:
+    if isinstance(landmark, Mapping):
+        return landmark.get("x"), landmark.get("y"), landmark.get("visibility", 1.0)
+    expect(isinstance(landmark, list) and len(landmark) >= 2, "a landmark without x and y")
+    return landmark[0], landmark[1], landmark[3] if len(landmark) > 3 else 1.0
+
+
+def _entries(content: Json, *keys: str) -> list[Mapping[str, Json]]:
+    expect(isinstance(content, list), "no list of detections")
+    for entry in content:
+        if not isinstance(entry, Mapping) or any(key not in entry for key in keys):
+            raise BadFile(f"a detection without {' and '.join(keys)}")
+    return list(content)
+
+
+def _frames(images: Sequence[str]) -> tuple[Array, int]:
+    """The frames of images by the last number in their names, or else by their order; and how many there are."""
+    found = [re.findall(r"\d+", Path(image).stem) for image in images]
+    if images and all(found):
+        numbers = np.array([int(parts[-1][-15:]) for parts in found], np.int64)
+        if len(set(images)) == len(set(numbers.tolist())):
+            numbers = numbers - numbers.min()
+            return numbers, int(numbers.max()) + 1
+    place = {image: number for number, image in enumerate(dict.fromkeys(images))}
+    return np.array([place[image] for image in images], np.int64), len(place)
+
+
+def _number(value: Json) -> int | None:
+    """A person's number, which AlphaPose writes as 1, '1', [0.0] or [[0.0], [0.0]]; None where there is none."""
+    while isinstance(value, list):
+        if not value:
+            return None
+        value = value[0]
+    try:
+        return None if value is None or isinstance(value, bool) else int(float(value))
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _whole(value: Json, what: str) -> int:
+    try:
+        number = int(value)
+    except (ValueError, TypeError, OverflowError):
+        raise BadFile(f"{what} {value!r} is no whole number") from None
+    if not 0 <= number < 1 << 53:
+        raise BadFile(f"{what} {number} is no frame's")
+    return number
+
+
+def _size(size: tuple[Json, Json] | None) -> tuple[int, int] | None:
+    if size is None or not all(isinstance(side, int | float) and side >= 2 for side in size):
+        return None
+    return int(size[0]), int(size[1])
+
+
+def _rate(fps: Json) -> float | None:
+    return float(fps) if isinstance(fps, int | float) and fps > 0 else None
+
+
+def str_key(value: Json) -> tuple[float, str]:
+    """Numbers before texts, each in their order."""
+    return (float(value), "") if isinstance(value, int | float) else (np.inf, str(value))
+
+
+def single_frame(content: Json) -> bool:
+    """Whether a list, of MediaPipe or YOLO, is of one frame: landmarks, or objects."""
+    first = content[0]
+    return _is_body(content) or (isinstance(first, Mapping) and isinstance(first.get("keypoints"), Mapping))

@@ -1,0 +1,230 @@
+"""YOLO-pose's text, VideoPose3D's and Detectron's npz, and CSV."""
+
+import io
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lib.pose.layouts import FURTHER_LAYOUTS, LAYOUTS
+from lib.runtime.errors import UserError
+from lib.sources import npz
+from lib.sources.keypoints.detections import BadFile, Detections, detections, expect
+from lib.sources.keypoints.layout import COUNTS
+
+_BOX = 5  # values before the keypoints: class, and a box's middle and size
+_AXES = {
+    **dict.fromkeys(("x", "y"), None),
+    **dict.fromkeys(
+        ("c", "conf", "confidence", "score", "visibility", "vis", "v", "likelihood", "prob", "p", "presence"), "c"
+    ),
+    **dict.fromkeys(("z",), "z"),
+}
+_PERSON = ("person", "person_id", "track_id", "track", "id", "idx", "subject")
+_FRAME = ("frame", "frame_id", "frame_number", "image_id", "frame_idx", "frame_index")
+_POINT = (
+    "keypoint",
+    "landmark",
+    "joint",
+    "bodypart",
+    "landmark_id",
+    "joint_id",
+    "keypoint_id",
+    "name",
+    "landmark_name",
+)
+
+
+def yolo_text(path: Path) -> Detections:
+    """A frame of YOLO-pose's labels: class, box, x y visible a keypoint in shares; perhaps a confidence and a track."""
+    try:
+        rows = [
+            [float(value) for value in line.split()] for line in path.read_text("utf-8").splitlines() if line.strip()
+        ]
+    except ValueError:
+        raise BadFile("a line that is not numbers alone") from None
+    keypoints, people = [], []
+    for row in rows:
+        extra, dims = _yolo_columns(len(row))
+        stop = len(row) - extra
+        points = np.array(row[_BOX:stop]).reshape(-1, dims)
+        keypoints.append(points if dims == 3 else np.column_stack([points, np.ones(len(points))]))
+        people.append(int(row[-1]) if extra and row[-1] >= 1 and row[-1].is_integer() else None)
+    return detections(keypoints, [0] * len(rows), people, 1, shares=True)
+
+
+def _yolo_columns(count: int) -> tuple[int, int]:
+    """How many values come after the keypoints, and how many a keypoint has."""
+    for dims in (3, 2):
+        for extra in (0, 1, 2):
+            keypoints, rest = divmod(count - _BOX - extra, dims)
+            if rest == 0 and keypoints in COUNTS:
+                return extra, dims
+    raise BadFile(f"{count} values a line, which are no known keypoints", "unknown_layout")
+
+
+def npz_videos(path: Path) -> Iterator[Detections]:
+    """VideoPose3D's npz of one's own videos (`positions_2d`), or what its script for Detectron writes (`keypoints`)."""
+    keys = _npz_keys(path)
+    try:
+        metadata = npz.read(path, "metadata") if "metadata" in keys else {}
+        metadata = metadata if isinstance(metadata, Mapping) else {}
+        if "positions_2d" in keys:
+            yield from _videopose3d(npz.read(path, "positions_2d"), metadata)
+        else:
+            expect("keypoints" in keys, f"neither positions_2d nor keypoints, but {', '.join(keys) or 'nothing'}")
+            boxes = npz.read(path, "boxes") if "boxes" in keys else None
+            yield _detectron(npz.read(path, "keypoints"), boxes, metadata)
+    except UserError as error:
+        raise BadFile(str(error).removeprefix(f"{path} ")) from None
+
+
+def _npz_keys(path: Path) -> list[str]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [name.removesuffix(".npy") for name in archive.namelist()]
+    except Exception as error:  # whatever the bytes of a damaged archive happen to mean
+        raise BadFile(f"damaged, or no npz ({type(error).__name__})") from None
+
+
+def is_detectron(path: Path) -> bool:
+    """Whether an npz is a dump of Detectron's."""
+    return "positions_2d" not in _npz_keys(path)
+
+
+def _videopose3d(content: Any, metadata: Mapping[str, Any]) -> Iterator[Detections]:
+    expect(isinstance(content, Mapping), "positions_2d that is no mapping of videos")
+    about = metadata.get("video_metadata")
+    for video, actions in content.items():
+        expect(isinstance(actions, Mapping), f"no mapping of actions in {video}")
+        own = about.get(video, {}) if isinstance(about, Mapping) else metadata
+        for action, views in actions.items():
+            name = str(video) if action == "custom" else f"{video}_{action}"
+            for number, view in enumerate(views):
+                frames = np.asarray(view)
+                expect(frames.ndim == 3, f"keypoints of the shape {frames.shape}")
+                suffix = f"_{number}" if len(views) > 1 else ""
+                yield detections(frames, np.arange(len(frames)), name=f"{name}{suffix}", **_about(own))
+
+
+def _detectron(content: Any, boxes: Any, metadata: Mapping[str, Any]) -> Detections:
+    """Frames of classes, of which people are the second; each person has 4 rows: x, y, logit, probability."""
+    keypoints, numbers = [], []
+    for number, frame in enumerate(content):
+        people = frame[1] if boxes is not None or len(frame) == 2 else frame
+        for person in people:
+            rows = np.asarray(person, np.float64)
+            expect(rows.ndim == 2 and rows.shape[0] in (3, 4), f"a person of the shape {rows.shape}")
+            keypoints.append(rows[[0, 1, -1]].T)
+            numbers.append(number)
+    return detections(keypoints, numbers, None, len(content), layout="coco", **_about(metadata))
+
+
+def _about(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    def number(key: str) -> float | None:
+        value = metadata.get(key)
+        return float(value) if isinstance(value, int | float | np.number) and value > 0 else None
+
+    width, height = number("w"), number("h")
+    return {"size": (int(width), int(height)) if width and height else None, "fps": number("fps")}
+
+
+def csv(path: Path) -> Detections:
+    """A table with a row a frame (and person), a column a coordinate; or a row a keypoint.
+
+    Columns are called as a layout's keypoints with _x, _y and perhaps _confidence, or numbered; `frame` and `person`
+    may be there.
+    """
+    try:
+        table = pd.read_csv(io.BytesIO(path.read_bytes()), skipinitialspace=True)
+    except (ValueError, pd.errors.ParserError, UnicodeDecodeError) as error:
+        raise BadFile(f"no table ({str(error)[:60]})") from None
+    table.columns = pd.Index([re.sub(r"[^a-z0-9]+", "_", str(name).lower()).strip("_") for name in table.columns])
+    expect(table.columns.is_unique, "columns of the same name")
+    point = next((name for name in _POINT if name in table), None)
+    if point is not None and {"x", "y"} <= set(table.columns):
+        return _long(table, point)
+    return _wide(table)
+
+
+def _long(table: pd.DataFrame, point: str) -> Detections:
+    frame = next((name for name in _FRAME if name in table), None)
+    expect(frame is not None, "rows of keypoints without their frame")
+    person = next((name for name in _PERSON if name in table), None)
+    confidence = next((name for name in table.columns if _AXES.get(name) == "c"), None)
+    names = list(dict.fromkeys(table[point].astype(str)))
+    layout, order = _ordered(names)
+    values = table[["x", "y"]].assign(c=table[confidence] if confidence else 1.0).apply(pd.to_numeric, errors="coerce")
+    keys = table[[frame, person]] if person else table[[frame]]
+    rows, where = np.unique(keys.to_numpy(np.float64, na_value=-1), axis=0, return_inverse=True)
+    points = np.full((len(rows), len(names), 3), np.nan)
+    place = {names[old]: new for new, old in enumerate(order)}
+    points[where.reshape(-1), [place[name] for name in table[point].astype(str)]] = values.to_numpy(np.float64)
+    return _table_detections(points, rows[:, 0], rows[:, 1] if person else None, layout)
+
+
+def _wide(table: pd.DataFrame) -> Detections:
+    columns: dict[str, dict[str, str]] = {}
+    for name in table.columns:
+        found = _split_column(name)
+        if found:
+            columns.setdefault(found[0], {})[found[1]] = name
+    names = [name for name, axes in columns.items() if {"x", "y"} <= set(axes)]
+    expect(bool(names), "no columns such as nose_x and nose_y")
+    layout, order = _ordered(names)
+    points = np.ones((len(table), len(names), 3))
+    for new, old in enumerate(order):
+        for axis, key in enumerate("xyc"):
+            if key in columns[names[old]]:
+                points[:, new, axis] = pd.to_numeric(table[columns[names[old]][key]], errors="coerce")
+    frame, person = (next((name for name in known if name in table), None) for known in (_FRAME, _PERSON))
+    frames = np.arange(len(table)) if frame is None else pd.to_numeric(table[frame], errors="coerce").to_numpy()
+    people = None if person is None else pd.to_numeric(table[person], errors="coerce").to_numpy()
+    return _table_detections(points, frames, people, layout)
+
+
+def _table_detections(points: Any, frames: Any, people: Any, layout: str | None) -> Detections:
+    frames = np.asarray(frames, np.float64)
+    expect(bool(np.isfinite(frames).all()), "a frame without a number")
+    frames = frames.astype(np.int64) - (int(frames.min()) if len(frames) else 0)
+    known = None
+    if people is not None and np.isfinite(people).all():
+        known = [int(one) for one in people]
+    return detections(points, frames, known, layout=layout)
+
+
+def _split_column(name: str) -> tuple[str, str] | None:
+    """'left_knee_x' -> ('left_knee', 'x'), and so 'x_left_knee', 'x3' and '3_conf'."""
+    before, _, after = name.rpartition("_")
+    pairs = [(before, after), (name.partition("_")[2], name.partition("_")[0])]
+    if numbered := re.fullmatch(r"([a-z]+)_?(\d+)", name):
+        pairs.append((numbered[2], numbered[1]))
+    for point, axis in pairs:
+        if point and axis in _AXES:
+            return point, _AXES[axis] or axis
+    return None
+
+
+def _ordered(names: list[str]) -> tuple[str | None, list[int]]:
+    """The layout whose keypoints these are, and their numbers in its order; None and their own order if of none."""
+    plain = [_plain(name) for name in names]
+    for layout in (LAYOUTS | FURTHER_LAYOUTS).values():
+        keypoints = [_plain(keypoint) for keypoint in layout.keypoints]
+        if sorted(keypoints) == sorted(plain):
+            return layout.name, [plain.index(keypoint) for keypoint in keypoints]
+    numbers = [re.sub(r"\D", "", name) for name in names]
+    if all(numbers) and len({int(number) for number in numbers}) == len(names):
+        return None, sorted(range(len(names)), key=lambda place: int(numbers[place]))
+    return None, list(range(len(names)))
+
+
+def _plain(name: str) -> str:
+    """'LShoulder', 'l_shoulder' and 'left shoulder' are one name, and so 'midhip' and 'mid_hip'."""
+    joined = re.sub(
+        r"[^a-z0-9]", "", re.sub(r"^([lr])_", lambda side: {"l": "left", "r": "right"}[side[1]], name.lower())
+    )
+    return re.sub(r"^(left|right)?mouth(left|right)$", r"\2mouth", re.sub(r"^mouth(left|right)$", r"\1mouth", joined))
