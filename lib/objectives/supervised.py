@@ -17,6 +17,8 @@ from lib.pose.crops import Rays, unproject_crop
 from lib.pose.geometry import root_centred, rotate
 from lib.pose.landmarks import JOINTS
 
+STATED = 0.02  # weight of how well errors are stated
+
 
 class Labelled(NamedTuple):
     """Clips of real 2D and their true poses."""
@@ -59,7 +61,7 @@ class Supervised:
         return Labelled(self.inputs.rays(clips), clips.positions)
 
     def terms(self, model: LifterModel, labelled: Labelled, generator: torch.Generator) -> Terms:
-        """Mean distance from the truth in metres, at the true distance of the root."""
+        """Mean distance from the truth in metres, at the true distance of the root, and how well errors are stated."""
         rays, positions = labelled
         layout, skeleton = self.inputs.layout, self.inputs.layout.skeleton
         clip, index = random_windows(rays.std.isfinite().any(-1), self.inputs.window, self.windows, 1, generator)
@@ -76,15 +78,18 @@ class Supervised:
         points = unproject_crop(corrected(now, lifted, layout), now.scale, lifted.depth)
         target = rotate(now.rotation, root_centred(absolute, skeleton))
         distance = torch.linalg.vector_norm(absolute[:, list(skeleton.centre)].mean(1), dim=-1)
-        marked = points[:, JOINTS:] * distance[:, None, None]
-        terms = [losses.pose_distance(root_centred(marked, skeleton), target)]
+        metres = points * distance[:, None, None]
+        error = torch.linalg.vector_norm(root_centred(metres[:, JOINTS:], skeleton) - target, dim=-1)
+        stated = lifted.error[:, JOINTS:]
         if layout.exact:  # keypoints are the joints
-            terms.append(losses.pose_distance(points[:, :JOINTS] * distance[:, None, None], target))
-        return {"supervised": torch.stack(terms).mean()}
+            of_joints = torch.linalg.vector_norm(metres[:, :JOINTS] - target, dim=-1)
+            error, stated = torch.cat([of_joints, error], 1), lifted.error
+        likelihood = losses.error_likelihood(stated, error / (now.scale * distance)[:, None])
+        return {"supervised": error.mean(), "stated": likelihood}
 
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:
-        """The one term."""
-        return terms["supervised"]
+        """The distance, and what teaches the head that states errors and nothing else."""
+        return terms["supervised"] + STATED * terms["stated"]
 
     def examples(self, model: LifterModel, clips: WindowBatch) -> LiftedExamples:
         """Poses of one body size."""

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lib.data.windows import Windows
-from lib.objectives.supervised import Supervised
+from lib.objectives.supervised import STATED, Supervised
 from lib.pose.layouts import LAYOUTS, Layout
 from tests.objectives.knowing import Knowing
 from tests.settings import (
@@ -31,6 +31,23 @@ def test_supervision_by_the_truth_has_no_loss(layout: Layout, flip: float) -> No
     steps = supervised.steps(Knowing(split), iter([labelled]), 1, torch.Generator().manual_seed(0))
     assert next(steps)(Knowing(split))["supervised"] < 1e-3  # metres
     assert next(steps)(tiny_model(3))["supervised"] > 0.05
+
+
+@pytest.mark.parametrize("name", ["h36m", "body_25"])
+def test_labels_teach_the_errors_that_are_stated(name: str) -> None:
+    layout = LAYOUTS[name]
+    supervised = Supervised(pipeline(3, transforms=TRANSFORMS, corruption=CORRUPTION, layout=layout), 32, body_size=3.5)
+    clips = Windows(synthetic_split(40, layout=layout), window(3).clip)[torch.tensor([15, 20])]
+    model = tiny_model(3)
+    terms = supervised.terms(model, supervised.label(clips), torch.Generator().manual_seed(0))
+    before = supervised.total({**terms, "stated": torch.tensor(0.0)})
+    assert supervised.total(terms) == pytest.approx(float(before + STATED * terms["stated"]))
+    terms["stated"].backward()
+    assert model.network.head.head.weight.grad is None  # they disturb nothing
+    gradient = model.error_head[-1].weight.grad
+    assert gradient is not None
+    taught = {point for point, row in enumerate(gradient) if row.abs().sum() > 0}
+    assert taught == {17 + slot for slot in layout.slots} | (set(range(17)) if name == "h36m" else set())
 
 
 @pytest.mark.parametrize("name", ["h36m", "body_25"])
