@@ -18,6 +18,8 @@ def run(params: dict[str, Any], paths: Paths) -> None:
     write_json(paths.metrics("preprocess"), result.metrics)
     for line in result.assumptions:
         print(line)
+    for line in result.left_out:
+        print(line)
     for split in SplitParams.model_fields:
         if count := result.metrics[f"{split}_undetected_frames"]:
             print(f"{count} {split} frames show nobody: they teach nothing, and their poses are interpolated")

@@ -43,6 +43,7 @@ class Preprocessed(NamedTuple):
     stats: dict[str, Any]
     metrics: dict[str, int]  # flat
     assumptions: list[str]  # what was assumed of cameras, a line each
+    left_out: list[str]  # files that cannot be used, a line each
 
 
 @one_thread()
@@ -82,7 +83,8 @@ def preprocess(data: SourceParams, raw: Path, poses: Path) -> Preprocessed:
         "evaluation_only": positions,
     }
     assumed = {assumption(sequence.camera) for sequence in source.sequences if sequence.camera.assumed}
-    return Preprocessed(stats, flat_metrics(splits, undetected, dropped, source.cut_frames), sorted(assumed))
+    metrics = flat_metrics(splits, undetected, dropped, source.cut_frames)
+    return Preprocessed(stats, metrics, sorted(assumed), [f"left out: {each.why}" for each in dropped if each.why])
 
 
 def with_cameras(sequences: Sequence[PoseSequence], cameras: str, raw: Path) -> list[PoseSequence]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, NamedTuple, get_args
 
 from jaxtyping import Float
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from lib.pose.cameras import Camera
@@ -24,6 +24,28 @@ class SplitParams(Section):
     test: tuple[Subject, ...]
 
 
+Degrees = Annotated[float, Field(ge=-80, le=80)]
+Metres = Annotated[float, Field(ge=1.5, le=100)]
+
+
+class VirtualCameraParams(Section):
+    """`data.virtual_cameras`: where cameras stand before whom motion capture is performed."""
+
+    count: Annotated[int, Field(ge=1, le=64)]  # of every take; evenly around it
+    elevation_deg: tuple[Degrees, Degrees]  # they look down by this: from, to
+    distance_m: tuple[Metres, Metres]  # from the person where nearest: from, to
+    fov_deg: Annotated[float, Field(ge=10, le=120)]
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)]  # another one places cameras, and draws noise, in another way
+
+    @model_validator(mode="after")
+    def _check(self) -> "VirtualCameraParams":
+        for name in ("elevation_deg", "distance_m"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"{name} = [{low:g}, {high:g}]: the first must not be above the second")
+        return self
+
+
 class SourceParams(Section):
     """`data`: the source, its 2D keypoints, the split, and which sequences are kept."""
 
@@ -37,6 +59,12 @@ class SourceParams(Section):
     cameras: Annotated[str, Field(min_length=1, max_length=300, description="auto, assumed or a YAML file")]
     split: SplitParams
     min_frames: Annotated[int, Field(ge=1, le=1_000_000)]  # shorter sequences are dropped
+    virtual_cameras: VirtualCameraParams  # of sources without pictures
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """All that the split names."""
+        return (*self.split.train, *self.split.validation, *self.split.test)
 
 
 @dataclass(frozen=True)
@@ -86,7 +114,7 @@ def _problem(times: Tensor, frames: int) -> str | None:
     return None
 
 
-Reason = Literal["no_2d", "no_3d", "shorter_than_mocap", "not_finite", "too_short"]
+Reason = Literal["no_2d", "no_3d", "shorter_than_mocap", "not_finite", "too_short", "damaged", "unknown_skeleton"]
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
 
@@ -98,6 +126,7 @@ class Dropped(NamedTuple):
     camera: str
     frames: int
     reason: Reason
+    why: str = ""  # of a file that cannot be used: what is wrong with it
 
 
 class SourceData(NamedTuple):

@@ -4,10 +4,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lib.runtime.errors import UserError
-from lib.sources import clips, h36m, sample
+from lib.sources import bvh, clips, h36m, sample
 from lib.sources.base import SourceData, SourceParams
 
-SOURCES: dict[str, Callable[[Path, SourceParams], SourceData]] = {"sample": sample.read, "h36m": h36m.read}
+SOURCES: dict[str, Callable[[Path, SourceParams], SourceData]] = {
+    "sample": sample.read,
+    "h36m": h36m.read,
+    "bvh": bvh.read,
+}
+
+CHECKS: dict[str, Callable[[SourceParams], None]] = {"sample": sample.check, "bvh": bvh.check}  # without raw files
 
 
 def read_source(raw: Path, params: SourceParams) -> SourceData:
@@ -28,8 +34,8 @@ def check_source(params: SourceParams) -> None:
     """
     if params.source not in SOURCES:
         raise UserError(f"params.yaml: data.source = {params.source!r}: must be one of {', '.join(SOURCES)}")
-    if params.source == "sample":
-        sample.check(params)
+    if params.source in CHECKS:
+        CHECKS[params.source](params)
 
 
 def require_files(raw: Path, params: SourceParams) -> None:

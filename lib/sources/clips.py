@@ -33,7 +33,10 @@ class DownloadParams(Section):
     """`data.source`, which is all of `data` that the download depends on."""
 
     elsewhere: ClassVar[frozenset[str]] = frozenset(
-        {"keypoints", "layout", "cameras", "split", "min_frames", "window", "transforms", "occlusion", "loader"}
+        {
+            *("keypoints", "layout", "cameras", "split", "min_frames", "virtual_cameras"),
+            *("window", "transforms", "occlusion", "loader"),
+        }
     )
 
     source: Name

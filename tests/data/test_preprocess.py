@@ -20,7 +20,7 @@ from lib.runtime.paths import Paths
 from lib.sources import catalog
 from lib.sources.base import REASONS, Dropped, SourceData, SourceParams
 from stages.preprocess import run
-from tests.data.files import FRAMES, h36m_takes, write_h36m
+from tests.data.files import FRAMES, VIRTUAL_CAMERAS, h36m_takes, write_h36m
 
 
 def params(**changes: Any) -> dict[str, Any]:
@@ -34,6 +34,7 @@ def params(**changes: Any) -> dict[str, Any]:
             "cameras": "auto",
             "split": split,
             "min_frames": 10,
+            "virtual_cameras": VIRTUAL_CAMERAS,
             **elsewhere,
             **changes,
         },
