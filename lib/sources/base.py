@@ -71,7 +71,8 @@ class SourceParams(Section):
 class PoseSequence:
     """The keypoints of one person in one video, in its source's layout.
 
-    `positions` are in metres in the camera frame; None where a source has no 3D. `times` are for videos whose frames
+    `positions` are in metres in the camera frame; None where a source has no 3D, and not a number in frames that have
+    none. `times` are for videos whose frames
     are not evenly spaced: the seconds at which each frame was taken, from any start. With them the rate of the sequence
     is that of its median distance between frames, whatever `fps` says, which counts for a single frame alone.
 
@@ -140,5 +141,8 @@ class SourceData(NamedTuple):
 
 
 def action_name(action: str) -> str:
-    """The action without its take number: 'Eating 2' is a take of 'Eating'; 'Walk1' is a name of its own."""
-    return re.sub(r" \d+$", "", action)
+    """The action without its take number: 'Eating 2' is a take of 'Eating'; 'Walk1' is a name of its own.
+
+    'Walking 1 chunk0' is a part of a take of 'Walking'.
+    """
+    return re.sub(r" \d+( chunk\d+)?$", "", action)

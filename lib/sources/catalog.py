@@ -4,16 +4,28 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lib.runtime.errors import UserError
-from lib.sources import bvh, clips, h36m, sample
+from lib.sources import bvh, clips, h36m, humaneva, mpi_inf_3dhp, sample
 from lib.sources.base import SourceData, SourceParams
 
 SOURCES: dict[str, Callable[[Path, SourceParams], SourceData]] = {
     "sample": sample.read,
     "h36m": h36m.read,
+    "mpi_inf_3dhp": mpi_inf_3dhp.read,
+    "humaneva": humaneva.read,
     "bvh": bvh.read,
 }
 
-CHECKS: dict[str, Callable[[SourceParams], None]] = {"sample": sample.check, "bvh": bvh.check}  # without raw files
+# What can be refused without raw files, and what raw files are missing
+CHECKS: dict[str, Callable[[SourceParams], None]] = {
+    "sample": sample.check,
+    "mpi_inf_3dhp": mpi_inf_3dhp.check,
+    "bvh": bvh.check,
+}
+FILES: dict[str, Callable[[Path, SourceParams], None]] = {
+    "h36m": h36m.require_files,
+    "mpi_inf_3dhp": mpi_inf_3dhp.require_files,
+    "humaneva": humaneva.require_files,
+}
 
 
 def read_source(raw: Path, params: SourceParams) -> SourceData:
@@ -43,7 +55,7 @@ def require_files(raw: Path, params: SourceParams) -> None:
 
     The sample's are downloaded.
     """
-    if params.source == "h36m":
-        h36m.require_files(raw, params)
+    if params.source in FILES:
+        FILES[params.source](raw, params)
     elif params.source != "sample":
         clips.require_folder(raw, params.source)
