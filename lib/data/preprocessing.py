@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lib.data import store
 from lib.data.calibration import detected_joints
+from lib.data.reprojection import check_reprojection
 from lib.data.store import Split
 from lib.pose.camera_files import read_cameras
 from lib.pose.cameras import assumed_camera, assumption
@@ -62,8 +63,15 @@ def preprocess(data: SourceParams, raw: Path, poses: Path) -> Preprocessed:
             f"has {len(source.layout)}"
         )
     layout = layout or source.layout
-    source = source._replace(sequences=with_cameras(source.sequences, data.cameras, raw))
+    own = source.sequences
+    source = source._replace(sequences=with_cameras(own, data.cameras, raw))
     splits, dropped = split_sequences(source, data)
+    try:
+        check_reprojection(own)
+    except UserError:
+        if data.cameras in ("auto", "assumed"):
+            raise
+        check_reprojection(source.sequences)  # the source's own cameras may be what is wrong
     store.write(poses, splits, layout)
     keypoints, positions, undetected = {}, {}, {}
     for name in (name for name, sequences in splits.items() if sequences):
@@ -133,7 +141,7 @@ def split_sequences(data: SourceData, params: SourceParams) -> tuple[dict[str, l
     Returns all that was dropped.
 
     Raises:
-        UserError: a subject is not in the source, or nothing is left of a split.
+        UserError: a subject is not in the source, or no sequence of it is left.
     """
     kept, dropped = [], [*data.dropped]
     for sequence in data.sequences:
@@ -153,10 +161,11 @@ def split_sequences(data: SourceData, params: SourceParams) -> tuple[dict[str, l
                     f"it has {', '.join(data.subjects) or 'no subjects'}"
                 )
         splits[name] = [s for s in kept if s.subject in subjects]
-        if subjects and not splits[name]:
-            why = ", ".join(f"{d['sequences']} {r}" for r, d in count_dropped(dropped, subjects).items())
+        without = [subject for subject in subjects if not any(s.subject == subject for s in splits[name])]
+        if without:
+            why = ", ".join(f"{d['sequences']} {r}" for r, d in count_dropped(dropped, without).items())
             raise UserError(
-                f"params.yaml: data.split.{name} = {', '.join(subjects)} leaves no sequence "
+                f"params.yaml: data.split.{name} names {', '.join(without)}, of whom no sequence is left "
                 f"({why or 'the source has none'}; data.min_frames = {params.min_frames})"
             )
     return splits, dropped
