@@ -71,6 +71,11 @@ CONTEXTS: dict[str, Changes] = {
     "no progress": {"training.patience": 1, **STALE},
     "after mask_2d": {"finetune.checkpoint": "data/models/mask_2d.pt"},
     "other layouts": {"prior.other_layouts_probability": 1.0, "data.transforms.clean_probability": 0.0},
+    "mocap": {
+        "data.source": "bvh",
+        "data.keypoints": "noisy",
+        "data.split": {"train": ["S1"], "validation": ["S8"], "test": ["S9"]},
+    },
     "animated": {"visualize.gif_frames": 2},
     "detector output": {"data.source": "keypoints", "data.keypoints": "auto", "data.split": "auto"},
     **{
@@ -98,6 +103,11 @@ PREPROCESS = _under(
     _in("lift", source="sample", keypoints="other", layout=("h36m_from_coco",), cameras=("assumed",), min_frames=25),
     _in("detector output", fps=60.0, size=([400, 3000],), rotate=(180,), people=("longest", 1)),
     _under("split", _in("lift", train=["S1"], validation=["S7"], test=["S11"])),
+    _under(
+        "virtual_cameras",
+        _in("mocap", count=2, fov_deg=60, seed=1),
+        _in("mocap", elevation_deg=([0, 16], [10, 40]), distance_m=([3, 5.5], [4.1, 9])),
+    ),
 )
 TRANSFORMS = _under(
     "data.transforms",

@@ -26,6 +26,7 @@ from lib.runtime.paths import Paths
 from lib.runtime.tensorboard import Board
 from stages import evaluate, finetune, preprocess, pretrain, visualize
 from tests.data.files import clip_frames, h36m_takes, write_clips, write_h36m
+from tests.data.mocap_files import write_bvh
 from tests.golden import weights_hash
 from tests.param_cases import BASE, CONTEXTS, Changes
 from tests.settings import PARAMS
@@ -140,7 +141,7 @@ def _written_rows(rows: Mapping[str, Float[Tensor, "person joint 3"]], *_: objec
 
 
 def _write_raw(paths: Paths) -> None:
-    """The raw files of both sources; other keypoints are a little off, and one action is short."""
+    """The raw files of the sources; other keypoints are a little off, and one action is short."""
     positions, keypoints = h36m_takes(SUBJECTS)
     for subject in SUBJECTS:
         positions[subject]["Eating 2"] = positions[subject]["Eating 2"][:SHORT]
@@ -159,6 +160,8 @@ def _write_raw(paths: Paths) -> None:
             [one[frame], *([other[frame - first] + 1000] if frame - first in range(40) else [])] for frame in range(60)
         ]
         write_openpose(paths.raw("keypoints") / f"video{number}", people)
+    for subject in ("S1", "S8", "S9"):
+        write_bvh(paths.raw("bvh") / subject / "walk.bvh", frames=12)
 
 
 def _write_predictions(paths: Paths) -> None:

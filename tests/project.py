@@ -9,7 +9,17 @@ from pathlib import Path
 from tests import contract
 from tests.data.files import write_clips
 
-TRACKED = ("lib", "stages", "dvc.yaml", "params.yaml", ".dvc", ".dvcignore", ".gitignore", "data/raw/h36m/README.md")
+TRACKED = (
+    "lib",
+    "stages",
+    "dvc.yaml",
+    "params.yaml",
+    ".dvc",
+    ".dvcignore",
+    ".gitignore",
+    "data/raw/h36m/README.md",
+    "data/starts",
+)
 IDENTITY = {
     f"GIT_{who}_{what}": "test@example.invalid" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
 }

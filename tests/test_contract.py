@@ -12,7 +12,9 @@ from pydantic import Field
 from lib.runtime import params as params_module
 from lib.runtime.params import Section, section
 from lib.runtime.paths import Paths
+from stages import preprocess
 from tests import contract
+from tests.data.mocap_files import write_bvh
 
 STAGES = contract.stages()
 MODULES = {name: module for name, stage in STAGES.items() if (module := contract.module_of(stage))}
@@ -42,10 +44,16 @@ def reads(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     paths = Paths(tmp_path_factory.mktemp("run"))
     params: dict[str, Any] = copy.deepcopy(params_module.read(contract.ROOT / "params.yaml"))
     params["training"]["debug"] = params["finetune"]["enabled"] = True
-    return {
+    found = {
         name: contract.recorded_params(importlib.import_module(f"stages.{module}").run, params, paths)
         for name, module in MODULES.items()
     }
+    other = Paths(tmp_path_factory.mktemp("mocap"))
+    for subject in sum(params["data"]["split"].values(), []):
+        write_bvh(other.raw("bvh") / subject / "walk.bvh", frames=12)
+    params["data"]["source"] = "bvh"  # which has cameras of its own params
+    found["preprocess"] |= contract.recorded_params(preprocess.run, params, other)
+    return found
 
 
 @pytest.mark.parametrize("name", MODULES)

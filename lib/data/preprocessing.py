@@ -14,6 +14,7 @@ from torch import Tensor
 from lib.data import store
 from lib.data.calibration import detected_joints
 from lib.data.division import divide
+from lib.data.reprojection import check_reprojection
 from lib.data.store import Split
 from lib.pose.camera_files import read_cameras
 from lib.pose.cameras import assumed_camera, assumption
@@ -65,8 +66,15 @@ def preprocess(data: SourceParams, raw: Path, poses: Path) -> Preprocessed:
             f"has {len(source.layout)}"
         )
     layout = layout or source.layout
-    source = source._replace(sequences=with_cameras(source.sequences, data.cameras, raw))
+    own = source.sequences
+    source = source._replace(sequences=with_cameras(own, data.cameras, raw))
     splits, dropped, divided = split_sequences(source, data)
+    try:
+        check_reprojection(own)
+    except UserError:
+        if data.cameras in ("auto", "assumed"):
+            raise
+        check_reprojection(source.sequences)  # the source's own cameras may be what is wrong
     store.write(poses, splits, layout)
     keypoints, positions, undetected = {}, {}, {}
     for name in (name for name, sequences in splits.items() if sequences):
@@ -91,7 +99,8 @@ def preprocess(data: SourceParams, raw: Path, poses: Path) -> Preprocessed:
     metrics |= _overall(keypoints)
     metrics["assumed_cameras"] = sum(s.camera.assumed for some in splits.values() for s in some)
     assumed = {assumption(sequence.camera) for sequence in source.sequences if sequence.camera.assumed}
-    return Preprocessed(stats, metrics, [*source.notes, *divided, *sorted(assumed)])
+    left_out = [f"left out: {each.why}" for each in dropped if each.why]
+    return Preprocessed(stats, metrics, [*source.notes, *left_out, *divided, *sorted(assumed)])
 
 
 def _overall(splits: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
@@ -159,7 +168,7 @@ def split_sequences(
     Returns also all that was dropped, and what is to be said of a division that nobody named.
 
     Raises:
-        UserError: a subject is not in the source, or nothing is left of a split.
+        UserError: a subject is not in the source, or no sequence of it is left.
     """
     kept, dropped = [], [*data.dropped]
     for sequence in data.sequences:

@@ -9,7 +9,7 @@ sequences, and `cameras`, the camera of each as JSON. Where any of them has fram
 import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -46,7 +46,7 @@ class Split:
     keypoints: Float[Tensor, "frame joint 2"]  # pixels
     confidence: Float[Tensor, "frame joint"]  # 0 to 1; 0: hidden
     rays: Float[Tensor, "frame joint 2"]  # calibrated, distortion undone: (X, Y) / Z in the camera frame
-    positions: Float[Tensor, "frame joint 3"] | None  # metres, camera frame; None unless asked for. NaN: has no 3D
+    positions: Float[Tensor, "frame joint 3"] | None  # metres, camera frame; None unless asked for. NaN: no 3D
     times: Float[Tensor, " frame"] | None = None  # seconds since a sequence's first frame; None: constant rates
 
     @property
@@ -66,7 +66,7 @@ class Split:
 
     @property
     def labelled(self) -> Bool[Tensor, " frame"]:
-        """The frames of sequences whose 3D is here."""
+        """The frames whose 3D is here."""
         if self.positions is None:
             return torch.zeros(len(self.keypoints), dtype=torch.bool)
         return self.positions.isfinite().flatten(1).all(1)
@@ -156,8 +156,8 @@ def write(path: Path, splits: Mapping[str, Sequence[PoseSequence]], layout: Layo
 def read_split(path: Path, split: str, labels: Labels = "never") -> Split:
     """Read a split into memory, and its 3D positions as `labels` says.
 
-    Where they are needed, sequences without them are left out; "if any" keeps all sequences, and the positions of those
-    that have none are not a number.
+    Where they are needed, frames without them are left out; "if any" keeps all, and the positions of those that have
+    none are not a number.
 
     Raises:
         UserError: the store or the split is missing or empty, its 2D is not finite, or labels are needed and there
@@ -207,12 +207,32 @@ def _check_finite(path: Path, split: Split) -> None:
 
 
 def labelled_only(split: Split) -> Split:
-    """The sequences of a split whose 3D is here."""
+    """The frames of a split whose 3D is here.
+
+    Where only some frames of a sequence have 3D, it has times: the frames that are left are not evenly spaced.
+    """
     kept = split.labelled
     if split.positions is None or kept.all():
         return split
-    table = split.table[kept[torch.from_numpy(split.table["start"].to_numpy())].numpy()]
-    return split.take(kept, table.assign(start=table["length"].cumsum() - table["length"]).reset_index(drop=True))
+    lengths = split.table["length"].tolist()
+    counts = torch.tensor([int(part.sum()) for part in kept.split(lengths)])
+    table = split.table[(counts > 0).numpy()].assign(length=counts[counts > 0].numpy())
+    table = table.assign(start=table["length"].cumsum() - table["length"]).reset_index(drop=True)
+    if torch.equal(counts[counts > 0], torch.tensor(lengths)[counts > 0]):
+        return split.take(kept, table)
+    timing = split.timing
+    constant = [
+        torch.arange(length, dtype=torch.float64) / fps for length, fps in zip(lengths, timing.fps, strict=True)
+    ]
+    times = torch.cat(constant) if split.times is None else split.times
+    parts = times[kept].split(table["length"].tolist())
+    rates = [_median_rate(part, fps) for part, fps in zip(parts, table["fps"], strict=True)]
+    return replace(split.take(kept, table.assign(fps=rates)), times=torch.cat([part - part[0] for part in parts]))
+
+
+def _median_rate(times: Float[Tensor, " frame"], fps: float) -> float:
+    """Frames a second of times, as `PoseSequence.rate`; `fps` of a single frame."""
+    return 1 / float(times.double().diff().quantile(0.5)) if len(times) > 1 else fps
 
 
 def _positions(sequence: PoseSequence) -> Float[Tensor, "frame joint 3"]:

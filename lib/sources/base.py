@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, get_args
 
 from jaxtyping import Float
-from pydantic import Field, WrapValidator
+from pydantic import Field, WrapValidator, model_validator
 from torch import Tensor
 
 from lib.pose.camera_files import Pixels
@@ -42,6 +42,28 @@ def _auto_or_named(value: Any, validate: Callable[[Any], SplitParams]) -> SplitP
     return validate(value)
 
 
+Degrees = Annotated[float, Field(ge=-80, le=80)]
+Metres = Annotated[float, Field(ge=1.5, le=100)]
+
+
+class VirtualCameraParams(Section):
+    """`data.virtual_cameras`: where cameras stand before whom motion capture is performed."""
+
+    count: Annotated[int, Field(ge=1, le=64)]  # of every take; evenly around it
+    elevation_deg: tuple[Degrees, Degrees]  # they look down by this: from, to
+    distance_m: tuple[Metres, Metres]  # from the person where nearest: from, to
+    fov_deg: Annotated[float, Field(ge=10, le=120)]
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)]  # another one places cameras, and draws noise, in another way
+
+    @model_validator(mode="after")
+    def _check(self) -> "VirtualCameraParams":
+        for name in ("elevation_deg", "distance_m"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"{name} = [{low:g}, {high:g}]: the first must not be above the second")
+        return self
+
+
 class SourceParams(Section):
     """`data`: the source, its 2D keypoints, the split, and which sequences are kept."""
 
@@ -73,13 +95,20 @@ class SourceParams(Section):
         Field(description="auto, or a mapping with train, validation, test"),
     ]
     min_frames: Annotated[int, Field(ge=1, le=1_000_000)]  # shorter sequences are dropped
+    virtual_cameras: VirtualCameraParams  # of sources without pictures
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """All that the split names."""
+        return (*self.split.train, *self.split.validation, *self.split.test)
 
 
 @dataclass(frozen=True)
 class PoseSequence:
     """The keypoints of one person in one video, in its source's layout.
 
-    `positions` are in metres in the camera frame; None where a source has no 3D. `times` are for videos whose frames
+    `positions` are in metres in the camera frame; None where a source has no 3D, and not a number in frames that have
+    none. `times` are for videos whose frames
     are not evenly spaced: the seconds at which each frame was taken, from any start. With them the rate of the sequence
     is that of its median distance between frames, whatever `fps` says, which counts for a single frame alone.
 
@@ -135,6 +164,7 @@ Reason = Literal[
     "not_pixels",  # coordinates from 0 to 1 of which no picture's size is known, or far beyond any picture
     "rarely_seen",  # a person in fewer than a third of the frames, such as what a detector takes for one now and then
     "sideways",  # people lie, or x and y are exchanged
+    "unknown_skeleton",  # of motion capture, whose joints have names that tell nothing
     "not_chosen",  # by data.people
 ]
 REASONS: tuple[Reason, ...] = get_args(Reason)
@@ -148,6 +178,7 @@ class Dropped(NamedTuple):
     camera: str
     frames: int
     reason: Reason
+    why: str = ""  # of a file that cannot be used: what is wrong with it
 
 
 class SourceData(NamedTuple):
@@ -163,5 +194,8 @@ class SourceData(NamedTuple):
 
 
 def action_name(action: str) -> str:
-    """The action without its take number: 'Eating 2' is a take of 'Eating'; 'Walk1' is a name of its own."""
-    return re.sub(r" \d+$", "", action)
+    """The action without its take number: 'Eating 2' is a take of 'Eating'; 'Walk1' is a name of its own.
+
+    'Walking 1 chunk0' is a part of a take of 'Walking'.
+    """
+    return re.sub(r" \d+( chunk\d+)?$", "", action)

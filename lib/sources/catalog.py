@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lib.runtime.errors import UserError
-from lib.sources import clips, h36m, sample
+from lib.sources import bvh, clips, h36m, humaneva, mpi_inf_3dhp, sample
 from lib.sources.base import AutoSplit, SourceData, SourceParams, SplitParams
 from lib.sources.keypoints import read as keypoints
 
@@ -12,6 +12,22 @@ SOURCES: dict[str, Callable[[Path, SourceParams], SourceData]] = {
     "sample": sample.read,
     "h36m": h36m.read,
     "keypoints": keypoints.read,
+    "mpi_inf_3dhp": mpi_inf_3dhp.read,
+    "humaneva": humaneva.read,
+    "bvh": bvh.read,
+}
+
+# What can be refused without raw files, and what raw files are missing
+CHECKS: dict[str, Callable[[SourceParams], None]] = {
+    "sample": sample.check,
+    "mpi_inf_3dhp": mpi_inf_3dhp.check,
+    "bvh": bvh.check,
+    "keypoints": keypoints.check,
+}
+FILES: dict[str, Callable[[Path, SourceParams], None]] = {
+    "h36m": h36m.require_files,
+    "mpi_inf_3dhp": mpi_inf_3dhp.require_files,
+    "humaneva": humaneva.require_files,
 }
 # What `auto` stands for where the source itself has something usual.
 SPLITS = {
@@ -19,6 +35,7 @@ SPLITS = {
     for name in ("sample", "h36m")
 }
 EXACT = "gt"
+OF_ANY_FORMAT = ("keypoints",)  # whose files are told by their content
 
 
 def read_source(raw: Path, params: SourceParams) -> SourceData:
@@ -33,12 +50,10 @@ def read_source(raw: Path, params: SourceParams) -> SourceData:
 
 def usual(params: SourceParams) -> SourceParams:
     """The same params with what the source usually has in place of `auto`."""
-    if params.source not in SPLITS:
-        return params
     changes: dict[str, object] = {}
-    if params.keypoints == "auto":
+    if params.keypoints == "auto" and params.source not in OF_ANY_FORMAT:
         changes["keypoints"] = EXACT
-    if isinstance(params.split, AutoSplit):
+    if isinstance(params.split, AutoSplit) and params.source in SPLITS:
         changes["split"] = SPLITS[params.source]
     return params.model_copy(update=changes) if changes else params
 
@@ -51,10 +66,8 @@ def check_source(params: SourceParams) -> None:
     """
     if params.source not in SOURCES:
         raise UserError(f"params.yaml: data.source = {params.source!r}: must be one of {', '.join(SOURCES)}")
-    if params.source == "sample":
-        sample.check(usual(params))
-    if params.source == "keypoints":
-        keypoints.check(params)
+    if params.source in CHECKS:
+        CHECKS[params.source](usual(params))
 
 
 def require_files(raw: Path, params: SourceParams) -> None:
@@ -62,7 +75,7 @@ def require_files(raw: Path, params: SourceParams) -> None:
 
     The sample's are downloaded.
     """
-    if params.source == "h36m":
-        h36m.require_files(raw, usual(params))
+    if params.source in FILES:
+        FILES[params.source](raw, usual(params))
     elif params.source != "sample":
         clips.require_folder(raw, params.source)

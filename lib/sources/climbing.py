@@ -17,9 +17,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lib.pose.cameras import Camera
-from lib.pose.geometry import matrix_to_quaternion
 from lib.runtime.errors import UserError
 from lib.sources.parcels import Parcel
+from lib.sources.virtual_cameras import SIZE, camera_around
 
 FPS = 120.0
 JOINTS_IN_FILE = 53
@@ -43,7 +43,7 @@ JOINTS = {
     },
 }
 ELEVATIONS = (-20.0, 10.0, 40.0, 70.0)  # degrees above the horizon
-_SIZE, _FOCAL = 1000, 1150.0  # pixels
+_FOCAL = 1150.0  # pixels
 
 CAPTURE = Parcel(
     "holosoma-retargeting==0.1.0",
@@ -73,10 +73,10 @@ class Motion(NamedTuple):
         """
         middle = (self.positions.amin((0, 1)) + self.positions.amax((0, 1))) / 2
         radius = float(torch.linalg.vector_norm(self.positions - middle, dim=-1).max())
-        distance = radius * math.hypot(1, 2 * _FOCAL / _SIZE)  # a ball that touches the picture's edges
+        distance = radius * math.hypot(1, 2 * _FOCAL / SIZE)  # a ball that touches the picture's edges
         turns = (math.pi * (3 - math.sqrt(5)) * number for number in range(len(elevations)))
         return [
-            camera_around(f"elevation{degrees:g}", middle, math.radians(degrees), turn, distance)
+            camera_around(f"elevation{degrees:g}", middle, math.radians(degrees), turn, distance, _FOCAL)
             for degrees, turn in zip(elevations, turns, strict=True)
         ]
 
@@ -88,19 +88,6 @@ def read_climbing(folder: Path) -> list[Motion]:
         UserError: a file is missing or damaged.
     """
     return [Motion(f"climb_{take}", FPS, _read(folder / f"climb_{take}.npy")) for take in TAKES]
-
-
-def camera_around(name: str, middle: Float[Tensor, "3"], elevation: float, azimuth: float, distance: float) -> Camera:
-    """An upright camera that looks at `middle` from an elevation and an azimuth, in radians; metres, z up."""
-    away = middle.new_tensor(
-        (math.cos(elevation) * math.cos(azimuth), math.cos(elevation) * math.sin(azimuth), math.sin(elevation))
-    )
-    right = middle.new_tensor((-math.sin(azimuth), math.cos(azimuth), 0.0))
-    axes = torch.stack([right, torch.linalg.cross(right, away), -away], dim=-1)  # x right, y down, z forward
-    w, x, y, z = matrix_to_quaternion(axes).tolist()
-    px, py, pz = (middle + distance * away).tolist()
-    half = (_SIZE - 1) / 2
-    return Camera(name, (_SIZE, _SIZE), (_FOCAL, _FOCAL), (half, half), orientation=(w, x, y, z), position=(px, py, pz))
 
 
 def _read(path: Path) -> Float[Tensor, "frame joint 3"]:

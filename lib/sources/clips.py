@@ -35,6 +35,7 @@ class DownloadParams(Section):
     elsewhere: ClassVar[frozenset[str]] = frozenset(
         {
             *("keypoints", "layout", "cameras", "fps", "size", "rotate", "people", "split", "min_frames"),
+            "virtual_cameras",
             *("window", "transforms", "occlusion", "loader"),
         }
     )

@@ -202,7 +202,7 @@ def _film(subject: str, clip: str, motion: dict[str, Tensor], noisy: bool) -> li
         keypoints, confidence = camera.project(positions).float(), torch.ones(positions.shape[:-1])
         if noisy:
             seed = (performer * 100 + number) * 10 + view
-            keypoints, confidence = _detect(keypoints, torch.Generator().manual_seed(seed))
+            keypoints, confidence = detect(keypoints, torch.Generator().manual_seed(seed))
         action = clip.replace("_", " ").title()
         sequences.append(PoseSequence(subject, action, camera, FPS, keypoints, confidence, positions.float()))
     return sequences
@@ -220,7 +220,7 @@ def _stage(pose: Float[Tensor, "frame joint 3"], performer: int, number: int) ->
     return world
 
 
-def _detect(
+def detect(
     keypoints: Float[Tensor, "frame joint 2"], generator: torch.Generator
 ) -> tuple[Float[Tensor, "frame joint 2"], Float[Tensor, "frame joint"]]:
     """Keypoints and confidences as from a detector, which is unsure of wild points and says nothing of other errors."""

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from lib.pose.cameras import Camera
 from lib.pose.skeleton import H36M
-from lib.sources.base import SourceParams, SplitParams
+from lib.sources.base import SourceParams, SplitParams, VirtualCameraParams
 from lib.sources.clips import CLIPS, file_name
 from lib.sources.h36m_cameras import cameras
 
@@ -19,6 +19,13 @@ Array = npt.NDArray[Any]
 SUBJECTS = ("S1", "S8", "S9")
 ACTIONS = ("Walking", "Eating 2")
 FRAMES = 30
+VIRTUAL_CAMERAS: dict[str, Any] = {
+    "count": 4,
+    "elevation_deg": (10.0, 16.0),
+    "distance_m": (4.1, 5.5),
+    "fov_deg": 47.0,
+    "seed": 0,
+}
 METADATA: dict[str, Any] = {"num_joints": 17, "keypoints_symmetry": [list(H36M.left), list(H36M.right)]}
 
 # The joints of Human3.6M's capture system that are joints of the skeleton, by the place where it stores them.
@@ -159,5 +166,6 @@ def source_params(source: str = "h36m", **changes: Any) -> SourceParams:
         "people": "all",
         "split": SplitParams(**split),
         "min_frames": 10,
+        "virtual_cameras": VirtualCameraParams(**VIRTUAL_CAMERAS),
     }
     return SourceParams(**{**content, **changes})

@@ -56,7 +56,13 @@ def test_params_yaml_itself_passes() -> None:
 
 def test_every_section_and_network_of_params_yaml_is_checked() -> None:
     mappings = {key.rpartition(".")[0] for key in keys(PARAMS)}
-    nested = {"prior.postures", "prior.motions", "data.split", "training.schedule"}  # within a section
+    nested = {
+        "prior.postures",
+        "prior.motions",
+        "data.split",
+        "data.virtual_cameras",
+        "training.schedule",
+    }  # within a section
     sizes = {f"model.{name}.{size}" for name in NETWORKS for size in PARAMS["model"][name]}
     assert mappings == set(SECTIONS) | nested | sizes
 

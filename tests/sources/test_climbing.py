@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from lib.runtime.errors import UserError
-from lib.sources.climbing import ELEVATIONS, JOINTS, TAKES, Motion, camera_around, read_climbing
+from lib.sources.climbing import ELEVATIONS, JOINTS, TAKES, Motion, read_climbing
+from lib.sources.virtual_cameras import camera_around
 
 
 def write(folder: Path) -> None:
@@ -46,7 +47,7 @@ def test_a_take_that_is_missing_or_no_take_is_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("azimuth", [0.0, 2.0, 4.5])
 def test_a_camera_looks_at_the_middle_from_its_elevation(elevation: float, azimuth: float) -> None:
     middle = torch.tensor([1.0, 2.0, 0.5], dtype=torch.float64)
-    camera = camera_around("a", middle, math.radians(elevation), azimuth, 4.0)
+    camera = camera_around("a", middle, math.radians(elevation), azimuth, 4.0, 1150.0)
     up = torch.tensor([0.0, 0.0, 0.1], dtype=torch.float64)
     seen = camera.to_camera(torch.stack([middle, middle + up]))
     torch.testing.assert_close(seen[0], torch.tensor([0.0, 0.0, 4.0], dtype=torch.float64), atol=1e-9, rtol=0)

@@ -190,6 +190,7 @@ def test_3d_in_another_shape_is_refused(tmp_path: Path) -> None:
         ("SittingDown", "SittingDown"),
         ("Dance B", "Dance B"),
         ("Walking 10", "Walking"),
+        ("Walking 1 chunk0", "Walking"),
     ],
 )
 def test_action_name_strips_the_take(action: str, name: str) -> None:
