@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from lib.data.store import read_split
+from lib.data.store import read_split, tested
 from lib.evaluation.lifting import EvaluationParams, evaluate, mean_pose_baseline
 from lib.experiments.variants import PER_WINDOW
 from lib.inference.lifter import Lifter
@@ -24,7 +24,7 @@ COLUMNS = ("mpjpe_mm", "n_mpjpe_mm", "p_mpjpe_mm")
 def run(params: dict[str, Any], paths: Paths) -> None:
     """Print a row each for the mean pose, an untrained and the trained model."""
     evaluation = section(EvaluationParams, "evaluation", params)
-    test = read_split(paths.poses, "test", "if any")
+    test = read_split(tested(paths.poses, paths.other_test), "test", "if any")
     rows = {"mean pose": mean_pose_baseline(read_split(paths.poses, "train", "if any"), test)}
     lifter = Lifter(checkpoints.load(paths.finetuned, "finetune"), resolve_device(evaluation.device))
     torch.manual_seed(0)

@@ -13,11 +13,16 @@ from lib.runtime.stage import main
 
 
 def run(params: dict[str, Any], paths: Paths) -> None:
-    """Refuse what is wrong, or write data/processed/params_checked.txt."""
+    """Refuse what is wrong, or write data/processed/params_checked.txt and data/raw/same."""
     check_params(params)
     check_machine(params, paths)
-    with replacing(paths.checked) as temporary:
-        temporary.write_text("params.yaml has been checked.\n", encoding="utf-8")
+    texts = {
+        paths.checked: "params.yaml has been checked.\n",
+        paths.same_source: "For evaluation.source: same, which tests on data.source.\n",
+    }
+    for path, text in texts.items():
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

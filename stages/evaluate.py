@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from lib.data.store import read_split
+from lib.data.store import read_split, tested
 from lib.evaluation.lifting import PER_ACTION, PER_JOINT, RELIABILITY, EvaluationParams, evaluate
 from lib.evaluation.reconstruction import COLUMNS, evaluate_reconstruction, write_examples
 from lib.inference.lifter import Lifter
@@ -27,7 +27,8 @@ TABLES = {  # without rows where none apply
 def run(params: dict[str, Any], paths: Paths) -> None:
     """Write metrics/evaluate.json, plots/*.csv and data/predictions/test.h5."""
     evaluation = section(EvaluationParams, "evaluation", params)
-    split, checkpoint = read_split(paths.poses, "test", "if any"), checkpoints.load(paths.finetuned, "finetune")
+    poses = tested(paths.poses, paths.other_test)
+    split, checkpoint = read_split(poses, "test", "if any"), checkpoints.load(paths.finetuned, "finetune")
     tables = {name: pd.DataFrame(columns=pd.Index(columns)) for name, columns in TABLES.items()}
     if checkpoint.lifts:
         lifter = Lifter(checkpoint, resolve_device(evaluation.device))
@@ -39,7 +40,7 @@ def run(params: dict[str, Any], paths: Paths) -> None:
     else:
         train = read_split(paths.poses, "train", "if any")
         if checkpoint.coords == 3:
-            train, split = (read_split(paths.poses, name, "needed") for name in ("train", "test"))
+            train, split = read_split(paths.poses, "train", "needed"), read_split(poses, "test", "needed")
         device = resolve_device(evaluation.device)
         reconstruction = evaluate_reconstruction(checkpoint, train, split, device, evaluation.batch_size)
         write_examples(paths.predictions, reconstruction.examples)

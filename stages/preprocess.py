@@ -2,20 +2,28 @@
 
 from typing import Any
 
-from lib.data.preprocessing import preprocess
+from lib.data.preprocessing import preprocess, preprocess_test
 from lib.runtime.files import write_json
 from lib.runtime.params import section
 from lib.runtime.paths import Paths
 from lib.runtime.stage import main
-from lib.sources.base import SourceParams, SplitParams
+from lib.sources.base import EvaluationSourceParams, SourceParams, SplitParams
 
 
 def run(params: dict[str, Any], paths: Paths) -> None:
-    """data/raw/SOURCE -> data/processed/poses.h5, stats.json and metrics/preprocess.json."""
+    """data/raw/SOURCE -> data/processed/poses.h5, other_test.h5, stats.json and metrics/preprocess.json."""
     data = section(SourceParams, "data", params)
+    other = section(EvaluationSourceParams, "evaluation", params).of(data)
+    tested = preprocess_test(other, paths.raw(other.source) if other else None, paths.other_test)
     result = preprocess(data, paths.raw(data.source), paths.poses)
+    if tested:
+        result = result._replace(
+            stats=result.stats | {"evaluation": tested.stats}, notes=[*result.notes, *tested.notes]
+        )
     write_json(paths.stats, result.stats)
     write_json(paths.metrics("preprocess"), result.metrics)
+    if tested:
+        print(f"test on {tested.metrics['test_sequences']} sequences of the {tested.stats['source']} source")
     for line in result.notes:
         print(line)
     for split in SplitParams.model_fields:

@@ -19,7 +19,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from lib.data.masked_windows import Reconstruction
-from lib.data.store import read_split
+from lib.data.store import read_split, tested
 from lib.evaluation.reconstruction import read_examples
 from lib.inference.predictions import read_predictions
 from lib.plotting.animation import write_gif
@@ -77,7 +77,8 @@ def _reconstructed(paths: Paths, examples: Reconstruction, visualize: VisualizeP
 
 def _lifted(paths: Paths, visualize: VisualizeParams, folder: Path) -> dict[str, Figure]:
     """Pictures of lifted poses; the motions go to the folder themselves, one after the other."""
-    results = Results.of(read_split(paths.poses, "test", "if any"), read_predictions(paths.predictions))
+    split = read_split(tested(paths.poses, paths.other_test), "test", "if any")
+    results = Results.of(split, read_predictions(paths.predictions))
     style = _style(visualize, results.skeleton)
     sequences = select_sequences(results.table, visualize.sequences, visualize.count)
     gif_fps = 100 / round(100 / visualize.gif_fps)  # a GIF counts time in hundredths of a second

@@ -76,6 +76,11 @@ CONTEXTS: dict[str, Changes] = {
         "data.keypoints": "noisy",
         "data.split": {"train": ["S1"], "validation": ["S8"], "test": ["S9"]},
     },
+    "other source": {
+        "data.split.test": ["S9"],
+        "evaluation.source": "bvh",
+        "evaluation.subjects": ["S9"],
+    },
     "animated": {"visualize.gif_frames": 2},
     "detector output": {"data.source": "keypoints", "data.keypoints": "auto", "data.split": "auto"},
     **{
@@ -108,7 +113,7 @@ PREPROCESS = _under(
         _in("mocap", count=2, fov_deg=60, seed=1),
         _in("mocap", elevation_deg=([0, 16], [10, 40]), distance_m=([3, 5.5], [4.1, 9])),
     ),
-)
+) | _under("evaluation", _in("other source", keypoints="noisy", subjects=["S8"]), _in("other source", source="same"))
 TRANSFORMS = _under(
     "data.transforms",
     _in(OBJECTIVES, flip_probability=0.9, rotation_deg=90),

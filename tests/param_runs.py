@@ -84,7 +84,9 @@ class Runs:
         match stage:
             case "preprocess":
                 preprocess.run(params, self.raw)
-                return {"arrays": _arrays(self.raw.poses), "layout": read_split(self.raw.poses, "train").layout.name}
+                arrays, tested = _arrays(self.raw.poses), _arrays(self.raw.other_test)
+                layout = read_split(self.raw.poses, "train").layout.name
+                return {"arrays": arrays, "tested": tested, "layout": layout}
             case "pretrain":
                 pretrain.run(params, self.trained)
                 return {"weights": _weights(self.trained.pretrained)} | _curves(self.trained, "training")

@@ -66,3 +66,8 @@ def new_project(root: Path) -> Project:
     project.run("git add .")
     project.run("git commit -q -m first")
     return project
+
+
+def ran(output: str) -> list[str]:
+    """The stages that DVC says it ran, in their order."""
+    return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]

@@ -14,6 +14,7 @@ from lib.runtime.params import Section, section
 from lib.runtime.paths import Paths
 from stages import preprocess
 from tests import contract
+from tests.data.files import write_clips
 from tests.data.mocap_files import write_bvh
 
 STAGES = contract.stages()
@@ -53,6 +54,10 @@ def reads(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
         write_bvh(other.raw("bvh") / subject / "walk.bvh", frames=12)
     params["data"]["source"] = "bvh"  # which has cameras of its own params
     found["preprocess"] |= contract.recorded_params(preprocess.run, params, other)
+    params["data"]["source"] = "sample"
+    params["evaluation"] |= {"source": "bvh", "subjects": ["S9"]}
+    write_clips(other.raw("sample"))
+    found["preprocess"] |= contract.recorded_params(preprocess.run, params, other)
     return found
 
 
@@ -71,8 +76,9 @@ def test_params_read_are_params_declared(name: str, reads: dict[str, set[str]]) 
 def test_every_other_stage_comes_after_the_check() -> None:
     first, *others = STAGES
     assert first == "check"
-    outs = set(contract.paths_of(STAGES[first], "outs"))
-    assert [name for name in others if not outs <= set(contract.paths_of(STAGES[name], "deps"))] == []
+    checked = "data/processed/params_checked.txt"
+    assert checked in contract.paths_of(STAGES[first], "outs")
+    assert [name for name in others if checked not in contract.paths_of(STAGES[name], "deps")] == []
     assert "params.yaml" in contract.paths_of(STAGES[first], "deps")
 
 

@@ -16,7 +16,7 @@ from lib.runtime.paths import Paths
 from lib.sources.clips import CLIPS
 from stages import pretrain
 from tests import contract
-from tests.project import Project
+from tests.project import Project, ran
 
 
 def test_a_repro_writes_every_out(project: Project) -> None:
@@ -37,14 +37,14 @@ def test_a_second_repro_runs_nothing(project: Project) -> None:
 
 def test_a_visualize_param_reruns_only_visualize(project: Project) -> None:
     output = project.run("dvc exp run -S visualize.dpi=60")
-    assert _ran(output) == ["check", "visualize"]
+    assert ran(output) == ["check", "visualize"]
     project.run("git checkout -q .")
     project.run("dvc checkout -q")
 
 
 def test_a_learning_rate_reruns_from_pretrain_and_metrics_differ(project: Project) -> None:
     output = project.run("dvc exp run -S training.lr=5e-4")
-    assert _ran(output) == ["check", "pretrain", "finetune", "evaluate", "visualize"]
+    assert ran(output) == ["check", "pretrain", "finetune", "evaluate", "visualize"]
     assert read(project.root / "params.yaml")["training"]["lr"] == 5e-4
     assert "p_mpjpe_mm" in project.run("dvc metrics diff")
     assert "training.lr" in project.run("dvc exp show --csv")
@@ -72,7 +72,7 @@ def test_a_bad_param_is_one_line_and_costs_no_file(project: Project, setting: st
     assert result.returncode != 0
     assert f"error: params.yaml: {message}" in result.stderr
     assert "Traceback" not in result.stderr
-    assert _ran(result.stdout) == ["check"]
+    assert ran(result.stdout) == ["check"]
     assert after == before
 
 
@@ -84,14 +84,14 @@ def test_a_stage_that_fails_leaves_the_last_outs(project: Project) -> None:
     project.run("git checkout -q .")
     project.run("dvc checkout -q")
     assert result.returncode != 0 and "no sequence is left" in result.stderr
-    assert _ran(result.stdout) == ["check", "preprocess"]
+    assert ran(result.stdout) == ["check", "preprocess"]
     assert after == before
 
 
 def test_a_bad_param_that_is_taken_back_runs_nothing_else(project: Project) -> None:
     assert project.attempt("dvc exp run -S training.lr=-1").returncode != 0
     project.run("git checkout -q params.yaml")
-    assert set(_ran(project.run("dvc repro"))) <= {"check"}
+    assert set(ran(project.run("dvc repro"))) <= {"check"}
     assert not project.run("git status --porcelain --ignored=no").strip()
 
 
@@ -156,11 +156,6 @@ def test_pretraining_cannot_see_3d(project: Project, tmp_path: Path) -> None:
 def test_the_sample_has_the_clips_that_the_project_writes(project: Project) -> None:
     clips = {path.stem.removeprefix("humanoid3d_") for path in (project.root / "data/raw/sample").glob("*.txt")}
     assert clips >= {clip for role in CLIPS.values() for clip in role}
-
-
-def _ran(output: str) -> list[str]:
-    """The stages that DVC says it ran, in their order."""
-    return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
 
 
 def _outs(project: Project) -> dict[str, str]:

@@ -15,7 +15,9 @@ from lib.pose.layouts import LAYOUTS
 from lib.runtime.errors import UserError
 from lib.sources.base import SourceParams
 from tests import contract
+from tests.data.dataset_files import FRAMES, OUTDOORS, STUDIO, eva_takes, mpi_video, write_eva, write_mpi
 from tests.data.files import source_params
+from tests.data.mocap_files import write_bvh
 from tests.project import Project
 from tests.settings import synthetic_split
 from tests.sources.detector_files import prior_keypoints, write_openpose
@@ -38,7 +40,14 @@ def carry_out(text: str, root: Path) -> None:
             section, rest = content.split("\n", 1)
             file.write_text(file.read_text().replace(f"\n{section}\n", f"\n{section}\n{rest}", 1))
         else:
-            imports, definition = content.strip().split("\n\n")
+            imports, definition = content.rstrip().split("\n\n")
+            if definition.startswith("    "):  # an entry of the file's first dictionary
+                text = re.sub(
+                    r"^(\w+: .* = \{)$", rf"{imports}\n\1\n{definition}", file.read_text(), count=1, flags=re.MULTILINE
+                )
+                assert definition in text
+                file.write_text(text)
+                continue
             name = definition.split(":")[0]
             whole = re.compile(rf"^{name}: .*?\}}$", re.DOTALL | re.MULTILINE)  # on one line or several
             replaced = whole.sub(f"{imports}\n{definition}", file.read_text())
@@ -65,6 +74,48 @@ def test_another_model_is_one_file_and_one_entry(copy: Project) -> None:
     assert json.loads((copy.root / "metrics/evaluate.json").read_text())["p_mpjpe_mm"] > 0
     copy.run(f"{command(text)} -S training.objective=mask_2d")
     assert json.loads((copy.root / "metrics/evaluate.json").read_text())["joints_model_px"] > 0
+
+
+def chapter(title: str) -> list[str]:
+    """The commands of a chapter of the README's data."""
+    text = (contract.ROOT / "README.md").read_text(encoding="utf-8")
+    return contract.shell_commands(text.split(f"**{title}.**")[1].split("\n**")[0])
+
+
+def evaluated(project: Project) -> dict[str, Any]:
+    metrics: dict[str, Any] = json.loads((project.root / "metrics/evaluate.json").read_text())
+    return metrics
+
+
+def test_your_own_motion_capture(copy: Project) -> None:
+    for flavour, person in (("mixamo", "ann"), ("biped", "ben"), ("poser", "cleo")):
+        write_bvh(copy.root / "data/raw/bvh" / person / "walk.bvh", flavour)
+    (copy.root / "data/raw/bvh/ann/notes.bvh").write_text("no motion")
+    train, test = chapter("Your own motion capture")
+    output = copy.run(train)
+    assert "left out: data/raw/bvh/ann/notes.bvh: no HIERARCHY and MOTION" in output
+    assert "Running stage 'pretrain'" in output and evaluated(copy)["labelled_frames"] == 4 * 60
+    copy.run("git checkout -q .")
+    copy.run("dvc checkout -q")
+    output = copy.run(test)
+    assert "Running stage 'pretrain'" not in output and evaluated(copy)["labelled_frames"] == 4 * 60
+
+
+def test_mpi_inf_3dhp_and_humaneva(copy: Project) -> None:
+    subjects = {
+        f"S{number} {take}": [{"0": mpi_video(STUDIO, number)}] for number in range(1, 9) for take in ("Seq1", "Seq2")
+    }
+    tests = {f"TS{number}": mpi_video(OUTDOORS if number > 4 else STUDIO, number) for number in range(1, 7)}
+    write_mpi(copy.root / "data/raw/mpi_inf_3dhp", subjects, tests)
+    write_eva(copy.root / "data/raw/humaneva", *eva_takes(("S1", "S2", "S3")))
+    train, *others = chapter("MPI-INF-3DHP and HumanEva")
+    assert "Running stage 'pretrain'" in copy.run(train)
+    assert evaluated(copy)["frames"] == 6 * FRAMES and "pck_150_14" in evaluated(copy)
+    copy.run("git checkout -q .")
+    copy.run("dvc checkout -q")
+    for command, frames in zip(others, (6 * FRAMES, 9 * FRAMES), strict=True):
+        assert "Running stage 'pretrain'" not in copy.run(command)
+        assert evaluated(copy)["labelled_frames"] == frames
 
 
 def test_another_dataset_is_one_file_and_one_entry(copy: Project) -> None:

@@ -20,7 +20,7 @@ from lib.pose.camera_files import read_cameras
 from lib.pose.cameras import assumed_camera, assumption
 from lib.pose.crops import Rays, extent
 from lib.pose.geometry import bone_lengths, root_centred
-from lib.pose.layouts import Layout, layout_named
+from lib.pose.layouts import H36M_LAYOUT, Layout, layout_named
 from lib.pose.skeleton import Skeleton
 from lib.runtime.errors import UserError
 from lib.sources.base import REASONS, AutoSplit, Dropped, PoseSequence, Reason, SourceData, SourceParams, SplitParams
@@ -57,6 +57,36 @@ def preprocess(data: SourceParams, raw: Path, poses: Path) -> Preprocessed:
         UserError: the split, the source or its files are not as they should be.
     """
     check_split(data.split)
+    return _preprocess(data, raw, poses, SplitParams.model_fields)
+
+
+@one_thread()
+def preprocess_test(data: SourceParams | None, raw: Path | None, poses: Path) -> Preprocessed | None:
+    """Write the store with the test split of another source, or an empty one where there is none.
+
+    Raises:
+        UserError: as `preprocess`.
+    """
+    if data is None or raw is None:
+        store.write(poses, {}, H36M_LAYOUT)
+        return None
+    with as_evaluation():
+        return _preprocess(data, raw, poses, ("test",))
+
+
+@contextlib.contextmanager
+def as_evaluation() -> Iterator[None]:
+    """Name the keys of `evaluation` in errors about another source to test on."""
+    try:
+        yield
+    except UserError as error:
+        message = str(error).replace("data.split.test", "evaluation.subjects")
+        for key in ("source", "keypoints"):
+            message = message.replace(f"data.{key}", f"evaluation.{key}")
+        raise UserError(message) from None
+
+
+def _preprocess(data: SourceParams, raw: Path, poses: Path, names: Iterable[str]) -> Preprocessed:
     data = usual(data)
     layout = None if data.layout == "auto" else layout_named(data.layout, raw)
     source = read_source(raw, data)
@@ -75,7 +105,7 @@ def preprocess(data: SourceParams, raw: Path, poses: Path) -> Preprocessed:
         if data.cameras in ("auto", "assumed"):
             raise
         check_reprojection(source.sequences)  # the source's own cameras may be what is wrong
-    store.write(poses, splits, layout)
+    store.write(poses, {name: splits[name] for name in names}, layout)
     keypoints, positions, undetected = {}, {}, {}
     for name in (name for name, sequences in splits.items() if sequences):
         split = store.read_split(poses, name, "if any")

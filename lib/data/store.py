@@ -153,6 +153,14 @@ def write(path: Path, splits: Mapping[str, Sequence[PoseSequence]], layout: Layo
                 group.create_dataset("times", data=torch.cat([_times(s) for s in sequences]).numpy())
 
 
+def tested(path: Path, other: Path) -> Path:
+    """The store whose test split is tested on: the other one, if it is there and has any."""
+    if not other.exists():
+        return path
+    with opened(other, "preprocess") as file:
+        return other if "test" in file else path
+
+
 def read_split(path: Path, split: str, labels: Labels = "never") -> Split:
     """Read a split into memory, and its 3D positions as `labels` says.
 

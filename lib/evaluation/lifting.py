@@ -4,7 +4,7 @@
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import pandas as pd
 import torch
@@ -38,6 +38,8 @@ Scale = Literal["root_depth", "body_size"]
 class EvaluationParams(Section):
     """`evaluation`: how the test split is lifted, and which scale its predictions and MPJPE have."""
 
+    elsewhere: ClassVar[frozenset[str]] = frozenset({"source", "keypoints", "subjects"})
+
     device: DeviceName
     batch_size: Annotated[int, Field(ge=1, le=1_000_000)]  # frames
     flip: bool  # average with the prediction of the mirrored keypoints
@@ -68,8 +70,8 @@ def evaluate(split: Split, lifted: LiftedSplit, scale: Scale, body_size: float) 
 
     Means are over all frames, those that show nobody among them, whose number stands in `undetected_frames`: a lifter
     puts poses there that lie between the others. `*_action_mean_mm` are means over actions of the means of their
-    frames, as VideoPose3D reports. PCK and AUC are in percent, at the chosen scale; the metrics of bones are in percent
-    and need no 3D.
+    frames, as VideoPose3D reports. PCK and AUC are in percent, at the chosen scale, and where the layout
+    has them also on the 14 keypoints of MPI-INF-3DHP's protocol; the metrics of bones are in percent and need no 3D.
 
     Errors are those of sequences that have 3D (`labelled_frames`); the predictions of others have the scale body_size.
 
@@ -105,6 +107,9 @@ def evaluate(split: Split, lifted: LiftedSplit, scale: Scale, body_size: float) 
     flat |= {f"{name[:-3]}_action_mean_mm": float(per_action[name].mean()) for name in ERRORS}
     flat |= {"mpjpe_scale": scale, "mpjpe_body_size_mm": _mean(metrics.mpjpe(sized * MM, target * MM))}
     flat |= {"pck_150": _mean(metrics.pck(first)), "auc": _mean(metrics.auc(first))}
+    if set(metrics.PCK_KEYPOINTS) <= set(split.layout.keypoints):
+        protocol = first[:, [split.layout.keypoints.index(name) for name in metrics.PCK_KEYPOINTS]]
+        flat |= {"pck_150_14": _mean(metrics.pck(protocol)), "auc_14": _mean(metrics.auc(protocol))}
     velocity = [metrics.mpjve(metres[frames] * MM, target[frames] * MM, fps) for frames, fps in _sequences(known.table)]
     if any(len(part) for part in velocity):  # a mean of single frames has no velocity
         flat["mpjve_mm_per_s"] = _mean(torch.cat(velocity))

@@ -13,6 +13,9 @@ from lib.pose.geometry import align_scale, align_similarity, bone_lengths
 from lib.pose.skeleton import Skeleton
 
 PCK_THRESHOLD = 150.0  # mm: about half a head, Mehta et al. 2017
+_LIMBS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+# The keypoints of MPI-INF-3DHP that PCK and AUC are of in its protocol (mpii_get_pck_auc_joint_groups of its code)
+PCK_KEYPOINTS = ("head_top", "neck", *(f"{side}_{name}" for name in _LIMBS for side in ("right", "left")))
 AUC_THRESHOLDS = tuple(5.0 * step for step in range(31))  # mm: 0 to 150 in steps of 5, Mehta et al. 2017
 
 
@@ -64,7 +67,7 @@ def pck(errors: Float[Tensor, "*batch joint"], threshold: float = PCK_THRESHOLD)
     """100 where a joint's error in mm is below the threshold, else 0: the mean is the 3D PCK in percent.
 
     Source: D. Mehta et al., Monocular 3D human pose estimation in the wild using improved CNN supervision, 3DV 2017
-    (there on 14 joints; here on all that are given).
+    (there on `PCK_KEYPOINTS`; here on all that are given).
     """
     return (errors < threshold).to(errors.dtype) * 100
 

@@ -7,11 +7,11 @@ The stage `check` asks first, before DVC removes the outs of another stage, and 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, get_args
+from typing import Any, ClassVar, get_args
 
 from lib.data.masking import MaskingParams, check_masking
 from lib.data.occlusion import OcclusionParams
-from lib.data.preprocessing import check_split
+from lib.data.preprocessing import as_evaluation, check_split
 from lib.data.transforms import TransformParams
 from lib.data.windows import LoaderParams, WindowParams
 from lib.evaluation.lifting import EvaluationParams
@@ -28,13 +28,21 @@ from lib.runtime.device import choose_threads, resolve_device
 from lib.runtime.errors import UserError
 from lib.runtime.params import Section, section
 from lib.runtime.paths import Paths
-from lib.sources.base import AutoSplit, SourceParams
+from lib.sources.base import AutoSplit, EvaluationSourceParams, SourceParams
 from lib.sources.catalog import check_source, require_files
 from lib.training.finetuning import FinetuneParams, Finetuning
 from lib.training.loop import NEW_WEIGHTS, TrainingParams
 from lib.training.pretraining import PretrainParams, SeedParams
 
 Params = Mapping[str, Any]
+
+
+class WholeEvaluationParams(EvaluationParams, EvaluationSourceParams):
+    """All of `evaluation`: how and on what."""
+
+    elsewhere: ClassVar[frozenset[str]] = frozenset()
+
+
 SECTIONS: dict[str, type[Section]] = {
     "": SeedParams,
     "data": SourceParams,
@@ -48,7 +56,7 @@ SECTIONS: dict[str, type[Section]] = {
     "masking": MaskingParams,
     "training": TrainingParams,
     "finetune": FinetuneParams,
-    "evaluation": EvaluationParams,
+    "evaluation": WholeEvaluationParams,
     "visualize": VisualizeParams,
 }
 
@@ -89,6 +97,9 @@ def check_machine(params: Params, paths: Paths) -> None:
         with _about("data.cameras"):
             read_cameras(paths.raw(source.source) / source.cameras)
     require_files(paths.raw(source.source), source)
+    if other := section(EvaluationSourceParams, "evaluation", params).of(source):
+        with _about("evaluation.source"), as_evaluation():
+            require_files(paths.raw(other.source), other)
     _check_start(params, paths)
     _check_checkpoint(section(FinetuneParams, "finetune", params).checkpoint, paths)
 
@@ -125,6 +136,11 @@ def _check_combinations(params: Params) -> None:
     source = section(SourceParams, "data", params)
     check_split(source.split)
     check_source(source)
+    if other := section(EvaluationSourceParams, "evaluation", params).of(source):
+        with as_evaluation():
+            check_source(other)
+        if other.source == "sample":
+            raise UserError("params.yaml: evaluation.source = 'sample': it is there with data.source = sample alone")
     if OBJECTIVES[section(TrainingParams, "training", params).objective].task != "lifting":
         check_masking(section(MaskingParams, "masking", params), section(WindowParams, "data.window", params).frames)
     finetune = section(FinetuneParams, "finetune", params)

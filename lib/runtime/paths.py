@@ -37,6 +37,16 @@ class Paths:
         return self.root / "data" / "processed" / "poses.h5"
 
     @property
+    def other_test(self) -> Path:
+        """The HDF5 store of the test split where another source is tested on (`evaluation.source`), else empty."""
+        return self.root / "data" / "processed" / "other_test.h5"
+
+    @property
+    def same_source(self) -> Path:
+        """What stands in data/raw for `evaluation.source: same`: DVC's stages depend on a file for every source."""
+        return self.raw("same")
+
+    @property
     def stats(self) -> Path:
         """The cached statistics of the store."""
         return self.root / "data" / "processed" / "stats.json"

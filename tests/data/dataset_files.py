@@ -1,5 +1,6 @@
 """Writers of small files of MPI-INF-3DHP and HumanEva, as P-STMO and VideoPose3D write them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +60,11 @@ def eva_cameras(person: str) -> list[Camera]:
     ]
 
 
-def eva_takes() -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
-    """3D and exact 2D of S1 and S2 in training and validation."""
+def eva_takes(people: Sequence[str] = ("S1", "S2")) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+    """3D and exact 2D of some people in training and validation."""
     positions: dict[str, dict[str, Array]] = {}
     keypoints: dict[str, dict[str, list[Array]]] = {}
-    for number, subject in enumerate(("Train/S1", "Train/S2", "Validate/S1", "Validate/S2")):
+    for number, subject in enumerate(f"{part}/{person}" for part in ("Train", "Validate") for person in people):
         world = random_walk(FRAMES, np.random.default_rng(number))[:, EVA_FROM_H36M]
         positions[subject] = {"Walking 1 chunk0": world}
         keypoints[subject] = {"Walking 1 chunk0": [_seen(world, each) for each in eva_cameras(subject[-2:])]}

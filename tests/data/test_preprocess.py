@@ -22,6 +22,8 @@ from lib.sources.base import REASONS, Dropped, SourceData, SourceParams
 from stages.preprocess import run
 from tests.data.files import FRAMES, VIRTUAL_CAMERAS, h36m_takes, write_h36m
 
+SAME: dict[str, Any] = {"source": "same", "keypoints": "gt", "subjects": []}
+
 
 def params(**changes: Any) -> dict[str, Any]:
     split = {"train": ["S1"], "validation": ["S8"], "test": ["S9"]}
@@ -42,6 +44,7 @@ def params(**changes: Any) -> dict[str, Any]:
             **elsewhere,
             **changes,
         },
+        "evaluation": dict(SAME),
     }
 
 

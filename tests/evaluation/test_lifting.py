@@ -23,6 +23,7 @@ from lib.evaluation.lifting import (
 from lib.inference.lifter import LiftedSplit
 from lib.inference.predictions import body_scale, root_distance
 from lib.pose.geometry import bone_lengths, root_centred
+from lib.pose.layouts import LAYOUTS
 from lib.pose.skeleton import H36M
 from lib.runtime.errors import UserError
 from lib.runtime.params import section
@@ -257,3 +258,21 @@ def test_keypoints_of_another_layout_are_compared_with_its_3d() -> None:
     assert result.metrics["mpjpe_mm"] == pytest.approx(10, rel=1e-3)
     expected = float(metrics.bone_symmetry_error(joints, H36M).mean())  # bones are those of the joints
     assert result.metrics["bone_symmetry_error"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_pck_and_auc_are_also_those_of_the_protocol_of_mpi_inf_3dhp() -> None:
+    """On 14 keypoints: neither the pelvis nor the spine nor the head counts."""
+    layout = LAYOUTS["mpi_inf_3dhp"]
+    split = synthetic_split(20, layout=layout)
+    target = root_centred(_positions(split), split.skeleton)
+    off = target.clone()
+    for name in ("spine", "head", "left_wrist"):
+        off[:, layout.keypoints.index(name), 0] += 0.2
+    distance = root_distance(_positions(split), split.skeleton)[:, None, None]
+    stated = torch.full_like(off[..., 0], 0.01)
+    joints = torch.zeros(20, 17, 3) + torch.arange(17)[:, None] / 10
+    found = evaluate(split, LiftedSplit(joints, off / distance, stated, stated), "root_depth", BODY_SIZE).metrics
+    assert found["pck_150"] == pytest.approx(100 * 14 / 17)
+    assert found["pck_150_14"] == pytest.approx(100 * 13 / 14)
+    assert found["auc_14"] == pytest.approx(100 * 13 / 14 * 30 / 31)
+    assert len(metrics.PCK_KEYPOINTS) == 14 and set(metrics.PCK_KEYPOINTS) == set(layout.keypoints[:14])
