@@ -298,6 +298,9 @@ def test_what_is_doubtful_is_said(tmp_path: Path) -> None:
     ):
         data = read_folder(tmp_path, **changes)
         assert data.sequences and any(re.search(said, note) for note in data.notes)
+    write(tmp_path / "off" / "walk.json", moved(prior_keypoints("coco"), -5000.0))
+    assert any("off/walk: 100 % of the keypoints are outside" in note for note in read_folder(tmp_path).notes)
+    (tmp_path / "off" / "walk.json").unlink()
     assert not any("people are" in note or "outside" in note for note in read_folder(tmp_path, rotate=0).notes)
 
 

@@ -247,18 +247,19 @@ def _sized(videos: Sequence[Video], params: SourceParams, report: Report) -> tup
         else:
             if least and size is not None:
                 found.points[..., :2] *= np.array(size, np.float32)
-            if size is not None and (beyond := _beyond(found.points, size)) > _MANY:
-                report.doubts.append(
-                    f"{video.subject}/{video.action}: {100 * beyond:.0f} % of the keypoints are outside its pictures "
-                    f"of {size[0]} x {size[1]}: look at data.size, and at what the files say"
-                )
             kept.append(video)
             continue
         _leave_out(report, video[:2], f"{video.subject}/{video.action}", error, found.length)
     unsized = [video for video in kept if video.detections.size is None]
-    if params.size != "auto":
-        return kept, params.size, False
-    return kept, _infer_size(unsized), bool(unsized)
+    usual, inferred = (_infer_size(unsized), bool(unsized)) if params.size == "auto" else (params.size, False)
+    for video in kept:
+        width, height = video.detections.size or usual
+        if (beyond := _beyond(video.detections.points, (width, height))) > _MANY:
+            report.doubts.append(
+                f"{video.subject}/{video.action}: {100 * beyond:.0f} % of the keypoints are outside its pictures of "
+                f"{width} x {height}: look at data.size, and at what the files say"
+            )
+    return kept, usual, inferred
 
 
 def _beyond(points: Array, size: tuple[int, int]) -> float:
