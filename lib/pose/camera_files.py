@@ -124,8 +124,7 @@ class Cameras:
             described, actual = (f"{width} x {height}" for width, height in (found.size, size))
             raise UserError(
                 f"{self.path}: the camera of {subject}/{action}/{camera} is described for pictures of {described}, "
-                f"but those of the data are {actual}: describe it for these (data.size says it of "
-                "keypoints whose files do not)"
+                f"but those of the data are {actual}: describe it for these"
             )
         return replace(found, name=camera)
 

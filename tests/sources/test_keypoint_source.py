@@ -226,7 +226,7 @@ def test_cameras_of_a_file_are_taken(tmp_path: Path, capsys: pytest.CaptureFixtu
     write(paths.raw("keypoints") / "walk.json")
     (paths.raw("keypoints") / "phone.yaml").write_text("size: [1920, 1080]\nfocal: 1500\n")
     with pytest.raises(
-        UserError, match=r"those of the data are 1200 x 999: describe it .*data\.size says it of keypoints"
+        UserError, match=r"those of the data are 1200 x 999: describe it .*or say data\.size if the files"
     ):
         preprocess.run(auto(cameras="phone.yaml", size=[1200, 999]), paths)
     preprocess.run(auto(cameras="phone.yaml", size=[1920, 1080]), paths)
