@@ -20,11 +20,13 @@ from lib.pose.camera_files import read_cameras
 from lib.pose.cameras import assumed_camera, assumption
 from lib.pose.crops import Rays, extent
 from lib.pose.geometry import bone_lengths, root_centred
-from lib.pose.layouts import H36M_LAYOUT, Layout, layout_named
+from lib.pose.layouts import FURTHER_LAYOUTS, H36M_LAYOUT, LAYOUTS, Layout, layout_named
 from lib.pose.skeleton import Skeleton
 from lib.runtime.errors import UserError
 from lib.sources.base import REASONS, AutoSplit, Dropped, PoseSequence, Reason, SourceData, SourceParams, SplitParams
 from lib.sources.catalog import read_source, usual
+from lib.sources.keypoints.detections import BadFile
+from lib.sources.keypoints.layout import LOOKED_AT, find_layout
 
 _CHUNK = 1 << 16  # frames at a time, which bounds the memory of intermediate results
 _NAMED = 20  # subjects in a message
@@ -95,9 +97,16 @@ def _preprocess(data: SourceParams, raw: Path, poses: Path, names: Iterable[str]
             f"params.yaml: data.layout = {data.layout!r} has {len(layout)} keypoints, and the {data.source} source "
             f"has {len(source.layout)}"
         )
-    layout = layout or source.layout
     own = source.sequences
-    source = source._replace(sequences=with_cameras(own, data.cameras, raw))
+    if layout is not None and data.layout in LAYOUTS | FURTHER_LAYOUTS:  # a file of the user's own is believed
+        _check_layout(own, layout, data.layout)
+    layout = layout or source.layout
+    try:
+        source = source._replace(sequences=with_cameras(own, data.cameras, raw))
+    except UserError as error:
+        if data.source != "keypoints" or "pictures" not in str(error):
+            raise
+        raise UserError(f"{error}, or say data.size if the files of keypoints do not say it") from None
     splits, dropped, divided = split_sequences(source, data)
     try:
         check_reprojection(own)
@@ -131,6 +140,19 @@ def _preprocess(data: SourceParams, raw: Path, poses: Path, names: Iterable[str]
     assumed = {assumption(sequence.camera) for sequence in source.sequences if sequence.camera.assumed}
     left_out = [f"left out: {each.why}" for each in dropped if each.why]
     return Preprocessed(stats, metrics, [*source.notes, *left_out, *divided, *sorted(assumed)])
+
+
+def _check_layout(sequences: Sequence[PoseSequence], layout: Layout, said: str) -> None:
+    """Refuse an order in which keypoints lie as no body's, if they do in that of another layout; raises UserError."""
+    some = [torch.cat([s.keypoints, s.confidence[..., None]], -1)[: LOOKED_AT * 10] for s in sequences[:LOOKED_AT]]
+    if not some:
+        return
+    points = torch.cat(some).numpy().copy()
+    points[~(points[..., 2] > 0)] = float("nan")
+    try:
+        find_layout(points, layout)
+    except BadFile as error:
+        raise UserError(f"params.yaml: data.layout = {said!r}: {error}") from None
 
 
 def _overall(splits: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
@@ -209,6 +231,9 @@ def split_sequences(
             frames = len(sequence.keypoints)
             dropped.append(Dropped(sequence.subject, sequence.action, sequence.camera.name, frames, reason))
     if isinstance(params.split, AutoSplit):
+        if not data.sequences and not data.dropped:
+            known = ", ".join(data.subjects[:_NAMED])
+            raise UserError(f"params.yaml: data.split = auto: name subjects of the {params.source} source: {known}")
         splits, note = divide(kept, params.min_frames)
         for name, sequences in splits.items():
             if not sequences:
@@ -243,10 +268,8 @@ def _nothing_left(
     why = ", ".join(f"{count['sequences']} {reason}" for reason, count in counts.items())
     what = "data.split = auto" if subjects == "auto" else f"data.split.{name} = {', '.join(subjects)}"
     where = f" for {name}" if subjects == "auto" else ""
-    return (
-        f"params.yaml: {what} leaves no sequence{where} "
-        f"({why or 'the source has none'}; data.min_frames = {min_frames})"
-    )
+    none = "what there is is too short to be divided" if subjects == "auto" else "the source has none"
+    return f"params.yaml: {what} leaves no sequence{where} ({why or none}; data.min_frames = {min_frames})"
 
 
 def _unfit(sequence: PoseSequence, min_frames: int) -> Reason | None:

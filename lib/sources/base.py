@@ -15,7 +15,14 @@ from lib.pose.layouts import H36M_LAYOUT, Layout
 from lib.runtime.errors import UserError
 from lib.runtime.params import Name, Section
 
-Subject = Annotated[str, Field(pattern=r"^[^\s,]+( [^\s,]+)*$", max_length=100, description="the name of a subject")]
+Subject = Annotated[
+    str,
+    Field(
+        pattern=r"^[^\s,]+( [^\s,]+)*$",
+        max_length=100,
+        description="the name of a subject, in quotes if it is a number",
+    ),
+]
 
 
 class SplitParams(Section):

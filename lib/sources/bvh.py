@@ -30,7 +30,7 @@ from lib.pose.geometry import rotation_about
 from lib.pose.skeleton import H36M
 from lib.runtime.errors import UserError
 from lib.sources import sample
-from lib.sources.base import Dropped, PoseSequence, SourceData, SourceParams
+from lib.sources.base import AutoSplit, Dropped, PoseSequence, SourceData, SourceParams
 from lib.sources.bvh_files import BvhError, read_bvh
 from lib.sources.bvh_joints import Body, UnknownSkeletonError, h36m_joints
 from lib.sources.virtual_cameras import virtual_cameras
@@ -65,7 +65,7 @@ def check(params: SourceParams) -> None:
 
 
 def read(raw: Path, params: SourceParams) -> SourceData:
-    """Read the BVH files of the subjects in the split, below `raw`.
+    """Read the BVH files of the subjects in the split, below `raw`; all of them where the split is `auto`.
 
     `keypoints: gt` are exact projections, `noisy` ones err as the sample's do. Both are the same in every run.
 
@@ -77,7 +77,8 @@ def read(raw: Path, params: SourceParams) -> SourceData:
     if not files:
         raise UserError(f"{raw} has no BVH file: put motion capture there, a folder a person")
     subjects = tuple(dict.fromkeys(subject for subject, _ in files.values()))
-    wanted = {path: name for path, name in files.items() if name[0] in params.subjects}
+    everybody = isinstance(params.split, AutoSplit)
+    wanted = {path: name for path, name in files.items() if everybody or name[0] in params.subjects}
     takes, dropped = [], []
     for path, (subject, action) in wanted.items():
         try:

@@ -16,6 +16,7 @@ recording in the frame of the trunk, since bones' own axes and rest poses mean s
 end site of the head serves where it lies well above it: its direction is up.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -25,7 +26,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lib.pose.skeleton import H36M
-from lib.sources.bvh_files import END, Bvh, joint_motion
+from lib.sources.bvh_files import END, Bvh, BvhError, joint_motion
 
 # Limb joint -> patterns of the rest of its name, once its side is taken away; the first that any joint fits counts.
 # Shoulder: 'shoulder' is a collar bone where an 'arm' hangs on it (Mixamo, LaFAN), and the joint itself elsewhere.
@@ -44,6 +45,7 @@ _PREFIX = re.compile(
 )
 # Metres on a body whose pelvis, thorax, knees and ankles lie as on DeepMimic's, along neck, up and forward.
 _STATURE_PARTS = 0.236151 + 0.223894 + 0.421546 + 0.40987
+_SMALLEST = 1e-9  # of trunk and leg, in any unit
 _ABOVE_THORAX, _FACE, _CROWN, _BACK = 0.105, 0.06, 0.115, -0.03
 
 
@@ -63,6 +65,7 @@ def h36m_joints(bvh: Bvh) -> Body:
 
     Raises:
         UnknownSkeletonError: limbs were not found by name.
+        BvhError: the body has no size, or one beyond all numbers.
     """
     found = find_joints(bvh.names)
     missing = [f"{side}_{limb}" for limb in LIMBS for side in ("left", "right") if f"{side}_{limb}" not in found]
@@ -75,6 +78,8 @@ def h36m_joints(bvh: Bvh) -> Body:
     joints["thorax"] = _thorax(joints, positions[:, trunk_joints[0]], rotations[:, trunk_joints[0]])
     joints["spine"] = _spine(positions[:, trunk_joints], joints["pelvis"], joints["thorax"])
     size = _size(joints)
+    if not (_SMALLEST < size < math.inf and all(bool(place.isfinite().all()) for place in joints.values())):
+        raise BvhError(f"a body whose trunk and leg are {size:g} long")
     trunk = _trunk_frame(joints)
     up, forward = trunk[..., 1], trunk[..., 2]
     along = up

@@ -245,6 +245,7 @@ def test_cameras_of_which_nothing_is_known_are_assumed_and_said_so(
             {"layout": "body_25"},
             r"data\.layout = 'body_25' has 25 keypoints, and the h36m source has 17",
         ),
+        ({"layout": "coco"}, r"data\.layout = 'coco': keypoints that lie as those of h36m, not of coco"),
         ({"layout": "nothing.yaml"}, r"nothing\.yaml is missing: name one of h36m, coco, .*, or a YAML file"),
         ({"layout": ""}, r"data\.layout = '': must be auto, a layout's name or a YAML file"),
         (

@@ -119,7 +119,7 @@ def test_unknown_keys_are_refused_everywhere(section: str) -> None:
         ("training.lr", "1e-3", "must be a number above 0 and at most 10"),
         ("prior.distance_m", [3], "must be a list of 2, each a number above 1 and at most 100"),
         ("prior.elevation_deg", [1e30, 1], "[0] = 1e+30: must be a number from -90 to 90"),
-        ("data.split.train", ["S1", ""], "[1] = '': must be the name of a subject"),
+        ("data.split.train", ["S1", ""], "[1] = '': must be the name of a subject, in quotes"),
         ("visualize.sequences", [], "must be a list, each of it text such as S9/*/*, at least one"),
         ("data.source", "a/b", "must be a name of letters, digits, _ and - alone"),
         ("training.device", "gpu", "must be auto, cpu, mps, cuda or cuda:NUMBER"),

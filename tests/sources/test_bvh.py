@@ -1,6 +1,7 @@
 """Motion capture: what is read of files, which joints they have, and what virtual cameras see."""
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from lib.pose.geometry import bone_lengths, quaternion_to_matrix
 from lib.pose.skeleton import H36M
 from lib.runtime.errors import UserError
 from lib.sources import bvh
-from lib.sources.base import PoseSequence, SourceData, SplitParams, VirtualCameraParams
+from lib.sources.base import AutoSplit, PoseSequence, SourceData, SplitParams, VirtualCameraParams
 from lib.sources.bvh_files import END, BvhError, joint_motion, read_bvh
 from lib.sources.bvh_joints import find_joints, h36m_joints
 from tests.data.files import VIRTUAL_CAMERAS, source_params
@@ -321,3 +322,21 @@ def test_when_all_are_bad_it_is_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(found.value)
     with pytest.raises(UserError, match="data.keypoints = 'cpn': bvh has gt and noisy"):
         bvh.read(tmp_path, source_params("bvh", keypoints="cpn"))
+
+
+@pytest.mark.parametrize("offset", ["0 0 0", "1e300 1 1"])
+def test_a_body_without_a_size_is_named_and_left_out(offset: str, tmp_path: Path) -> None:
+    write_bvh(tmp_path / "ann" / "walk.bvh")
+    text = (tmp_path / "ann" / "walk.bvh").read_text()
+    (tmp_path / "ann" / "odd.bvh").write_text(re.sub(r"OFFSET .*", f"OFFSET {offset}", text))
+    data = read(tmp_path)
+    assert len(data.sequences) == 4
+    assert [(d.action, d.reason) for d in data.dropped] == [("odd", "unreadable")]
+    assert "odd.bvh: a body whose trunk and leg are" in data.dropped[0].why
+
+
+def test_auto_divides_everybody(tmp_path: Path) -> None:
+    for subject in ("ann", "ben", "cleo"):
+        write_bvh(tmp_path / subject / "walk.bvh")
+    data = read(tmp_path, split=AutoSplit())
+    assert {s.subject for s in data.sequences} == {"ann", "ben", "cleo"} and len(data.sequences) == 12

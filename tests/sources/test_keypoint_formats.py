@@ -295,3 +295,47 @@ def test_real_alphapose() -> None:
     longest = max(data.sequences, key=lambda sequence: len(sequence.keypoints))
     assert len(longest.keypoints) == 299 and longest.confidence.max() <= 1
     assert (longest.confidence > 0).all(1).float().mean() > 0.95
+
+
+def table_of(poses: Any, names: list[str]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {f"{name}_{axis}": poses[:, i, j] for i, name in enumerate(names) for j, axis in enumerate(("x", "y"))}
+    )
+
+
+def test_columns_are_those_of_the_users_own_layout(tmp_path: Path) -> None:
+    coco = layout_named("coco")
+    own = list(coco.keypoints[5:])
+    (tmp_path / "own.yaml").write_text("keypoints:\n" + "".join(f"  {name}: {name}\n" for name in own))
+    poses = prior_keypoints("coco")[:, 5:]
+    table = table_of(poses, own)
+    table[sorted(table.columns)].to_csv(tmp_path / "walk.csv", index=False)
+    data = read_folder(tmp_path, layout="own.yaml", size=SIZE)
+    torch.testing.assert_close(data.sequences[0].keypoints, torch.tensor(poses[..., :2]).float())
+
+
+@pytest.mark.parametrize(("sep", "decimal"), [(",", "."), (";", "."), (";", ",")])
+def test_tables_of_spreadsheets_with_a_number_for_each_row(sep: str, decimal: str, tmp_path: Path) -> None:
+    poses = prior_keypoints("coco")
+    table = table_of(poses, list(layout_named("coco").keypoints))
+    table.to_csv(tmp_path / "walk.csv", index_label="id", sep=sep, decimal=decimal)
+    (sequence,) = read_folder(tmp_path, size=SIZE).sequences
+    torch.testing.assert_close(sequence.keypoints, torch.tensor(poses[..., :2]).float())
+
+
+def test_frames_in_seconds_are_refused(tmp_path: Path) -> None:
+    table = table_of(prior_keypoints("coco"), list(layout_named("coco").keypoints))
+    table.assign(frame=table.index / 30).to_csv(tmp_path / "walk.csv", index=False)
+    with pytest.raises(UserError, match="frames that are no whole numbers, such as seconds"):
+        read_folder(tmp_path)
+
+
+@pytest.mark.parametrize("fps", [0, -1, 1e-5, 1e300, True, "30", None])
+def test_a_rate_that_nothing_is_filmed_at_is_not_said(fps: Any, tmp_path: Path) -> None:
+    frames = [[dict(zip("xy", point, strict=True)) for point in pose] for pose in normalised_mediapipe()]
+    write_json(tmp_path / "walk.json", {"frames": frames, "fps": fps, "width": 1920, "height": 1080})
+    assert [s.fps for s in read_folder(tmp_path, fps=25).sequences] == [25]
+
+
+def normalised_mediapipe() -> Any:
+    return normalised(prior_keypoints("mediapipe_33"))[..., :2].tolist()

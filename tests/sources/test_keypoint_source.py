@@ -1,6 +1,7 @@
 """A folder of detector output: what a video's subject is, what is left out and why, and what is refused at once."""
 
 import json
+import re
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -224,6 +225,10 @@ def test_cameras_of_a_file_are_taken(tmp_path: Path, capsys: pytest.CaptureFixtu
     paths = Paths(tmp_path)
     write(paths.raw("keypoints") / "walk.json")
     (paths.raw("keypoints") / "phone.yaml").write_text("size: [1920, 1080]\nfocal: 1500\n")
+    with pytest.raises(
+        UserError, match=r"those of the data are 1200 x 999: describe it .*or say data\.size if the files"
+    ):
+        preprocess.run(auto(cameras="phone.yaml", size=[1200, 999]), paths)
     preprocess.run(auto(cameras="phone.yaml", size=[1920, 1080]), paths)
     assert load(paths.stats)["cameras"]["camera"]["focal"] == [1500.0]
     assert load(paths.metrics("preprocess"))["assumed_cameras"] == 0 and "assumed" not in capsys.readouterr().out
@@ -236,7 +241,10 @@ def test_cameras_of_a_file_are_taken(tmp_path: Path, capsys: pytest.CaptureFixtu
         ({"split": {"train": ["S1"], "validation": ["S8"], "test": ["S9"]}}, r"it has walk; data\.split=auto divides"),
         ({"people": 7}, r"none of 1 videos can be used: nobody is person 7"),
         ({"split": "automatic"}, r"data\.split = 'automatic': must be auto, or a mapping with train, validation, test"),
-        ({"min_frames": 30}, r"data\.split = auto leaves no sequence for validation \(.*data\.min_frames = 30\)"),
+        (
+            {"min_frames": 30},
+            r"for validation \(what there is is too short to be divided; data\.min_frames = 30\)",
+        ),
         ({"layout": "body_25"}, r"17 keypoints, but body_25 has 25"),
     ],
 )
@@ -279,3 +287,46 @@ def test_a_file_that_is_damaged_anywhere_is_one_line(seed: int, tmp_path: Path) 
             read_folder(tmp_path, size=(1920, 1080))
         except UserError as error:
             assert "\n" not in str(error)
+
+
+def test_what_is_doubtful_is_said(tmp_path: Path) -> None:
+    write(tmp_path / "walk.json")
+    for changes, said in (
+        ({"size": (100, 100)}, r"walk/walk: \d+ % of the keypoints are outside its pictures of 100 x 100"),
+        ({"rotate": 90}, r"walk/walk: people are on their sides after data\.rotate=90, which turns all videos"),
+        ({"rotate": 180}, r"walk/walk: people are upside down after data\.rotate=180"),
+    ):
+        data = read_folder(tmp_path, **changes)
+        assert data.sequences and any(re.search(said, note) for note in data.notes)
+    write(tmp_path / "off" / "walk.json", moved(prior_keypoints("coco"), -5000.0))
+    assert any("off/walk: 100 % of the keypoints are outside" in note for note in read_folder(tmp_path).notes)
+    (tmp_path / "off" / "walk.json").unlink()
+    assert not any("people are" in note or "outside" in note for note in read_folder(tmp_path, rotate=0).notes)
+
+
+def test_videos_that_are_called_alike_are_told_apart(tmp_path: Path) -> None:
+    for seed, name in enumerate(("a b.json", "a_b.json", "a  b.json")):
+        write(tmp_path / "ann" / name, seed=seed)
+    assert sorted(s.action for s in read_folder(tmp_path).sequences) == ["a_b", "a_b_2", "a_b_3"]
+
+
+def test_files_that_cannot_be_opened_are_frames_that_are_left_out(tmp_path: Path) -> None:
+    write_openpose(tmp_path / "ann" / "walk", [[pose] for pose in prior_keypoints("body_25")])
+    frames = sorted((tmp_path / "ann" / "walk").iterdir())
+    frames[7].unlink()
+    frames[7].symlink_to(tmp_path / "nowhere")
+    (tmp_path / "ann" / "walk" / "x.json").mkdir()
+    data = read_folder(tmp_path)
+    assert len(data.sequences[0].keypoints) == 40 and len(data.dropped) == 1
+    assert any(f"left out: {frames[7]}: No such file" in note for note in data.notes)
+
+
+def test_frames_that_are_numbered_far_apart(tmp_path: Path) -> None:
+    for step, message in ((33, "numbered 33 apart.* say how many"), (10**20, "frame number 3900000000000000000000")):
+        folder = tmp_path / str(step) / "walk"
+        folder.mkdir(parents=True)
+        write_openpose(tmp_path / "once", [[pose] for pose in prior_keypoints("body_25")])
+        for number, path in enumerate(sorted((tmp_path / "once").iterdir())):
+            path.rename(folder / f"frame_{number * step}.json")
+        with pytest.raises(UserError, match=message):
+            read_folder(tmp_path / str(step))

@@ -11,6 +11,7 @@ Array = npt.NDArray[Any]
 FAR = 1e5  # pixels: no picture is so wide
 MOST_FAR = 0.05  # of the keypoints that are seen: fewer are outliers, which are hidden
 _MOST_FRAME = 1 << 40
+_LARGEST_NUMBER = 1 << 62  # in a file's name, which may be a time
 
 
 class BadFile(Exception):
@@ -104,11 +105,13 @@ def joined(frames: Sequence[Detections], numbers: Sequence[int]) -> Detections:
     """One video of files that hold one frame each, with these numbers.
 
     Raises:
-        BadFile: files have different numbers of keypoints.
+        BadFile: files have different numbers of keypoints, or are numbered beyond all frames.
     """
     counts = {part.points.shape[1] for part in frames if len(part.points)}
     if len(counts) > 1:
         raise BadFile(f"frames of {' and '.join(map(str, sorted(counts)))} keypoints", "unknown_layout")
+    if max(numbers, default=0) >= _LARGEST_NUMBER:
+        raise BadFile(f"frame number {max(numbers)}")
     first = min(numbers, default=0)
     some = [part for part in frames if len(part.points)]
     length = max(numbers, default=-1) - first + 1

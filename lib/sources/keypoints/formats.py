@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lib.pose.layouts import Layout
 from lib.sources.keypoints import json_formats, other_formats
 from lib.sources.keypoints.detections import BadFile, Detections, joined
 
@@ -47,7 +48,8 @@ def units(raw: Path) -> Iterator[Unit]:
     """
     folders: dict[Path, list[Path]] = {}
     for path in sorted(raw.rglob("*")):
-        if path.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in path.relative_to(raw).parts):
+        hidden = any(part.startswith(".") for part in path.relative_to(raw).parts)
+        if path.suffix.lower() in SUFFIXES and not hidden and not path.is_dir():
             folders.setdefault(path.parent, []).append(path)
     for folder, files in folders.items():
         where = folder.relative_to(raw)
@@ -100,8 +102,8 @@ def _a_file_a_frame(series: Sequence[tuple[int, Path]]) -> bool:
     return readable and len(series) > 1
 
 
-def parse(unit: Unit, chosen: str) -> Parsed:
-    """Read the files of a unit; `chosen` is a format's name, or auto.
+def parse(unit: Unit, chosen: str, layout: Layout | None = None) -> Parsed:
+    """Read the files of a unit; `chosen` is a format's name, or auto; `layout` is what the user says, or None.
 
     Raises:
         BadFile: none of them can be read, or not as the chosen format.
@@ -114,7 +116,7 @@ def parse(unit: Unit, chosen: str) -> Parsed:
     if suffix == ".csv":
         _allowed("csv", "csv" if chosen == "mediapipe" else chosen)
         with _as_written("csv"):
-            video = other_formats.csv(unit.files[0])
+            video = other_formats.csv(unit.files[0], layout)
         return Parsed("mediapipe" if video.layout == "mediapipe_33" else "csv", (video,), ())
     if unit.frames is None:
         name, video = _read(unit.files[0], chosen)
@@ -130,6 +132,9 @@ def _frames(unit: Unit, chosen: str) -> Parsed:
             name, part = _read(path, chosen)
         except BadFile as error:
             bad.append((path, error))
+            continue
+        except OSError as error:
+            bad.append((path, BadFile(error.strerror or str(error))))
             continue
         parts.append(part)
         numbers.append(number)

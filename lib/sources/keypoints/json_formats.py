@@ -109,7 +109,7 @@ def _coco_data_set(content: Mapping[str, Json]) -> Detections:
     sizes = {(image.get("width"), image.get("height")) for image in images}
     size = sizes.pop() if len(sizes) == 1 else None
     found = _coco_entries(entries, np.array([place[entry["image_id"]] for entry in entries], np.int64), len(images))
-    return found._replace(size=_size(size))
+    return found._replace(size=stated_size(size))
 
 
 def _coco_entries(entries: Sequence[Mapping[str, Json]], frames: Array, length: int = 0) -> Detections:
@@ -203,7 +203,10 @@ def mediapipe(content: Json) -> Detections:
     """
     known: dict[str, Any] = {}
     if isinstance(content, Mapping) and isinstance(content.get("frames"), list):
-        known = {"size": _size((content.get("width"), content.get("height"))), "fps": _rate(content.get("fps"))}
+        known = {
+            "size": stated_size((content.get("width"), content.get("height"))),
+            "fps": stated_rate(content.get("fps")),
+        }
         content = content["frames"]
     frames = content if isinstance(content, list) and not _is_body(content) else [content]
     numbers, keypoints, people = [], [], []
@@ -295,14 +298,17 @@ def _whole(value: Json, what: str) -> int:
     return number
 
 
-def _size(size: tuple[Json, Json] | None) -> tuple[int, int] | None:
-    if size is None or not all(isinstance(side, int | float) and side >= 2 for side in size):
+def stated_size(size: tuple[Json, Json] | None) -> tuple[int, int] | None:
+    """Width and height that a file says, where `data.size` could be so; else None, as if it said nothing."""
+    if size is None or not all(isinstance(side, int | float) and 2 <= side <= 100_000 for side in size):
         return None
     return int(size[0]), int(size[1])
 
 
-def _rate(fps: Json) -> float | None:
-    return float(fps) if isinstance(fps, int | float) and fps > 0 else None
+def stated_rate(fps: Json) -> float | None:
+    """Frames a second that a file says, where anything is filmed so; else None, as if it said nothing."""
+    known = isinstance(fps, int | float) and not isinstance(fps, bool) and 0.01 <= fps <= 10_000
+    return float(fps) if known else None
 
 
 def str_key(value: Json) -> tuple[float, str]:

@@ -25,6 +25,7 @@ from lib.sources.keypoints.tracking import LOST_SECONDS, given, track
 
 CAMERA = "camera"  # nothing tells one from another
 RARELY = 1 / 3  # of the frames from a person's first to the last: who is seen in fewer is mostly nobody
+FEW = 10  # frames, of which a common distance may be chance
 SHOWN = 5  # files that a message names
 # Width and height of usual pictures: where no file says the size, the smallest that holds what is seen.
 USUAL = (
@@ -39,6 +40,7 @@ USUAL = (
     (7680, 4320),
 )
 _OUTSIDE = 0.002  # of the keypoints, which may lie beyond the picture
+_MANY = 0.2  # of the keypoints: when more lie beyond the picture, its size is doubtful
 _SHARES = 1.5  # coordinates below this are no pixels
 _CONSTANT = 0.7  # length of the mean unit vector to people's heads, from which on a video has a direction of its own
 _SIDEWAYS = 0.5  # of it that points up, below which people lie
@@ -55,10 +57,11 @@ class Video(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What is left out, and why."""
+    """What is left out, and why, and what is doubtful."""
 
     dropped: list[Dropped]
     bad: list[str]  # a line each
+    doubts: list[str]  # of what is not left out: a line each
 
 
 def read(raw: Path, params: SourceParams) -> SourceData:
@@ -72,9 +75,9 @@ def read(raw: Path, params: SourceParams) -> SourceData:
         raise UserError(
             f"{raw} has no files of keypoints ({', '.join(SUFFIXES)}): put a file or a folder of frames a video there"
         )
-    report = Report([], [])
+    report = Report([], [], [])
     said = None if params.layout == "auto" else layout_named(params.layout, raw)
-    videos = [video for unit in found for video in _videos(unit, raw, params, said, report)]
+    videos = _told_apart([video for unit in found for video in _videos(unit, raw, params, said, report)])
     videos, layout = _one_layout(videos, report)
     videos, size, inferred = _sized(videos, params, report)
     sequences, people = [], 0
@@ -95,6 +98,9 @@ def read(raw: Path, params: SourceParams) -> SourceData:
     notes = [f"left out: {line}" for line in report.bad[:SHOWN]]
     if len(report.bad) > SHOWN:
         notes.append(f"left out: {len(report.bad) - SHOWN} more; data/processed/stats.json counts them")
+    notes += report.doubts[:SHOWN]
+    if len(report.doubts) > SHOWN:
+        notes.append(f"and {len(report.doubts) - SHOWN} more such videos")
     if inferred:
         notes.append(
             f"the size of the pictures is not in the files: {size[0]} x {size[1]} is taken, which holds the keypoints; "
@@ -141,7 +147,7 @@ def _videos(unit: Unit, raw: Path, params: SourceParams, said: Layout | None, re
     where = unit.files[0] if unit.frames is None else unit.files[0].parent
     subject, action = _names(unit, "")
     try:
-        parsed = parse(unit, params.keypoints)
+        parsed = parse(unit, params.keypoints, said)
     except OSError as error:
         _leave_out(report, (subject, action), where, BadFile(error.strerror or str(error)), 0)
         return
@@ -153,12 +159,26 @@ def _videos(unit: Unit, raw: Path, params: SourceParams, said: Layout | None, re
     for video in parsed.videos:
         names = _names(unit, video.name)
         try:
-            yield _usable(video, names, parsed.format, raw, said)
+            yield _usable(video, names, parsed.format, raw, said, params)
         except BadFile as error:
             _leave_out(report, names, where, error, video.length)
 
 
-def _usable(video: Detections, names: tuple[str, str], name: str, raw: Path, said: Layout | None) -> Video:
+def _told_apart(videos: Sequence[Video]) -> list[Video]:
+    """The videos with a number behind the second name of two that are alike, as `walk.json` and `walk.csv` give."""
+    taken: set[tuple[str, str]] = set()
+    renamed = []
+    for video in videos:
+        names = (video.action, *(f"{video.action}_{number}" for number in range(2, len(videos) + 2)))
+        action = next(name for name in names if (video.subject, name) not in taken)
+        taken.add((video.subject, action))
+        renamed.append(video._replace(action=action))
+    return renamed
+
+
+def _usable(
+    video: Detections, names: tuple[str, str], name: str, raw: Path, said: Layout | None, params: SourceParams
+) -> Video:
     seen = video.points[..., 2] > 0
     shown = seen.any(-1)
     if not shown.any():
@@ -166,10 +186,22 @@ def _usable(video: Detections, names: tuple[str, str], name: str, raw: Path, sai
     order = np.argsort(video.frame[shown], kind="stable")
     person = None if video.person is None else video.person[shown][order]
     points, frame = body_part(video.points[shown][order]), video.frame[shown][order]
+    if params.min_frames > 1 and (step := _step(frame)) > 1 / RARELY:
+        raise BadFile(
+            f"its frames are numbered {step} apart, so that too few lie beside each other: number them one by one, and "
+            "say how many there are a second (data.fps)",
+            "rarely_seen",
+        )
     points[..., 2] = _confidence(points[..., 2])
     video = video._replace(points=points, frame=frame, person=person)
     stated = layout_named(video.layout, raw) if video.layout is not None else None
     return Video(*names, video, find_layout(points, said or stated), name)
+
+
+def _step(frame: Array) -> int:
+    """How far apart the frames that show somebody are: what all distances are multiples of; 1 of few frames."""
+    numbers = np.unique(frame)
+    return int(np.gcd.reduce(np.diff(numbers))) if len(numbers) >= FEW else 1
 
 
 def _confidence(values: Array) -> Array:
@@ -219,9 +251,21 @@ def _sized(videos: Sequence[Video], params: SourceParams, report: Report) -> tup
             continue
         _leave_out(report, video[:2], f"{video.subject}/{video.action}", error, found.length)
     unsized = [video for video in kept if video.detections.size is None]
-    if params.size != "auto":
-        return kept, params.size, False
-    return kept, _infer_size(unsized), bool(unsized)
+    usual, inferred = (_infer_size(unsized), bool(unsized)) if params.size == "auto" else (params.size, False)
+    for video in kept:
+        width, height = video.detections.size or usual
+        if (beyond := _beyond(video.detections.points, (width, height))) > _MANY:
+            report.doubts.append(
+                f"{video.subject}/{video.action}: {100 * beyond:.0f} % of the keypoints are outside its pictures of "
+                f"{width} x {height}: look at data.size, and at what the files say"
+            )
+    return kept, usual, inferred
+
+
+def _beyond(points: Array, size: tuple[int, int]) -> float:
+    """The share of the keypoints that are seen beyond the picture's edges."""
+    places = points[points[..., 2] > 0, :2]
+    return float(((places < 0) | (places > np.array(size))).any(-1).mean())
 
 
 def _infer_size(videos: Sequence[Video]) -> tuple[int, int]:
@@ -241,7 +285,15 @@ def _standing(videos: Sequence[Video], params: SourceParams, report: Report) -> 
     """The videos in which people are not always on their sides or heads, unless the user says how they are turned."""
     for video in videos:
         right, up = upright(video.detections.points, video.layout)
-        if params.rotate != "auto" or np.hypot(right, up) < _CONSTANT or up > _SIDEWAYS:
+        for _ in range(0 if params.rotate == "auto" else params.rotate // 90):
+            right, up = up, -right
+        if np.hypot(right, up) < _CONSTANT or up > _SIDEWAYS or params.rotate == 0:
+            yield video
+            continue
+        if params.rotate != "auto":
+            what = "upside down" if up < -_SIDEWAYS else "on their sides"
+            name = f"{video.subject}/{video.action}"
+            report.doubts.append(f"{name}: people are {what} after data.rotate={params.rotate}, which turns all videos")
             yield video
             continue
         what = "upside down (is y upwards?)" if up < -_SIDEWAYS else "on their sides (are x and y exchanged?)"
