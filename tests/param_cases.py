@@ -220,6 +220,7 @@ ELSEWHERE = {
     "finetune": {
         "data.transforms.normalization": Elsewhere("max", "the checkpoint says in which units its model reads"),
         "training.objective": Elsewhere("supervised", _OF_FINETUNE),
+        "training.start": Elsewhere("other.pt", _OF_FINETUNE),
         "training.epochs": Elsewhere(3, _OF_FINETUNE),
         "training.steps_per_epoch": Elsewhere(3, _OF_FINETUNE),
         "training.batch_size": Elsewhere(6, _OF_FINETUNE),
