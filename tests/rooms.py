@@ -20,6 +20,8 @@ ROOMS = (
     "training",
     "inference",
     "evaluation",
+    "export",
+    "viewer",
     "experiments",
     "plotting",
     "pipeline",
