@@ -23,9 +23,12 @@ SIZE_SECONDS = 0.15  # standard deviation of the Gaussian that smooths a body's 
 ANKLE_HEIGHT = 0.08  # metres of an ankle's centre above the floor, of somebody who stands
 LOW_SHARE = 0.1  # of the frames: the lower ankle is on the floor in more of them
 SLOW, LOW = 0.35, 0.06  # metres a second, and above the floor: where an ankle's weight falls to 1/e
-STANDS = 20.0  # weight of an ankle that does not move, a frame at 30 Hz, where 1 is one metre along the line of sight
-ON_FLOOR = 1.0  # of one that is on the floor
-SMOOTH = 30.0  # of a person who is not moved from one frame to the next
+# Weights of squares of metres, at RATE frames a second, where that of a person who is moved is 1:
+STANDS = 500.0  # an ankle that stands, and moves
+ON_FLOOR = 30.0  # one that stands, and is not on the floor
+SMOOTH = 30.0  # a person who is moved more in one frame than in the next
+RATE = 50.0
+STILL = 0.1  # an ankle stands whose weight is above
 
 
 def root_distances(
@@ -74,28 +77,25 @@ def planted(
     ankles, sight = joints[:, list(ANKLE_JOINTS)], normalize(joints[:, 0] - camera, dim=-1)
     if len(joints) < 2:
         return torch.zeros_like(sight)
-    seconds = times.diff().float()[:, None].clamp_min(1e-3)
-    step = ankles.diff(dim=0)
+    step, seconds = ankles.diff(dim=0), times.diff().float().clamp_min(1e-3)[:, None]
     height = ankles[..., 1] - ANKLE_HEIGHT
     low = (-(height.clamp_min(0) / LOW).square()).exp()
-    still = torch.minimum(low[1:], low[:-1]) * (-(step.norm(dim=-1) / seconds / SLOW).square()).exp()
-    # Of unknown moves m: STANDS still |step + sight m' - sight_before m|^2 + ON_FLOOR low (height + sight_y m)^2
-    # + SMOOTH (m' - m)^2 + m^2, all over time.
-    rate = 1 / (30 * seconds[:, 0])
-    stands = (STANDS * still).sum(-1) * rate.square()
-    share = 1 / (30 * torch.cat([seconds[:1, 0], seconds[:, 0]]))
-    on_floor = ON_FLOOR * torch.where(torch.cat([still[:1], still]) > 0.1, low, 0.0)
-    diagonal = 1.0 + (on_floor.sum(-1) * sight[:, 1].square())
-    force = -(on_floor * height).sum(-1) * sight[:, 1]
-    del share
+    still = torch.minimum(low[1:], low[:-1]) * (-(torch.linalg.vector_norm(step, dim=-1) / seconds / SLOW).square()).exp()
+    on_floor = ON_FLOOR * low * (torch.cat([still[:1], still]) > STILL)
+    # Unknown are the moves m along the sight s. The squares that are summed, of each frame and the one before:
+    # STANDS still |step + m s - m' s'|^2, SMOOTH (m - m')^2, ON_FLOOR low (height + m s_y)^2, m^2.
+    often = (RATE * seconds[:, 0]).square().reciprocal()
+    stands, smooth = STANDS * still * often[:, None], SMOOTH * often
     now, before = sight[1:], sight[:-1]
-    smooth = SMOOTH * rate.square()
-    moved = (STANDS * still[..., None] * step).sum(1) * rate.square()[:, None]
-    diagonal[1:] += stands + smooth
-    diagonal[:-1] += stands + smooth
-    force[1:] -= (now * moved).sum(-1)
-    force[:-1] += (before * moved).sum(-1)
-    beside = -(stands * (now * before).sum(-1)) - smooth
+    coupled = stands.sum(-1) + smooth
+    slid = (stands[..., None] * step).sum(1)
+    diagonal = 1 + on_floor.sum(-1) * sight[:, 1].square()
+    force = -(on_floor * height).sum(-1) * sight[:, 1]
+    diagonal[1:] += coupled
+    diagonal[:-1] += coupled
+    force[1:] -= (now * slid).sum(-1)
+    force[:-1] += (before * slid).sum(-1)
+    beside = -stands.sum(-1) * (now * before).sum(-1) - smooth
     bands = np.stack([np.concatenate([[0.0], beside.double().numpy()]), diagonal.double().numpy()])
     move = torch.from_numpy(solveh_banded(bands, force.double().numpy())).to(sight)
     return move[:, None] * sight
