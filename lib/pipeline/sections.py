@@ -11,7 +11,8 @@ from typing import Any, ClassVar, get_args
 
 from lib.data.masking import MaskingParams, check_masking
 from lib.data.occlusion import OcclusionParams
-from lib.data.preprocessing import as_evaluation, check_split
+from lib.data.preprocessing import as_evaluation
+from lib.data.splits import check_split
 from lib.data.transforms import TransformParams
 from lib.data.windows import LoaderParams, WindowParams
 from lib.evaluation.lifting import EvaluationParams

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lib.pose.layouts import Layout
-from lib.sources.keypoints import json_formats, other_formats
+from lib.sources.keypoints import json_formats, mediapipe, other_formats, tables, values
 from lib.sources.keypoints.detections import BadFile, Detections, joined
 
 JSON_FORMATS: Mapping[str, Callable[[Any], Detections]] = {
@@ -15,7 +15,7 @@ JSON_FORMATS: Mapping[str, Callable[[Any], Detections]] = {
     "coco": json_formats.coco,
     "alphapose": json_formats.alphapose,
     "mmpose": json_formats.mmpose,
-    "mediapipe": json_formats.mediapipe,
+    "mediapipe": mediapipe.mediapipe,
     "yolo": json_formats.yolo,
 }
 FORMATS = (*JSON_FORMATS, "videopose3d", "detectron", "csv")
@@ -86,7 +86,7 @@ def _a_file_a_frame(series: Sequence[tuple[int, Path]]) -> bool:
     readable = False
     for _, path in series:
         try:
-            content = json_formats.load(path)
+            content = values.load(path)
         except (BadFile, OSError):
             continue
         readable = True
@@ -116,7 +116,7 @@ def parse(unit: Unit, chosen: str, layout: Layout | None = None) -> Parsed:
     if suffix == ".csv":
         _allowed("csv", "csv" if chosen == "mediapipe" else chosen)
         with _as_written("csv"):
-            video = other_formats.csv(unit.files[0], layout)
+            video = tables.csv(unit.files[0], layout)
         return Parsed("mediapipe" if video.layout == "mediapipe_33" else "csv", (video,), ())
     if unit.frames is None:
         name, video = _read(unit.files[0], chosen)
@@ -149,7 +149,7 @@ def _read(path: Path, chosen: str) -> tuple[str, Detections]:
     if path.suffix.lower() == ".txt":
         with _as_written("yolo"):
             return _allowed("yolo", chosen), other_formats.yolo_text(path)
-    content = json_formats.load(path)
+    content = values.load(path)
     name = json_formats.recognise(content) if chosen == "auto" else chosen
     if name is None:
         if content == []:
