@@ -40,8 +40,8 @@ class Parsed(NamedTuple):
     bad: tuple[tuple[Path, BadFile], ...]  # frames that were left out
 
 
-def units(raw: Path) -> Iterator[Unit]:
-    """The videos in a folder and the folders in it.
+def units(raw: Path, unnamed: str = "video") -> Iterator[Unit]:
+    """The videos in a folder and the folders in it; `unnamed` is that of frames in `raw` itself that have no name.
 
     Files of JSON or text in one folder whose names differ by their last number alone are the frames of one video, if
     the first that holds anything holds a single frame. A folder of a single such video gives it its name.
@@ -62,21 +62,21 @@ def units(raw: Path) -> Iterator[Unit]:
         for key, some in series.items():
             if key in several:
                 some.sort()
-                name, place = _named(where, key[0], alone=len(series) == 1)
+                name, place = _named(where, key[0], alone=len(series) == 1, unnamed=unnamed)
                 yield Unit(name, place, tuple(path for _, path in some), tuple(number for number, _ in some))
             else:
                 for _, path in some:
                     yield Unit(path.stem, where, (path,), None)
 
 
-def _named(where: Path, prefix: str, alone: bool) -> tuple[str, Path]:
+def _named(where: Path, prefix: str, alone: bool, unnamed: str) -> tuple[str, Path]:
     """The name of a video whose frames are in a folder, and where it is."""
     prefix = re.sub(r"[\W_]+$", "", prefix)
     if where.name == "labels" and prefix:  # of YOLO, for all videos
         return prefix, where.parent
     if where != Path() and (alone or not prefix):
         return where.name, where.parent
-    return prefix or "video", where
+    return prefix or unnamed, where
 
 
 def _a_file_a_frame(series: Sequence[tuple[int, Path]]) -> bool:

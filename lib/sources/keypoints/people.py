@@ -1,6 +1,7 @@
 """The people of a video, a sequence each time that they are there."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -49,7 +50,8 @@ def sequences_of(
         if unfit is not None:
             report.dropped.append(Dropped(video.subject, action, CAMERA, length, unfit))
             continue
-        sequences.append(_sequence(video, action, camera, fps, points[part], frame[part]))
+        sequence = _sequence(video, action, camera, fps, points[part], frame[part])
+        sequences.append(replace(sequence, person=number))
     return sequences, len(people)
 
 
@@ -68,5 +70,6 @@ def _sequence(video: Video, action: str, camera: Camera, fps: float, points: Arr
         keypoints=tensor[..., :2].contiguous(),
         confidence=tensor[..., 2].contiguous(),
         positions=None,
-        group=video.action,
+        group=video.name,
+        first_frame=int(frame[0]),
     )

@@ -28,6 +28,11 @@ class Video(NamedTuple):
     layout: Layout
     format: str
 
+    @property
+    def name(self) -> str:
+        """Of subject and action; no two videos that are told apart have the same."""
+        return self.action if self.action == self.subject else f"{self.subject}/{self.action}"
+
 
 class Report(NamedTuple):
     """What is left out, and why, and what is doubtful."""
@@ -121,7 +126,7 @@ def leave_out(report: Report, names: tuple[str, str], where: Path | str, error: 
     report.dropped.append(Dropped(*names, CAMERA, frames, error.reason))
 
 
-def one_layout(videos: Sequence[Video], report: Report) -> tuple[list[Video], Layout]:
+def one_layout(videos: Sequence[Video], report: Report) -> list[Video]:
     """The videos in the layout of most frames."""
     frames: Counter[Layout] = Counter()
     for video in videos:
@@ -133,4 +138,4 @@ def one_layout(videos: Sequence[Video], report: Report) -> tuple[list[Video], La
                 f"keypoints of {video.layout.name}; most have {layout.name}: pre-train on them apart", "other_layout"
             )
             leave_out(report, video[:2], f"{video.subject}/{video.action}", error, video.detections.length)
-    return [video for video in videos if video.layout == layout], layout
+    return [video for video in videos if video.layout == layout]
