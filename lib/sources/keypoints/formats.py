@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from lib.pose.layouts import Layout
 from lib.sources.keypoints import json_formats, mediapipe, other_formats, tables, values
 from lib.sources.keypoints.detections import BadFile, Detections, joined
+from lib.sources.keypoints.image_names import by_video
 
 JSON_FORMATS: Mapping[str, Callable[[Any], Detections]] = {
     "openpose": json_formats.openpose,
@@ -118,10 +119,30 @@ def parse(unit: Unit, chosen: str, layout: Layout | None = None) -> Parsed:
         with _as_written("csv"):
             video = tables.csv(unit.files[0], layout)
         return Parsed("mediapipe" if video.layout == "mediapipe_33" else "csv", (video,), ())
-    if unit.frames is None:
-        name, video = _read(unit.files[0], chosen)
-        return Parsed(name, (video,), ())
-    return _frames(unit, chosen)
+    if unit.frames is not None:
+        return _frames(unit, chosen)
+    if suffix == ".txt":
+        return Parsed("yolo", (_read(unit.files[0], chosen)[1],), ())
+    return _several(unit.files[0], chosen)
+
+
+def _several(path: Path, chosen: str) -> Parsed:
+    """The videos of a file of JSON."""
+    content = values.load(path)
+    name = _format(content, chosen)
+    videos, bad = [], []
+    with _as_written(name):
+        parts = [*by_video(content)] if name in ("alphapose", "coco") else [("", content)]
+    for video, part in parts:
+        try:
+            videos.append(_detections(part, name)._replace(name=video))
+        except BadFile as error:
+            if len(parts) == 1:
+                raise
+            bad.append((path, BadFile(f"{video}: {error}", error.reason)))
+    if not videos:
+        raise bad[0][1]
+    return Parsed(name, tuple(videos), tuple(bad))
 
 
 def _frames(unit: Unit, chosen: str) -> Parsed:
@@ -150,15 +171,23 @@ def _read(path: Path, chosen: str) -> tuple[str, Detections]:
         with _as_written("yolo"):
             return _allowed("yolo", chosen), other_formats.yolo_text(path)
     content = values.load(path)
+    name = _format(content, chosen)
+    return name, _detections(content, name)
+
+
+def _format(content: Any, chosen: str) -> str:
+    """The format of JSON; of an empty list, in which nobody was detected, it is none."""
     name = json_formats.recognise(content) if chosen == "auto" else chosen
-    if name is None:
-        if content == []:
-            return "", json_formats.yolo([])
+    if name is None and content != []:
         raise BadFile(f"in no known format: {', '.join(FORMATS)}")
-    if name not in JSON_FORMATS:
+    if name is not None and name not in JSON_FORMATS:
         raise BadFile(f"JSON, which is not {name}")
+    return name or ""
+
+
+def _detections(content: Any, name: str) -> Detections:
     with _as_written(name):
-        return name, JSON_FORMATS[name](content)
+        return JSON_FORMATS[name or "yolo"](content)
 
 
 @contextlib.contextmanager

@@ -4,14 +4,13 @@ A format is recognised by the keys of its entries. Some write a file a frame: th
 `lib.sources.keypoints.formats` joins them.
 """
 
-import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lib.sources.keypoints.detections import Array, BadFile, Detections, detections, expect
+from lib.sources.keypoints.image_names import frames_of
 from lib.sources.keypoints.mediapipe import is_body
 from lib.sources.keypoints.values import Json, entries_with, number_of, stated_size, str_key, whole
 
@@ -115,13 +114,13 @@ def alphapose(content: Json) -> Detections:
             return _people(content, "pose_keypoints_2d" if "people" in content else "joints")
         return _alphapose_images(content)
     entries = entries_with(content, "keypoints", "image_id")
-    frames, length = _frames([str(entry["image_id"]) for entry in entries])
+    frames, length = frames_of([str(entry["image_id"]) for entry in entries])
     people = [number_of(entry.get("idx")) for entry in entries]
     return detections([entry["keypoints"] for entry in entries], frames, people, length)
 
 
 def _alphapose_images(content: Mapping[str, Json]) -> Detections:
-    frames, length = _frames(list(content))
+    frames, length = frames_of(list(content))
     parts = [alphapose(image) for image in content.values()]
     keypoints = [points for part in parts for points in part.points]
     counts = [len(part.points) for part in parts]
@@ -181,18 +180,6 @@ def yolo(content: Json) -> Detections:
 def _transposed(x: Json, y: Json) -> list[tuple[Any, Any]]:
     expect(isinstance(x, list) and isinstance(y, list) and len(x) == len(y), "as many x as y")
     return list(zip(x, y, strict=True))
-
-
-def _frames(images: Sequence[str]) -> tuple[Array, int]:
-    """The frames of images by the last number in their names, or else by their order; and how many there are."""
-    found = [re.findall(r"\d+", Path(image).stem) for image in images]
-    if images and all(found):
-        numbers = np.array([int(parts[-1][-15:]) for parts in found], np.int64)
-        if len(set(images)) == len(set(numbers.tolist())):
-            numbers = numbers - numbers.min()
-            return numbers, int(numbers.max()) + 1
-    place = {image: number for number, image in enumerate(dict.fromkeys(images))}
-    return np.array([place[image] for image in images], np.int64), len(place)
 
 
 def single_frame(content: Json) -> bool:

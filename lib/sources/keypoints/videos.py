@@ -17,6 +17,8 @@ from lib.sources.keypoints.layout import body_part, find_layout
 CAMERA = "camera"  # nothing tells one from another
 RARELY = 1 / 3  # of the frames from a person's first to the last: who is seen in fewer is mostly nobody
 FEW = 10  # frames, of which a common distance may be chance
+_MOST_PEOPLE = 4  # who take turns in a file that does not tell frames apart
+_NEAR = 0.25  # of a person's height: people who stand beside each other are further apart
 
 
 class Video(NamedTuple):
@@ -89,6 +91,12 @@ def _usable(
             "say how many there are a second (data.fps)",
             "rarely_seen",
         )
+    if frame[0] == frame[-1] and _one_after_the_other(points):
+        raise BadFile(
+            f"frames cannot be told apart: its {len(frame)} poses are all of one frame, as somebody's who moves: give "
+            "each frame an image_id or a number of its own",
+            "unreadable",
+        )
     points[..., 2] = _confidence(points[..., 2])
     video = video._replace(points=points, frame=frame, person=person)
     stated = layout_named(video.layout, raw) if video.layout is not None else None
@@ -99,6 +107,16 @@ def _step(frame: Array) -> int:
     """How far apart the frames that show somebody are: what all distances are multiples of; 1 of few frames."""
     numbers = np.unique(frame)
     return int(np.gcd.reduce(np.diff(numbers))) if len(numbers) >= FEW else 1
+
+
+def _one_after_the_other(points: Array) -> bool:
+    """Whether poses are about where others before them are, as no several people in one picture."""
+    if len(points) < FEW:
+        return False
+    middle = np.nanmean(points[..., :2], axis=1)
+    extent = np.nanmedian(np.nanmax(points[..., 1], axis=1) - np.nanmin(points[..., 1], axis=1))
+    steps = [np.median(np.linalg.norm(middle[lag:] - middle[:-lag], axis=-1)) for lag in range(1, _MOST_PEOPLE + 1)]
+    return bool(min(steps) < _NEAR * extent)
 
 
 def _confidence(values: Array) -> Array:
