@@ -97,12 +97,7 @@ def _preprocess(data: SourceParams, raw: Path, poses: Path, names: Iterable[str]
     if layout is not None and data.layout in LAYOUTS | FURTHER_LAYOUTS:  # a file of the user's own is believed
         check_order(own, layout, data.layout)
     layout = layout or source.layout
-    try:
-        source = source._replace(sequences=with_cameras(own, data.cameras, raw))
-    except UserError as error:
-        if data.source != "keypoints" or "pictures" not in str(error):
-            raise
-        raise UserError(f"{error}, or say data.size if the files of keypoints do not say it") from None
+    source = source._replace(sequences=with_cameras(own, data.cameras, raw))
     splits, dropped, divided = split_sequences(source, data)
     try:
         check_reprojection(own)

@@ -1,13 +1,16 @@
 """The pictures that keypoints are in: how large they are, whether people stand upright in them, and turning them."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 
+from lib.pose.camera_files import read_cameras
+from lib.runtime.errors import UserError
 from lib.sources.base import SourceParams
 from lib.sources.keypoints.detections import Array, BadFile
 from lib.sources.keypoints.layout import upright
-from lib.sources.keypoints.videos import Report, Video, leave_out
+from lib.sources.keypoints.videos import CAMERA, Report, Video, leave_out
 
 # Width and height of usual pictures: where no file says the size, the smallest that holds what is seen.
 USUAL = (
@@ -26,6 +29,31 @@ _MANY = 0.2  # of the keypoints: when more lie beyond the picture, its size is d
 _SHARES = 1.5  # coordinates below this are no pixels
 _CONSTANT = 0.7  # length of the mean unit vector to people's heads, from which on a video has a direction of its own
 _SIDEWAYS = 0.5  # of it that points up, below which people lie
+
+
+def described(videos: Sequence[Video], params: SourceParams, raw: Path) -> list[Video]:
+    """The videos with the size of pictures that a file of cameras says, where nothing else does.
+
+    Raises:
+        UserError: the file is missing or wrong, or `data.size` says another size.
+    """
+    if params.cameras in ("auto", "assumed"):
+        return [*videos]
+    cameras = read_cameras(raw / params.cameras)
+    known = []
+    for video in videos:
+        camera = cameras.find(video.subject, video.action, CAMERA)
+        if camera is None or video.detections.size is not None:
+            known.append(video)
+            continue
+        size = (camera.size[1], camera.size[0]) if params.rotate in (90, 270) else camera.size  # it sees them turned
+        if params.size not in ("auto", size):
+            raise UserError(
+                f"params.yaml: data.size = {[*params.size]}, but {cameras.path} describes the camera of {video.name} "
+                f"for pictures of {size[0]} x {size[1]}: say data.size=auto, or describe it for these"
+            )
+        known.append(video._replace(detections=video.detections._replace(size=size)))
+    return known
 
 
 def sized(videos: Sequence[Video], params: SourceParams, report: Report) -> tuple[list[Video], tuple[int, int], bool]:

@@ -14,7 +14,7 @@ from lib.runtime.errors import UserError
 from lib.sources.base import PoseSequence, SourceData, SourceParams
 from lib.sources.keypoints.formats import FORMATS, SUFFIXES, Unit, units
 from lib.sources.keypoints.people import sequences_of
-from lib.sources.keypoints.pictures import sized, standing
+from lib.sources.keypoints.pictures import described, sized, standing
 from lib.sources.keypoints.videos import Report, Video, one_layout, told_apart, videos_of
 
 SHOWN = 5  # files that a message names
@@ -59,7 +59,8 @@ def read_folder_or_file(path: Path, params: SourceParams) -> list[SourceData]:
 
 def _all_videos(found: Sequence[Unit], raw: Path, params: SourceParams, report: Report) -> list[Video]:
     said = None if params.layout == "auto" else layout_named(params.layout, raw)
-    return told_apart([video for unit in found for video in videos_of(unit, raw, params, said, report)])
+    videos = told_apart([video for unit in found for video in videos_of(unit, raw, params, said, report)])
+    return described(videos, params, raw)
 
 
 def _by_layout(
