@@ -11,7 +11,7 @@ from lib.runtime.errors import UserError
 from lib.sources import npz
 from lib.sources.keypoints.detections import BadFile, Detections, detections, expect
 from lib.sources.keypoints.layout import COUNTS
-from lib.sources.keypoints.values import stated_rate, stated_size
+from lib.sources.keypoints.values import stated_rate, stated_size, utf8
 
 _BOX = 5  # values before the keypoints: class, and a box's middle and size
 
@@ -19,9 +19,8 @@ _BOX = 5  # values before the keypoints: class, and a box's middle and size
 def yolo_text(path: Path) -> Detections:
     """A frame of YOLO-pose's labels: class, box, x y visible a keypoint in shares; perhaps a confidence and a track."""
     try:
-        rows = [
-            [float(value) for value in line.split()] for line in path.read_text("utf-8").splitlines() if line.strip()
-        ]
+        lines = utf8(path).decode().splitlines()
+        rows = [[float(value) for value in line.split()] for line in lines if line.strip()]
     except ValueError:
         raise BadFile("a line that is not numbers alone") from None
     keypoints, people = [], []

@@ -10,7 +10,9 @@ import pandas as pd
 
 from lib.pose.layouts import FURTHER_LAYOUTS, LAYOUTS, Layout
 from lib.sources.keypoints.detections import BadFile, Detections, detections, expect
+from lib.sources.keypoints.values import utf8
 
+_LOOKED_AT = 10_000  # bytes
 _AXES = {
     **dict.fromkeys(("x", "y"), None),
     **dict.fromkeys(
@@ -37,12 +39,15 @@ def csv(path: Path, said: Layout | None = None) -> Detections:
     """A table with a row a frame (and person), a column a coordinate; or a row a keypoint.
 
     Columns are called as a layout's keypoints with _x, _y and perhaps _confidence, or numbered; `frame` and `person`
-    may be there. Names of the layout that the user has `said` count before those of others. Where columns are set apart
-    by semicolons, a comma is a decimal point, as spreadsheets of many countries write it.
+    may be there. Names of the layout that the user has `said` count before those of others. Columns are set apart by
+    commas, semicolons or tabs; a comma that sets nothing apart is a decimal point, as spreadsheets of many countries
+    write it.
     """
-    content = path.read_bytes()
-    head = content.partition(b"\n")[0]
-    sep, decimal = (";", ",") if b";" in head and b"," not in head else (",", ".")
+    content = re.sub(rb"\A(sep=.\s*\n|#.*\n|\s*\n)*", b"", utf8(path))  # what spreadsheets and programs put before
+    head, _, rows = content.partition(b"\n")
+    sep = max((",", ";", "\t"), key=lambda mark: head.count(mark.encode()))
+    quoted = re.search(rb'"-?\d+,\d*"', rows[:_LOOKED_AT]) is not None
+    decimal = "," if sep != "," or quoted else "."
     try:
         table = pd.read_csv(io.BytesIO(content), skipinitialspace=True, sep=sep, decimal=decimal)
     except (ValueError, pd.errors.ParserError, UnicodeDecodeError) as error:

@@ -1,5 +1,6 @@
 """What stands in detectors' files: JSON, lists of detections, and numbers that may be written in several ways."""
 
+import codecs
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,32 @@ import orjson
 from lib.sources.keypoints.detections import BadFile, expect
 
 Json = Any
+# The longer ones first: that of UTF-32 begins as that of UTF-16.
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+    codecs.BOM_UTF8: "utf-8-sig",
+}
+
+
+def utf8(path: Path) -> bytes:
+    """The text of a file in UTF-8 without a mark, as which UTF-8 with one, UTF-16 and UTF-32 are read, too.
+
+    Raises:
+        BadFile: it begins with the mark of an encoding in which it is not.
+    """
+    content = path.read_bytes()
+    name = next((name for mark, name in _MARKS.items() if content.startswith(mark)), None)
+    if name is None and b"\0" in content[:4]:  # no text begins so, but one of several bytes a character
+        name = {b"0101": "utf-16-be", b"1010": "utf-16-le"}.get(bytes(48 + (byte > 0) for byte in content[:4]))
+    if name is None:
+        return content
+    try:
+        return content.decode(name).encode()
+    except UnicodeError:
+        raise BadFile(f"marked as {name}, which it is not: save it as UTF-8") from None
 
 
 def load(path: Path) -> Json:
@@ -19,7 +46,7 @@ def load(path: Path) -> Json:
         BadFile: it is no JSON.
     """
     try:
-        return orjson.loads(path.read_bytes())
+        return orjson.loads(utf8(path))
     except orjson.JSONDecodeError as error:
         raise BadFile(f"no JSON, or cut off: {str(error)[:80]}") from None
 
