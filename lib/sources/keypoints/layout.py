@@ -5,6 +5,7 @@ keypoints that are far apart on a standing body are far apart in the picture, in
 are seen. The measure is the correlation, over all pairs of keypoints, of both distances.
 """
 
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -13,6 +14,8 @@ from jaxtyping import Float
 
 from lib.pose.landmarks import LANDMARKS, STANDING
 from lib.pose.layouts import FURTHER_LAYOUTS, LAYOUTS, Layout
+from lib.runtime.errors import UserError
+from lib.sources.base import PoseSequence
 from lib.sources.keypoints.detections import Array, BadFile
 
 # Layouts of detectors by their number of keypoints. That of keypoints converted from COCO's is found where it is told
@@ -123,6 +126,19 @@ def _converted(points: Array, layout: Layout) -> bool:
     ]
     known = [part[np.isfinite(part)] for part in off]
     return all(len(part) > 0 and float(np.quantile(part, 0.9)) < _HALFWAY for part in known)
+
+
+def check_order(sequences: Sequence[PoseSequence], layout: Layout, said: str) -> None:
+    """Refuse an order in which keypoints lie as no body's, if they do in that of another layout; raises UserError."""
+    some = [torch.cat([s.keypoints, s.confidence[..., None]], -1)[: LOOKED_AT * 10] for s in sequences[:LOOKED_AT]]
+    if not some:
+        return
+    points = torch.cat(some).numpy().copy()
+    points[~(points[..., 2] > 0)] = float("nan")
+    try:
+        find_layout(points, layout)
+    except BadFile as error:
+        raise UserError(f"params.yaml: data.layout = {said!r}: {error}") from None
 
 
 _UPPER = ("shoulder", "elbow", "neck", "thorax", "head", "nose", "eye", "ear", "head_top")
