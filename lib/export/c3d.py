@@ -1,11 +1,13 @@
 """C3D: the places of points, for programs of motion laboratories.
 
-Millimetres; x right, y away from the camera, z up, as laboratories have it. Points are named as in TRC files. The
-residual of a point is how far off the model expects it to be. Of a motion in the camera frame, y and z change their
-signs first. Frames are evenly spaced (`lib.export.upright`).
+Millimetres; x right, y away from the camera, z up, as laboratories have it. Points are named as in TRC files. Of a
+motion in the camera frame, y and z change their signs first. Frames are evenly spaced (`lib.export.upright`).
 
-ezc3d writes it: kept well, and read by all that read C3D; the package c3d, in pure Python, writes no file without
-analog data, and is the reference in the tests.
+Residuals are 0: how far off the model expects points to be does not fit into them, since readers disagree about which
+of their bits mean what.
+
+ezc3d writes it, which is kept well; the package c3d, in pure Python, writes no file without analog data, and is the
+reference in the tests.
 """
 
 import importlib
@@ -15,7 +17,7 @@ from typing import Any
 
 import torch
 
-from lib.export.upright import Points, evenly_spaced, points_of, upright
+from lib.export.upright import evenly_spaced, points_of, upright
 from lib.inference.motion import Motion
 from lib.runtime.errors import UserError
 
@@ -33,7 +35,7 @@ def check(motion: Motion) -> None:
 def write(motion: Motion, path: Path) -> None:
     """Write one file."""
     motion = evenly_spaced(upright(motion))
-    points: Points = points_of(motion)
+    points = points_of(motion)
     x, y, z = (points.places.double() * _MILLIMETRES).unbind(-1)
     file = _library().c3d()
     point = file["parameters"]["POINT"]
@@ -41,7 +43,6 @@ def write(motion: Motion, path: Path) -> None:
     file.add_parameter("POINT", "X_SCREEN", ["+X"])
     file.add_parameter("POINT", "Y_SCREEN", ["+Z"])
     file["data"]["points"] = torch.stack([x, -z, y, torch.ones_like(x)]).mT.numpy()
-    file["data"]["meta_points"]["residuals"] = (points.errors.double().mT[None] * _MILLIMETRES).numpy()
     file.write(str(path))
 
 

@@ -35,7 +35,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "h5": Format(".h5", "everything, in metres", arrays.write_h5),
         "bvh": Format(".bvh", "skeleton and rotations, in centimetres", bvh.write, check_spacing),
         "trc": Format(".trc", "markers, in metres", trc.write, check_spacing),
-        "c3d": Format(".c3d", "markers and their errors, in millimetres", c3d.write, c3d.check),
+        "c3d": Format(".c3d", "markers, in millimetres", c3d.write, c3d.check),
         "glb": Format(".glb", "an animated figure, in metres", glb.write),
     }
 )

@@ -155,12 +155,11 @@ def rest_directions() -> Float[Tensor, "joint 3"]:
 def _pointing(name: str, above: str) -> Float[Tensor, "3"]:
     """From a landmark to another that hangs on it, in rest pose."""
     place = torch.tensor(STANDING[name], dtype=torch.float64) - torch.tensor(STANDING[above], dtype=torch.float64)
+    length = float(torch.linalg.vector_norm(place))
     side, _, part = name.partition("_")
     if part in _ARM:
-        return place.new_tensor([1.0 if side == "left" else -1.0, 0.0, 0.0]) * torch.linalg.vector_norm(place)
-    if part in _LEG:
-        return place.new_tensor([0.0, -1.0, 0.0]) * torch.linalg.vector_norm(place)
-    return place
+        return place.new_tensor([length if side == "left" else -length, 0.0, 0.0])
+    return place.new_tensor([0.0, -length, 0.0]) if part in _LEG else place
 
 
 def _end(joint: str) -> Float[Tensor, "3"]:

@@ -16,7 +16,7 @@ from lib.inference.motion import Motion
 def write(motion: Motion, path: Path) -> None:
     """Write one file."""
     motion = evenly_spaced(upright(motion))
-    names, places, _ = points_of(motion)
+    names, places = points_of(motion)
     frames, rate = len(motion), f"{motion.fps:.6g}"
     head = (
         ("PathFileType", "4", "(X/Y/Z)", f"{_word(motion.name)}.trc"),

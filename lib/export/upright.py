@@ -20,7 +20,6 @@ class Points(NamedTuple):
 
     names: tuple[str, ...]
     places: Float[Tensor, "frame point 3"]  # metres
-    errors: Float[Tensor, "frame point"]  # metres
 
 
 def upright(motion: Motion) -> Motion:
@@ -91,9 +90,6 @@ def check_spacing(motion: Motion) -> None:
 def points_of(motion: Motion) -> Points:
     """All points of a motion: `pelvis` is a joint, `keypoint_pelvis` a keypoint of a layout of its own."""
     if motion.layout.exact:  # its keypoints are the joints
-        return Points(H36M.names, motion.joints, motion.joint_error)
-    return Points(
-        (*H36M.names, *(f"keypoint_{name}" for name in motion.layout.keypoints)),
-        torch.cat([motion.joints, motion.keypoints], 1),
-        torch.cat([motion.joint_error, motion.keypoint_error], 1),
-    )
+        return Points(H36M.names, motion.joints)
+    names = (*H36M.names, *(f"keypoint_{name}" for name in motion.layout.keypoints))
+    return Points(names, torch.cat([motion.joints, motion.keypoints], 1))
