@@ -9,6 +9,7 @@ import torch
 from lib.pose.cameras import Camera, assumed_camera
 from lib.sources.base import Dropped, PoseSequence, Reason, SourceParams
 from lib.sources.keypoints.detections import Array
+from lib.sources.keypoints.directions import MIRRORED, chirality
 from lib.sources.keypoints.pictures import rotated
 from lib.sources.keypoints.tracking import LOST_SECONDS, given, track
 from lib.sources.keypoints.videos import CAMERA, RARELY, Report, Video
@@ -38,6 +39,7 @@ def sequences_of(
     }.get(str(params.people), {params.people})
     camera = assumed_camera(size, CAMERA)
     sequences, takes = [], Counter[int]()
+    mirrored = 0
     for part in parts:
         number = int(person[part[0]])
         takes[number] += 1
@@ -52,6 +54,13 @@ def sequences_of(
             continue
         sequence = _sequence(video, action, camera, fps, points[part], frame[part])
         sequences.append(replace(sequence, person=number))
+        left_right = chirality(points[part], video.layout)
+        mirrored += left_right is not None and left_right < MIRRORED
+    if mirrored:
+        report.doubts.append(
+            f"{video.subject}/{video.action}: left and right seem exchanged: {mirrored} of {len(sequences)} people "
+            "point their feet the other way than their shoulders; are x and y exchanged, or is one of them turned round?"
+        )
     return sequences, len(people)
 
 

@@ -9,7 +9,7 @@ from lib.pose.camera_files import read_cameras
 from lib.runtime.errors import UserError
 from lib.sources.base import SourceParams
 from lib.sources.keypoints.detections import Array, BadFile
-from lib.sources.keypoints.layout import upright
+from lib.sources.keypoints.directions import upright
 from lib.sources.keypoints.videos import CAMERA, Report, Video, leave_out
 
 # Width and height of usual pictures: where no file says the size, the smallest that holds what is seen.
