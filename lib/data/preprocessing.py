@@ -24,6 +24,7 @@ from lib.pose.cameras import assumed_camera, assumption
 from lib.pose.layouts import FURTHER_LAYOUTS, H36M_LAYOUT, LAYOUTS, layout_named
 from lib.runtime.errors import UserError
 from lib.sources.base import PoseSequence, SourceParams, SplitParams
+from lib.sources.cameras import with_cameras
 from lib.sources.catalog import read_source, usual
 from lib.sources.keypoints.layout import check_order
 
@@ -131,22 +132,3 @@ def _preprocess(data: SourceParams, raw: Path, poses: Path, names: Iterable[str]
     assumed = {assumption(sequence.camera) for sequence in source.sequences if sequence.camera.assumed}
     left_out = [f"left out: {each.why}" for each in dropped if each.why]
     return Preprocessed(stats, metrics, [*source.notes, *left_out, *divided, *sorted(assumed)])
-
-
-def with_cameras(sequences: Sequence[PoseSequence], cameras: str, raw: Path) -> list[PoseSequence]:
-    """The sequences before the cameras that `data.cameras` says; where they stand in the world stays as it is.
-
-    Raises:
-        UserError: the file of cameras is missing or not as it should be, or a sequence has none in it.
-    """
-    if cameras == "auto":
-        return [*sequences]
-    given = None if cameras == "assumed" else read_cameras(raw / cameras)
-    changed = []
-    for sequence in sequences:
-        own, name = sequence.camera, sequence.camera.name
-        camera = (
-            given.of(sequence.subject, sequence.action, name, own.size) if given else assumed_camera(own.size, name)
-        )
-        changed.append(replace(sequence, camera=replace(camera, orientation=own.orientation, position=own.position)))
-    return changed

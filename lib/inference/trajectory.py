@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from lib.inference.uprightness import ANKLE_JOINTS
-from lib.sequences.noise import Timing, smoothed
+from lib.sequences.noise import Timing, smooth
 
 SIZE_SECONDS = 0.15  # standard deviation of the Gaussian that smooths a body's size in the picture
 ANKLE_HEIGHT = 0.08  # metres of an ankle's centre above the floor, of somebody who stands
@@ -35,9 +35,8 @@ def root_distances(
     size: Float[Tensor, " frame"], body_size: float, timing: Timing, seconds: float = SIZE_SECONDS
 ) -> Float[Tensor, " frame"]:
     """Metres from the camera to the root, of lifted bones that add up to `size` (units of that distance)."""
-    logs = zip(timing.split(size.clamp_min(1e-12).log()), timing.fps, strict=True)
-    parts = [smoothed(part[:, None, None], seconds * fps)[:, 0, 0] if seconds > 0 else part for part, fps in logs]
-    return body_size / torch.cat(parts).exp()
+    log = size.clamp_min(1e-12).log()[:, None, None]
+    return body_size / (smooth(log, timing, seconds) if seconds > 0 else log)[:, 0, 0].exp()
 
 
 class World(NamedTuple):
@@ -80,7 +79,9 @@ def planted(
     step, seconds = ankles.diff(dim=0), times.diff().float().clamp_min(1e-3)[:, None]
     height = ankles[..., 1] - ANKLE_HEIGHT
     low = (-(height.clamp_min(0) / LOW).square()).exp()
-    still = torch.minimum(low[1:], low[:-1]) * (-(torch.linalg.vector_norm(step, dim=-1) / seconds / SLOW).square()).exp()
+    still = (
+        torch.minimum(low[1:], low[:-1]) * (-(torch.linalg.vector_norm(step, dim=-1) / seconds / SLOW).square()).exp()
+    )
     on_floor = ON_FLOOR * low * (torch.cat([still[:1], still]) > STILL)
     # Unknown are the moves m along the sight s. The squares that are summed, of each frame and the one before:
     # STANDS still |step + m s - m' s'|^2, SMOOTH (m - m')^2, ON_FLOOR low (height + m s_y)^2, m^2.

@@ -109,14 +109,11 @@ def denoise(
     noise = noise_std(values.masked_fill(~known[:, None, None], torch.nan), timing, seconds).square()
     before, result = values, values
     for scale, finer in zip(SCALES, (0.0, *SCALES), strict=False):
-        parts, left = [], 0.0
-        for part, fps, times in zip(timing.split(values), timing.fps, timing.clocks, strict=True):
-            if times is None:
-                parts.append(_smoothed(part, _gaussian(scale * fps).to(part)))
-            else:
-                parts.append(_smoothed_unevenly(part, times, fps, scale))
-            left += len(part) / len(values) * _band_variance(finer * fps, scale * fps, correlation(seconds, 1 / fps))
-        after = torch.cat(parts)
+        after = smooth(values, timing, scale)
+        left = 0.0
+        for length, fps in zip(timing.lengths, timing.fps, strict=True):
+            of_band = _band_variance(finer * fps, scale * fps, correlation(seconds, 1 / fps))
+            left += length / len(values) * of_band
         band = before - after
         variance = (MAD_TO_STD * band[known].abs().median(0).values).square()
         result = result - (noise * left / variance.clamp_min(LEAST)).clamp_max(1) * band
@@ -132,6 +129,21 @@ def _band_variance(finer: float, coarser: float, correlation: float) -> float:
     beside = (len(wide) - len(narrow)) // 2
     taken[beside : beside + len(narrow)] += narrow
     return float(taken @ _correlations(len(wide), correlation).to(taken) @ taken)
+
+
+def smooth(
+    values: Float[Tensor, "frame joint coord"], timing: Timing, seconds: float
+) -> Float[Tensor, "frame joint coord"]:
+    """Smoothed over time by a Gaussian with a standard deviation in seconds, whatever the rate or times of frames."""
+    sequences = zip(timing.split(values), timing.fps, timing.clocks, strict=True)
+    return torch.cat(
+        [
+            _smoothed(part, _gaussian(seconds * fps).to(part))
+            if times is None
+            else _smoothed_unevenly(part, times, fps, seconds)
+            for part, fps, times in sequences
+        ]
+    )
 
 
 def smoothed(values: Float[Tensor, "frame joint coord"], frames: float) -> Float[Tensor, "frame joint coord"]:

@@ -1,0 +1,173 @@
+"""Lift a video, or keypoints of any detector, to 3D: python -m stages.predict INPUT... [--viewer] [--world] ...
+
+INPUT is a video, a folder of pictures, a file of keypoints, or a folder of any of these. Without --checkpoint the model
+is data/models/finetuned.pt, or else data/starts/generalist.pt.gz. Writes a file for each person and format to --output,
+or to data/predictions/NAME, and says which.
+"""
+
+import argparse
+import re
+from collections.abc import Iterator, Sequence
+from functools import cache, partial
+from itertools import groupby
+from pathlib import Path
+from typing import Any, get_args
+
+from lib.viewer.page import Scene, write_viewer
+
+from lib.data.store import read_split
+from lib.detection.networks import litert
+from lib.export.catalog import FORMATS, write_motion
+from lib.inference.lifter import Lifter
+from lib.inference.motion import Motion
+from lib.inference.prediction import Options, Smoothing, Who, predict, predict_split
+from lib.pose.cameras import assumption
+from lib.runtime.console import Console
+from lib.runtime.errors import UserError
+from lib.runtime.paths import Paths
+from lib.runtime.stage import main, positive
+from lib.sources.inputs import Given, check_given, read_input
+from lib.sources.videos import fetch_detector, load_detector
+
+GENERALIST = "generalist.pt.gz"
+PAGE = "viewer.html"
+THREADS = 2  # of the detector
+
+
+def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> None:
+    """Predict, write, and say where."""
+    console, given = Console(), _given(arguments)
+    check_given(given)
+    usual = paths.finetuned if paths.finetuned.is_file() else paths.start(GENERALIST)
+    lifter = Lifter.load(arguments.checkpoint or usual, arguments.device)
+    options = Options(arguments.batch_size, arguments.world, arguments.height, arguments.smooth)
+    motions, bad = _test_data(lifter, paths, options) if arguments.test_data else [], list[str]()
+    for path in arguments.inputs:
+        try:
+            motions += _lifted(lifter, path, given, options, paths, console)
+        except UserError as error:
+            bad.append(str(error))
+            if len(arguments.inputs) > 1:
+                console.announce(f"left out: {error}")
+    if not motions:
+        raise UserError("; ".join(bad))
+    name = _file_name("test" if arguments.test_data else arguments.inputs[0].resolve().stem)
+    folder = arguments.output or paths.predictions.parent / name
+    written = [
+        path
+        for motion, own in zip(motions, _names(motions), strict=True)
+        for path in write_motion(motion, folder, own, arguments.format)
+    ]
+    if arguments.viewer:
+        write_viewer(folder / PAGE, _scenes(motions), title=name)
+    frames = sum(len(motion) for motion in motions)
+    console.announce(f"lifted {frames} frames of {len(motions)} people; wrote {len(written)} files to {folder}")
+    console.announce(f"open {folder / PAGE}" if arguments.viewer else f"the first is {written[0]}")
+    if bad:
+        raise UserError(f"{len(bad)} of {len(arguments.inputs)} inputs could not be used; they are named above")
+
+
+def _given(arguments: argparse.Namespace) -> Given:
+    size = "auto" if arguments.size is None else tuple(arguments.size)
+    rotate = "auto" if arguments.rotate is None else arguments.rotate
+    return Given(arguments.keypoints, arguments.layout, arguments.camera, arguments.fps, size, rotate, arguments.person)
+
+
+def _lifted(lifter: Lifter, path: Path, given: Given, options: Options, paths: Paths, console: Console) -> list[Motion]:
+    """The motions of an input."""
+    detectors = paths.raw("blazepose")
+
+    @cache
+    def detector() -> Any:
+        litert()  # before anything is fetched for it
+        fetch_detector(detectors)
+        return load_detector(detectors, THREADS)
+
+    motions, said = [], set[str]()
+    for source, video in read_input(path, given, detector, console.announce):
+        said |= {assumption(sequence.camera) for sequence in source.sequences if sequence.camera.assumed}
+        for note in source.notes:
+            console.announce(note)
+        motions += predict(lifter, source.sequences, source.layout, options, video)
+    for line in sorted(said):
+        console.announce(line)
+    return motions
+
+
+def _test_data(lifter: Lifter, paths: Paths, options: Options) -> list[Motion]:
+    """The pipeline's test split, each sequence as a video of its own."""
+    split = read_split(paths.poses, "test", "if any")
+    columns = (split.table[name] for name in ("subject", "action", "camera"))
+    return predict_split(lifter, split, [Who("/".join(row), "0") for row in zip(*columns, strict=True)], options)
+
+
+def _names(motions: Sequence[Motion]) -> Iterator[str]:
+    """The name of each one's files: the video's, the person's number if there are several, a number if it was used."""
+    people: dict[str, set[str]] = {}
+    for motion in motions:
+        people.setdefault(motion.name, set()).add(motion.person)
+    taken = set[str]()
+    for motion in motions:
+        name = _file_name(motion.name) + (f"_person{motion.person}" if len(people[motion.name]) > 1 else "")
+        own = next(each for each in (name, *(f"{name}_{n}" for n in range(2, len(motions) + 2))) if each not in taken)
+        taken.add(own)
+        yield own
+
+
+def _file_name(text: str) -> str:
+    return re.sub(r"[^\w.-]+", "_", text).strip("._")[:100] or "motion"
+
+
+def _scenes(motions: Sequence[Motion]) -> list[Scene]:
+    """A scene a video."""
+    return [Scene(name, list(group)) for name, group in groupby(motions, key=lambda motion: motion.name)]
+
+
+def _person(text: str) -> str | int:
+    if text not in ("all", "longest") and not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor all nor longest")
+    return int(text) if text.isdigit() else text
+
+
+def _formats(text: str) -> list[str]:
+    names = text.split(",")
+    for name in names:
+        if name not in FORMATS:
+            raise argparse.ArgumentTypeError(f"{name!r} is no format: choose of {', '.join(FORMATS)}")
+    return names
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m stages.predict", description=__doc__)
+    parser.add_argument("inputs", nargs="*", type=Path, metavar="INPUT")
+    parser.add_argument("--test-data", action="store_true", help="the pipeline's test split in place of inputs")
+    parser.add_argument("--checkpoint", type=Path)
+    parser.add_argument("--output", type=Path, metavar="DIR")
+    parser.add_argument("--format", type=_formats, default=["json"], help=f"one or several: {','.join(FORMATS)}")
+    parser.add_argument("--viewer", action="store_true", help="write a page that shows the motions")
+    parser.add_argument("--world", action="store_true", help="upright, with feet on the floor; else before the camera")
+    parser.add_argument("--height", type=positive(float), metavar="METRES", help="how tall people are")
+    parser.add_argument("--camera", type=Path, metavar="FILE", help="a YAML file of cameras, as data.cameras")
+    parser.add_argument("--person", type=_person, metavar="N", help="a number, all, or longest")
+    parser.add_argument("--smooth", choices=get_args(Smoothing), default="default")
+    parser.add_argument("--batch-size", type=positive(int), default=4096, help="windows at once")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--fps", type=positive(float), default=30.0, help="where files say nothing")
+    parser.add_argument("--size", type=positive(int), nargs=2, metavar=("WIDTH", "HEIGHT"), help="of the pictures")
+    parser.add_argument("--rotate", type=int, choices=(0, 90, 180, 270), help="degrees clockwise")
+    parser.add_argument("--keypoints", default="auto", help="the files' format")
+    parser.add_argument("--layout", default="auto", help="what the keypoints mark")
+    arguments = parser.parse_args()
+    if bool(arguments.inputs) == arguments.test_data:
+        parser.error("name an INPUT, or say --test-data")
+    if (
+        arguments.person is not None
+        and arguments.person not in ("all", "longest")
+        and isinstance(arguments.person, str)
+    ):
+        parser.error("--person is a number, all or longest")
+    return arguments
+
+
+if __name__ == "__main__":
+    main(partial(run, _arguments()))
