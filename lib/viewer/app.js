@@ -8,7 +8,7 @@ const darkness = matchMedia("(prefers-color-scheme: dark)");
 const scenes = new Array(DATA.scenes.length); // decoded, once each is shown
 const view = new View(by("view")), picture = new Picture(by("picture")), strip = new Strip(by("strip"));
 const state = {
-  scene: 0, frame: 0, time: 0, playing: false, speed: 1, person: null, model: null, points: "keypoints", measure: "error",
+  scene: 0, frame: 0, time: 0, playing: false, speed: 1, person: null, model: null, points: "keypoints", measure: "error", wanted: null,
   loop: true, truth: true, uncertainty: false, follow: false, compare: true, trail: false, flat: true, theme: null,
   figure: null, joint: -1, // under the pointer
 };
@@ -35,7 +35,8 @@ function chooseScene(index) {
   by("scrub").max = scene.length - 1;
   chooseFigures();
   const { low, high } = view.bounds;
-  set("follow", Math.hypot(high[0] - low[0], high[2] - low[2]) > 4.5);
+  const roomy = 4.5 * Math.min(1, view.width / view.height); // metres that one sees people well in
+  set("follow", Math.hypot(high[0] - low[0], high[2] - low[2]) > roomy * (scene.persons.length > 1 ? 2.5 : 1));
   look("free");
   seek(0);
 }
@@ -51,7 +52,7 @@ function chooseFigures() {
   view.show(figures, state.compare);
   picture.show(figures, film);
   const known = Object.keys(MEASURES).filter((name) => figures.some(({ motion }) => MEASURES[name].has(motion)));
-  if (!known.includes(state.measure)) state.measure = known[0];
+  state.measure = known.find((name) => name === state.wanted) ?? (known.includes("error") ? "error" : "confidence");
   by("measure").replaceChildren(...known.map((name) => new Option(MEASURES[name].label, name)));
   by("measure").value = state.measure;
   strip.show(scene, figures, state.measure);
@@ -77,7 +78,7 @@ function showFacts() {
   });
   by("facts").replaceChildren(...rows.flat());
   const [width, height] = figures[0].motion.size;
-  by("picture-caption").textContent = `${film ? "Video" : "2D keypoints, enlarged"} · ${width} × ${height} pixels`;
+  by("picture-caption").textContent = `${film ? "Video" : "2D keypoints"} · ${width} × ${height} pixels`;
 }
 
 /** Turn an option on or off; its button shows which. */
@@ -153,25 +154,24 @@ function tick(now) {
   requestAnimationFrame(tick);
 }
 
-let clockText = "", shownText = "";
-
-function clock() {
-  return `Frame ${scene.numbers[state.frame]} · ${scene.times[state.frame].toFixed(2)} s of ${end().toFixed(2)} s`;
-}
+let shownTime = "", shownText = "";
 
 function showNumbers() {
   if (by("scrub").valueAsNumber !== state.frame) by("scrub").value = state.frame;
   by("scrub").style.setProperty("--done", `${100 * state.frame / Math.max(1, scene.length - 1)}%`);
-  if (clock() !== clockText) {
-    by("clock").textContent = clockText = clock();
-    by("scrub").setAttribute("aria-valuetext", clockText);
+  const time = `${scene.times[state.frame].toFixed(2)} s`, frame = `Frame ${scene.numbers[state.frame]}`;
+  if (time + frame !== shownTime) {
+    shownTime = time + frame;
+    by("frame").textContent = frame;
+    by("clock").textContent = `${time} of ${end().toFixed(2)} s`;
+    by("scrub").setAttribute("aria-valuetext", `${frame}, ${time}`);
   }
   const { unit } = MEASURES[state.measure];
   const text = strip.lines.slice(0, 3).map(({ figure, values, mean }) => {
     const now = values[state.frame];
-    const name = strip.lines.length > 1 ? `${figure.label} ` : "";
-    return `${name}${now === now ? now.toFixed(0) : "–"}${strip.lines.length > 1 ? "" : " now"}, mean ${mean.toFixed(0)} ${unit}`;
-  }).join("  ·  ");
+    const number = now === now ? now.toFixed(0) : "–";
+    return strip.lines.length > 1 ? `${figure.label} ${number} ${unit}` : `${number} now, mean ${mean.toFixed(0)} ${unit}`;
+  }).join(" · ");
   if (text !== shownText) by("reading").textContent = shownText = text;
   showTip();
 }
@@ -292,7 +292,7 @@ for (const [id, values] of [["person", "persons"], ["model", "models"]]) {
 }
 by("points").addEventListener("change", () => { state.points = by("points").value; chooseFigures(); });
 by("measure").addEventListener("change", () => {
-  state.measure = by("measure").value;
+  state.measure = state.wanted = by("measure").value;
   strip.show(scene, figures, state.measure);
   resize();
 });
@@ -342,7 +342,7 @@ function save() {
   context.drawImage(view.canvas, 0, 0);
   context.fillStyle = palette.soft;
   context.font = "26px system-ui, sans-serif";
-  context.fillText(`${scene.title} · ${clock()}`, 28, canvas.height - 28);
+  context.fillText(`${scene.title} · frame ${scene.numbers[state.frame]}, ${scene.times[state.frame].toFixed(2)} s`, 28, canvas.height - 28);
   view.resize(ratio);
   dirty = true;
   canvas.toBlob((blob) => {

@@ -23,6 +23,7 @@ function cssColor(name) {
 function paletteOf(colors) {
   const names = ["paper", "ground", "sky", "ink", "soft", "faint", "grid", "middle", "truth", "accent", "shadow"];
   const palette = Object.fromEntries(names.map((name) => [name, cssColor(`--${name}`)]));
+  palette.shade = +cssColor("--shade"); // how dark shadows are
   const [left, right] = colors;
   palette.shades = Array.from({ length: SHADES }, (_, shade) =>
     [palette.middle, left, right].map((base) => {

@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped, UInt8
 from torch import Tensor
 
 from lib.inference.motion import Motion
 from lib.pose.landmarks import side_of
-from lib.pose.layouts import Layout
 from lib.pose.skeleton import H36M, Skeleton
 
 MISSING = 0xFFFF
@@ -60,15 +59,15 @@ def upright(points: Float[Tensor, "*batch 3"], motion: Motion, floor: float) -> 
     return points * points.new_tensor(UPRIGHT) - points.new_tensor([0.0, floor, 0.0])
 
 
-def lowest_foot(points: Float[Tensor, "frame keypoint 3"], landmarks: Sequence[str]) -> float:
+def lowest_foot(points: Float[Tensor, "frame keypoint 3"], landmarks: Sequence[str]) -> float | None:
     """The height of a floor that feet touch and do not sink into, but for a few frames; y is up.
 
-    Of keypoints without feet it is that of the lowest of them; not a number if none is known.
+    Of keypoints without feet it is that of the lowest of them; None if none is known.
     """
     below = {index: FEET[side_of(name)[1]] for index, name in enumerate(landmarks) if side_of(name)[1] in FEET}
     feet = points[:, list(below), 1] - points.new_tensor(list(below.values())) if below else points[..., 1]
     heights = feet.amin(1)[feet.isfinite().all(1)]
-    return float(heights.double().quantile(GLITCHES)) if len(heights) else float("nan")
+    return float(heights.double().quantile(GLITCHES)) if len(heights) else None
 
 
 def _floor(motions: Sequence[Motion]) -> float:
@@ -82,7 +81,7 @@ def _floor(motions: Sequence[Motion]) -> float:
         ):
             if points is not None:
                 heights.append(lowest_foot(points * points.new_tensor(UPRIGHT), landmarks))
-    known = [height for height in heights if height == height]
+    known = [height for height in heights if height is not None]
     return min(known, default=0.0)
 
 
@@ -101,17 +100,12 @@ def _motion(motion: Motion, numbers: Int[np.ndarray[Any, Any], " frame"], floor:
         "confidence": _base64(_confidence(motion.confidence)),
         "keypoints": _points(keypoints, motion.keypoint_error, motion.layout.skeleton, motion.layout.keypoints),
     }
-    if not _same(motion.layout):
+    if not motion.layout.exact:  # else the joints are the keypoints
         joints = upright(motion.joints, motion, floor)
         packed["joints"] = _points(joints, motion.joint_error, H36M, H36M.names)
     if motion.target is not None:
         packed["target"] = quantised(upright(motion.target, motion, floor))
     return packed
-
-
-def _same(layout: Layout) -> bool:
-    """Whether the keypoints are Human3.6M's joints, and need not be written twice."""
-    return layout.exact
 
 
 def _points(
@@ -148,12 +142,13 @@ def quantised(values: Float[Tensor, "frame point axis"]) -> dict[str, Any]:
     return {"data": _base64(codes), "origin": low.tolist(), "step": step}
 
 
-def _confidence(confidence: Float[Tensor, "frame keypoint"]) -> np.ndarray[Any, Any]:
+def _confidence(confidence: Float[Tensor, "frame keypoint"]) -> UInt8[np.ndarray[Any, Any], "frame keypoint"]:
     """In 255 steps; what was detected, however unsurely, does not become 0."""
     exact = confidence.clamp(0, 1).numpy()
-    codes: np.ndarray[Any, Any] = np.where(exact > 0, np.rint(exact * CONFIDENT).clip(1), 0).astype("u1")
+    codes: UInt8[np.ndarray[Any, Any], "frame keypoint"]
+    codes = np.where(exact > 0, np.rint(exact * CONFIDENT).clip(1), 0).astype("u1")
     return codes
 
 
-def _base64(array: np.ndarray[Any, Any]) -> str:
+def _base64(array: Shaped[np.ndarray[Any, Any], "..."]) -> str:
     return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode("ascii")

@@ -23,6 +23,7 @@ __all__ = ["Pictures", "Scene", "write_viewer"]
 TEMPLATE, STYLE = "viewer.html", "viewer.css"
 SCRIPTS = ("data.js", "figures.js", "view.js", "picture.js", "timeline.js", "app.js")  # one after the other
 LEFT, RIGHT = "#0072B2", "#D55E00"  # suit any colour vision (Okabe and Ito)
+SMALL = Pictures()
 EMPTY = "There is nothing to show."
 _HERE = Path(__file__).parent
 
@@ -31,7 +32,7 @@ def write_viewer(
     path: Path,
     scenes: Sequence[Scene],
     title: str = "Motions in 3D",
-    pictures: Pictures | None = Pictures(),
+    pictures: Pictures | None = SMALL,
     colors: tuple[str, str] = (LEFT, RIGHT),
     empty: str = EMPTY,
 ) -> None:

@@ -44,10 +44,10 @@ class Picture {
   }
 
   show(figures, film) {
-    this.figures = figures;
+    this.figures = figures.filter((figure) => figure.column === 0); // models see the same keypoints
     this.film = film;
-    const [width, height] = figures.length ? figures[0].motion.size : [1, 1];
-    this.part = film ? { x: 0, y: 0, width, height } : aroundAll(figures, width, height);
+    const [width, height] = this.figures.length ? this.figures[0].motion.size : [1, 1];
+    this.part = film ? { x: 0, y: 0, width, height } : aroundAll(this.figures, width, height);
   }
 
   resize(ratio) {
@@ -97,7 +97,7 @@ class Picture {
       for (let point = 0; point < count; point++) {
         const x = pixels[offset + point * 2];
         if (!(x === x)) continue;
-        const chosen = options.figure === figure && options.joint === point && figure.points === motion.keypoints;
+        const chosen = options.figure && options.figure.motion.person === motion.person && options.joint === point && options.figure.points.count === count;
         context.fillStyle = chosen ? palette.ink : colors[sides[point]].base;
         context.beginPath();
         context.arc(left + zoom * x, top + zoom * pixels[offset + point * 2 + 1], chosen ? thick + 2.5 : thick * 0.9, 0, 2 * Math.PI);
@@ -118,7 +118,10 @@ function aroundAll(figures, width, height) {
     }
   }
   if (left > right) return { x: 0, y: 0, width, height };
+  // What is far outside of the picture is not worth showing all the rest smaller.
+  left = Math.max(left, -0.05 * width); right = Math.min(right, 1.05 * width);
+  top = Math.max(top, -0.05 * height); bottom = Math.min(bottom, 1.05 * height);
   const size = Math.max(right - left, bottom - top, 1) * 1.16;
-  const wide = Math.max(size, 1.16 * (right - left)), high = Math.max(size * 0.8, 1.16 * (bottom - top));
+  const wide = size, high = Math.max(size * 0.6, 1.16 * (bottom - top));
   return { x: (left + right - wide) / 2, y: (top + bottom - high) / 2, width: wide, height: high };
 }

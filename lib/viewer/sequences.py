@@ -87,6 +87,7 @@ def _motion(split: Split, predictions: Predictions, cameras: list[Camera], numbe
     keypoints, joints = pose + root, predictions.joints[frames] + root
     points = [keypoints, joints] if target is None else [keypoints, joints, target]
     upright = _upright(points, cameras[number], split.layout.landmarks)
+    shown = upright or points
     return Motion(
         name=f"{row['subject']}/{row['action']}/{row['camera']}",
         person="0",
@@ -101,7 +102,9 @@ def _motion(split: Split, predictions: Predictions, cameras: list[Camera], numbe
         confidence=confidence,
         keypoint_error=predictions.error[frames],
         joint_error=predictions.joint_error[frames],
-        **dict(zip(("keypoints", "joints", "target"), upright or points, strict=False)),
+        keypoints=shown[0],
+        joints=shown[1],
+        target=None if target is None else shown[2],
     )
 
 
@@ -113,5 +116,5 @@ def _upright(points: list[Tensor], camera: Camera, landmarks: tuple[str, ...]) -
     points = [rotate(levelling(up), part) * part.new_tensor(UPRIGHT) for part in points]
     floor = lowest_foot(points[-1] if len(points) > 2 else points[0], landmarks)  # the true one, if it is known
     origin = points[1][0, H36M.root].clone()
-    origin[1] = floor if floor == floor else 0.0
+    origin[1] = floor or 0.0
     return [part - origin for part in points]

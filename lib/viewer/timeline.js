@@ -1,6 +1,8 @@
 // The strip under the view: error, stated error or confidence over time. It is drawn once to a canvas of its own; from
 // frame to frame only the line that marks the time is new.
 
+const HEAD_ROOM = 16; // pixels, for the text of the scale
+
 class Strip {
   constructor(canvas) {
     this.canvas = canvas;
@@ -42,7 +44,7 @@ class Strip {
   }
 
   y(value) {
-    return this.height - 1 - Math.min(1, value / this.top) * (this.height - 4);
+    return this.height - 1 - Math.min(1, value / this.top) * (this.height - (this.height > 40 ? HEAD_ROOM : 4));
   }
 
   frameAt(x) {
@@ -89,11 +91,7 @@ class Strip {
     }
     context.fillStyle = palette.soft;
     context.font = "10px system-ui, sans-serif";
-    context.strokeStyle = palette.paper;
-    context.lineWidth = 3;
-    const text = `${this.top} ${MEASURES[this.measure].unit}`;
-    context.strokeText(text, 1, 12);
-    context.fillText(text, 1, 12);
+    if (this.height > 40) context.fillText(`${this.top} ${MEASURES[this.measure].unit}`, 0, HEAD_ROOM - 5);
   }
 
   draw(frame, palette) {
@@ -124,8 +122,8 @@ function meanOf(values) {
   return known ? sum / known : NaN;
 }
 
-/** 10, 20, 50, 100 and so on: the first that is not lower. */
+/** A round number that is not lower. */
 function niceAbove(value) {
-  for (let unit = 1; unit < 1e7; unit *= 10) for (const factor of [1, 2, 3, 5]) if (unit * factor >= value) return unit * factor;
+  for (let unit = 10; unit < 1e7; unit *= 10) for (const factor of [1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8]) if (unit * factor >= value) return unit * factor;
   return value;
 }

@@ -4,6 +4,7 @@
 const NEAR = 0.15; // metres before the camera: what is nearer is not drawn
 const FIELD = 34 * Math.PI / 180; // of view, along the shorter side
 const RINGS = 12; // in which the floor fades out
+const SOFTNESS = 10; // strokes of a shadow
 const STEEPEST = Math.PI / 2 - 0.001;
 const PRESETS = { free: [-0.6, 0.22], front: [0, 0.04], side: [-Math.PI / 2, 0.04], top: [0, STEEPEST] };
 
@@ -18,7 +19,7 @@ class View {
     this.point = new Float32Array(3); // the last that was projected
   }
 
-  /** Other figures, or another way to place them; `fit` also moves the camera so that it sees all of them. */
+  /** Other figures, or another way to place them. */
   show(figures, sideBySide) {
     this.figures = figures;
     this.spacing = sideBySide ? 2 * Math.min(spreadOf(figures), 1.1) + 0.2 : 0;
@@ -52,11 +53,11 @@ class View {
     }
     const columns = this.figures.length ? this.figures[0].columns : 1;
     const tall = high[1] - Math.min(low[1], 0);
-    const wide = (whole ? Math.hypot(high[0] - low[0], high[2] - low[2]) : 1.3) + (columns - 1) * this.spacing;
+    const wide = (whole ? 0.85 * Math.hypot(high[0] - low[0], high[2] - low[2]) : 1.3) + (columns - 1) * this.spacing;
     const narrowest = Math.min(this.width, this.height);
     const room = { x: this.width / narrowest, y: (this.height - 60) / narrowest };
     const half = Math.max((tall + 0.35) / room.y, (wide + 0.3) / room.x) / 2;
-    camera.distance = Math.min(60, half / Math.tan(FIELD / 2) + wide / 4);
+    camera.distance = Math.min(60, half / Math.tan(FIELD / 2) + wide / 6);
   }
 
   orbit(dx, dy) {
@@ -247,9 +248,10 @@ class View {
   }
 
   truth({ figure, a, b }, palette) {
-    this.line(figure.truthScreen, a, b, 4, palette.ground, 0);
-    this.line(figure.truthScreen, a, b, 1.8, palette.truth, 0);
-    this.disc(figure.truthScreen[a * 3], figure.truthScreen[a * 3 + 1], 2.6, palette.truth);
+    const screen = figure.truthScreen, scale = (screen[a * 3 + 2] + screen[b * 3 + 2]) / 2; // so thin that limbs show
+    this.line(screen, a, b, Math.max(2.2, scale * 0.02), palette.ground, 0);
+    this.line(screen, a, b, Math.max(1.1, scale * 0.009), palette.truth, 0);
+    this.disc(screen[a * 3], screen[a * 3 + 1], Math.max(1.6, scale * 0.012), palette.truth);
   }
 
   /** All limbs straight down on the floor, as one path: where shadows overlap they are not darker. */
@@ -268,9 +270,9 @@ class View {
       scale = this.point[2];
     }
     context.strokeStyle = palette.shadow;
-    for (let pass = 4; pass >= 1; pass--) { // soft at the edge
-      context.globalAlpha = 0.055;
-      context.lineWidth = Math.max(1, scale * 0.036 * pass);
+    for (let pass = 1; pass <= SOFTNESS; pass++) { // soft at the edge
+      context.globalAlpha = palette.shade / SOFTNESS;
+      context.lineWidth = Math.max(1, scale * 0.15 * pass / SOFTNESS);
       context.stroke();
     }
     context.globalAlpha = 1;

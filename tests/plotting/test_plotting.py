@@ -44,6 +44,7 @@ PARAMS = {
     "dpi": 60,
     "gif_frames": 3,
     "gif_fps": 10.0,
+    "viewer_sequences": 1,
     "left_color": "#0072B2",
     "right_color": "#D55E00",
 }

@@ -15,7 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+CHROMIUM = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+)
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", "--no-first-run", "--mute-audio"),
     *("--disable-extensions", "--disable-background-networking", "--disable-component-update", "--hide-scrollbars"),
@@ -128,7 +130,9 @@ class Page:
 
     def _call(self, method: str, **params: Any) -> Any:
         self._number += 1
-        session = {"sessionId": self._session} if self._session and not method.startswith(("Target.", "Browser.")) else {}
+        session = (
+            {"sessionId": self._session} if self._session and not method.startswith(("Target.", "Browser.")) else {}
+        )
         message = json.dumps({"id": self._number, "method": method, "params": params, **session})
         os.write(self._requests, message.encode() + b"\0")
         while True:
