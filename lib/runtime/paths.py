@@ -84,3 +84,8 @@ class Paths:
     def figures(self) -> Path:
         """The pictures of the visualize stage."""
         return self.root / "plots" / "figures"
+
+    @property
+    def viewer(self) -> Path:
+        """The page that shows test sequences in 3D."""
+        return self.root / "plots" / "viewer.html"

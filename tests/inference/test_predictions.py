@@ -54,6 +54,8 @@ def test_predictions_survive_their_file(split: store.Split, tmp_path: Path) -> N
     read = read_predictions(path)
     assert torch.equal(read.predicted, predicted.keypoints)
     assert torch.equal(read.joints, predicted.joints)
+    assert torch.equal(read.error, predicted.keypoint_error)
+    assert torch.equal(read.joint_error, predicted.joint_error)
     pd.testing.assert_frame_equal(read.table, split.table)
     with h5py.File(path) as file:
         assert (file["h36m_error"][:] == predicted.joint_error.numpy()).all()
