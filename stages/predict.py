@@ -13,8 +13,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, get_args
 
-from lib.viewer.page import Scene, write_viewer
-
 from lib.data.store import read_split
 from lib.detection.networks import litert
 from lib.export.catalog import FORMATS, write_motion
@@ -28,6 +26,7 @@ from lib.runtime.paths import Paths
 from lib.runtime.stage import main, positive
 from lib.sources.inputs import Given, check_given, read_input
 from lib.sources.videos import fetch_detector, load_detector
+from lib.viewer.page import Scene, write_viewer
 
 GENERALIST = "generalist.pt.gz"
 PAGE = "viewer.html"
@@ -68,9 +67,10 @@ def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> 
 
 
 def _given(arguments: argparse.Namespace) -> Given:
-    size = "auto" if arguments.size is None else tuple(arguments.size)
-    rotate = "auto" if arguments.rotate is None else arguments.rotate
-    return Given(arguments.keypoints, arguments.layout, arguments.camera, arguments.fps, size, rotate, arguments.person)
+    given = Given(arguments.keypoints, arguments.layout, arguments.camera, arguments.fps, person=arguments.person)
+    if arguments.size is not None:
+        given = given._replace(size=tuple(arguments.size))
+    return given if arguments.rotate is None else given._replace(rotate=arguments.rotate)
 
 
 def _lifted(lifter: Lifter, path: Path, given: Given, options: Options, paths: Paths, console: Console) -> list[Motion]:

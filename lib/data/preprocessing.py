@@ -1,8 +1,7 @@
 """From a source's sequences to the splits of the store, and the statistics of what is in them."""
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,11 +18,10 @@ from lib.data.statistics import (
     overall,
     position_statistics,
 )
-from lib.pose.camera_files import read_cameras
-from lib.pose.cameras import assumed_camera, assumption
+from lib.pose.cameras import assumption
 from lib.pose.layouts import FURTHER_LAYOUTS, H36M_LAYOUT, LAYOUTS, layout_named
 from lib.runtime.errors import UserError
-from lib.sources.base import PoseSequence, SourceParams, SplitParams
+from lib.sources.base import SourceParams, SplitParams
 from lib.sources.cameras import with_cameras
 from lib.sources.catalog import read_source, usual
 from lib.sources.keypoints.layout import check_order

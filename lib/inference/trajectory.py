@@ -21,7 +21,7 @@ from lib.sequences.noise import Timing, smooth
 
 SIZE_SECONDS = 0.15  # standard deviation of the Gaussian that smooths a body's size in the picture
 ANKLE_HEIGHT = 0.08  # metres of an ankle's centre above the floor, of somebody who stands
-LOW_SHARE = 0.1  # of the frames: the lower ankle is on the floor in more of them
+LOW_SHARE = 0.33  # of the frames: the lower ankle is on the floor in more of them
 SLOW, LOW = 0.35, 0.06  # metres a second, and above the floor: where an ankle's weight falls to 1/e
 # Weights of squares of metres, at RATE frames a second, where that of a person who is moved is 1:
 STANDS = 500.0  # an ankle that stands, and moves

@@ -1,4 +1,4 @@
-"""What a trained model is given to lift: videos, folders of pictures, and keypoints of any detector, wherever they are."""
+"""What a trained model is given to lift: videos, folders of pictures, and keypoints of any detector."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
