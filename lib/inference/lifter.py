@@ -127,15 +127,22 @@ class Lifter:
 
     @torch.inference_mode()
     def lift_windows(
-        self, split: Split, batch_size: int = 4096, flip: bool = True, frames: Int[Tensor, " some"] | None = None
+        self,
+        split: Split,
+        batch_size: int = 4096,
+        flip: bool = True,
+        frames: Int[Tensor, " some"] | None = None,
+        live: bool = False,
     ) -> Poses:
         """What the model says about every frame, or some by their numbers, each in a window of its own; on its device.
+
+        `live` windows end with their frame, as where the next one is still to come.
 
         Raises:
             UserError: the checkpoint does not know the layout.
         """
         self._checkpoint.check_layout(split.layout)
-        windows, parts = Windows(replace(split, positions=None), self.window), []
+        windows, parts = Windows(replace(split, positions=None), self.window, live=live), []
         for numbers in (torch.arange(len(windows)) if frames is None else frames).split(batch_size):
             rays = seen_rays(windows[numbers].to(self.device), split.layout)
             poses = lift_poses(self.model, perspective_crops(rays, self.normalization), flip)
