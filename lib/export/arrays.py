@@ -115,6 +115,7 @@ def write_csv(motion: Motion, path: Path) -> None:
     for keypoint, name in enumerate(() if shared else motion.layout.keypoints):
         columns += [(f"keypoint_{name}_{part}", values[:, keypoint], decimals) for part, values, decimals in keypoints]
     table = torch.stack([motion.times, *(values for _, values, _ in columns)], 1).double()
+    table = torch.where(table.isfinite(), table, torch.nan)
     decimals = torch.tensor([_SECONDS, *(places for _, _, places in columns)])
     table = torch.round(table * 10.0**decimals) / 10.0**decimals + 0.0  # no -0
     line = ",".join(["%d", *(f"%.{places}f" for places in decimals.tolist())])

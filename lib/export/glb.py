@@ -20,7 +20,7 @@ from torch import Tensor
 
 from lib.export.arrays import Array, about
 from lib.export.rig import Rig, make_rig
-from lib.export.upright import upright
+from lib.export.upright import UPRIGHT, upright
 from lib.inference.motion import Motion
 from lib.pose.geometry import matrix_to_quaternion
 
@@ -64,7 +64,7 @@ def write(motion: Motion, path: Path) -> None:
     buffer = _Buffer()
     count = len(rig.names)
     content = {
-        "asset": {"version": "2.0", "generator": "hpe-pretrain", "extras": about(motion)},
+        "asset": {"version": "2.0", "generator": "hpe-pretrain", "extras": {**about(motion), "axes": UPRIGHT}},
         "scene": 0,
         "scenes": [{"name": motion.name, "nodes": [0, count]}],
         "nodes": [*_nodes(rig), {"name": "figure", "mesh": 0, "skin": 0}],

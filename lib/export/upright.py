@@ -11,6 +11,7 @@ from lib.inference.motion import Motion
 from lib.pose.skeleton import H36M
 from lib.runtime.errors import UserError
 
+UPRIGHT = "x right, y up, z towards the camera"
 _EVEN = 0.25  # of a frame: how far off its time in an even file a frame may be
 _MOST_FRAMES = 1_000_000
 

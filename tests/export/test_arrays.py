@@ -122,6 +122,7 @@ def test_csv_of_another_layout_has_joints_and_keypoints(tmp_path: Path) -> None:
         np.testing.assert_allclose(column(table, own, *"uv"), motion.pixels[:, key], atol=0.0051)
         np.testing.assert_allclose(column(table, own, "confidence")[:, 0], motion.confidence[:, key], atol=5.1e-5)
     assert table.isna().sum().sum() == 2
+    assert "nan" not in path.read_text()  # which spreadsheets take for a word
 
 
 def test_csv_of_human36m_has_each_point_once(tmp_path: Path) -> None:

@@ -121,4 +121,5 @@ def test_what_the_numbers_mean_is_in_the_file(tmp_path: Path) -> None:
     header = json.loads(content[20 : 20 + int.from_bytes(content[12:16], "little")])
     about = header["asset"]["extras"]
     assert (about["name"], about["frame_of_reference"], about["units"]["3d"]) == ("S1/walk", "camera", "metres")
+    assert about["axes"] == "x right, y up, z towards the camera"
     assert int.from_bytes(content[8:12], "little") == len(content)

@@ -90,6 +90,16 @@ def test_nothing_flips() -> None:
     assert steps.max() < 16, {rig.names[node]: float(steps[:, node].max()) for node in range(len(rig.names))}
 
 
+def test_a_knee_that_is_lifted_bent_the_wrong_way_does_not_turn_the_thigh_around() -> None:
+    joints = walking(1).joints.expand(100, -1, -1).clone()
+    bend = torch.linspace(-1, 1, 100)
+    for side in ("left", "right"):
+        knee, ankle = (H36M.index(f"{side}_{name}") for name in ("knee", "ankle"))
+        joints[:, ankle] = joints[:, knee] - 0.43 * torch.stack([bend.sin(), bend.cos(), 0 * bend], -1)
+    rig = make_rig(joints)
+    assert angles_between(rig.rotations[:-1], rig.rotations[1:]).max() < 3
+
+
 def test_twist_does_not_jitter_with_the_noise_of_straight_limbs() -> None:
     generator = torch.Generator().manual_seed(0)
     standing = exercise(1).expand(100, -1, -1)
