@@ -1,30 +1,43 @@
-"""Lift a video, or keypoints of any detector, to 3D: python -m stages.predict INPUT... [--viewer] [--world] ...
+"""Lift videos, or keypoints of any detector, to 3D: python -m stages.predict INPUT... [--viewer] [--world] ...
 
 INPUT is a video, a folder of pictures, a file of keypoints, or a folder of any of these. Without --checkpoint the model
 is data/models/finetuned.pt, or else data/starts/generalist.pt.gz. Writes a file for each person and format to --output,
 or to data/predictions/NAME, and says which.
+
+--stream lifts frame by frame: camera:0, a video, or, without INPUT, lines from standard input: what a detector writes
+of one frame in JSON, or {"keypoints": [[x, y, confidence], ...], "time": seconds}. A line of JSON a frame goes to
+standard output as soon as the frame came, and all else to standard error.
 """
 
 import argparse
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from functools import cache, partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any, get_args
 
+import orjson
+import torch
+
 from lib.data.store import read_split
+from lib.detection.blazepose import BlazePose
 from lib.detection.networks import litert
+from lib.detection.video import Video, Webcam
 from lib.export.catalog import FORMATS, write_motion
 from lib.inference.lifter import Lifter
 from lib.inference.motion import Motion
-from lib.inference.prediction import Options, Smoothing, Who, predict, predict_split
+from lib.inference.prediction import Options, Smoothing, Who, predict, predict_split, size_of_height
+from lib.inference.streaming import camera_number, speed, stream
 from lib.pose.cameras import assumption
+from lib.pose.layouts import layout_named
 from lib.runtime.console import Console
 from lib.runtime.errors import UserError
 from lib.runtime.paths import Paths
-from lib.runtime.stage import main, positive
+from lib.runtime.stage import command, positive
 from lib.sources.inputs import Given, check_given, read_input
+from lib.sources.streams import DETECTED, camera_of, of_lines, of_pictures
 from lib.sources.videos import fetch_detector, load_detector
 from lib.viewer.page import Scene, write_viewer
 
@@ -33,12 +46,15 @@ PAGE = "viewer.html"
 THREADS = 2  # of the detector
 
 
-def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> None:
+def run(arguments: argparse.Namespace, paths: Paths) -> None:
     """Predict, write, and say where."""
     console, given = Console(), _given(arguments)
     check_given(given)
     usual = paths.finetuned if paths.finetuned.is_file() else paths.start(GENERALIST)
     lifter = Lifter.load(arguments.checkpoint or usual, arguments.device)
+    if arguments.stream:
+        _stream(lifter, arguments, given, paths)
+        return
     options = Options(arguments.batch_size, arguments.world, arguments.height, arguments.smooth)
     motions, bad = _test_data(lifter, paths, options) if arguments.test_data else [], list[str]()
     for path in arguments.inputs:
@@ -73,18 +89,45 @@ def _given(arguments: argparse.Namespace) -> Given:
     return given if arguments.rotate is None else given._replace(rotate=arguments.rotate)
 
 
+def _stream(lifter: Lifter, arguments: argparse.Namespace, given: Given, paths: Paths) -> None:
+    """Lift frame by frame."""
+    torch.set_num_threads(1)  # one frame is too little to be shared
+    said = None if given.layout == "auto" else layout_named(given.layout, Path())
+    size = given.size
+    if arguments.inputs:
+        (path,) = arguments.inputs
+        number = camera_number(path)
+        pictures = Video.open(path) if number is None else Webcam(number)
+        size, said = (pictures.width, pictures.height), DETECTED
+        moments = of_pictures(pictures, _detector(paths), pictures.fps if isinstance(pictures, Video) else None)
+    elif size == "auto":
+        raise UserError("lines do not say how large the pictures are: say --size WIDTH HEIGHT")
+    else:
+        moments = of_lines(sys.stdin.buffer, given)
+    camera = camera_of(given, size)
+    if camera.assumed:
+        print(assumption(camera), file=sys.stderr)
+    body_size = None if arguments.height is None else size_of_height(arguments.height)
+    taken = stream(lifter, moments, said, camera, _write_line, body_size, arguments.smooth != "off")
+    print(speed(taken), file=sys.stderr)
+
+
+def _write_line(content: dict[str, Any]) -> None:
+    sys.stdout.buffer.write(orjson.dumps(content) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def _detector(paths: Paths) -> BlazePose:
+    """BlazePose, fetched if it is not there."""
+    litert()  # before anything is fetched for it
+    fetch_detector(paths.raw("blazepose"))
+    return load_detector(paths.raw("blazepose"), THREADS)
+
+
 def _lifted(lifter: Lifter, path: Path, given: Given, options: Options, paths: Paths, console: Console) -> list[Motion]:
     """The motions of an input."""
-    detectors = paths.raw("blazepose")
-
-    @cache
-    def detector() -> Any:
-        litert()  # before anything is fetched for it
-        fetch_detector(detectors)
-        return load_detector(detectors, THREADS)
-
     motions, said = [], set[str]()
-    for source, video in read_input(path, given, detector, console.announce):
+    for source, video in read_input(path, given, cache(partial(_detector, paths)), console.announce):
         said |= {assumption(sequence.camera) for sequence in source.sequences if sequence.camera.assumed}
         for note in source.notes:
             console.announce(note)
@@ -141,6 +184,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m stages.predict", description=__doc__)
     parser.add_argument("inputs", nargs="*", type=Path, metavar="INPUT")
     parser.add_argument("--test-data", action="store_true", help="the pipeline's test split in place of inputs")
+    parser.add_argument("--stream", action="store_true", help="frame by frame: camera:0, a video, or standard input")
     parser.add_argument("--checkpoint", type=Path)
     parser.add_argument("--output", type=Path, metavar="DIR")
     parser.add_argument("--format", type=_formats, default=["json"], help=f"one or several: {','.join(FORMATS)}")
@@ -158,7 +202,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--keypoints", default="auto", help="the files' format")
     parser.add_argument("--layout", default="auto", help="what the keypoints mark")
     arguments = parser.parse_args()
-    if bool(arguments.inputs) == arguments.test_data:
+    if arguments.stream and (arguments.test_data or arguments.world or arguments.viewer or len(arguments.inputs) > 1):
+        parser.error("--stream takes one INPUT or standard input, and writes lines in the camera frame")
+    if not arguments.stream and bool(arguments.inputs) == arguments.test_data:
         parser.error("name an INPUT, or say --test-data")
     if (
         arguments.person is not None
@@ -170,4 +216,4 @@ def _arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main(partial(run, _arguments()))
+    command(partial(run, _arguments()))

@@ -82,9 +82,7 @@ class Windows(Dataset[WindowBatch]):
         UserError: there is no such window.
     """
 
-    def __init__(
-        self, split: Split, params: WindowParams, detected_only: bool = False, live: bool = False
-    ) -> None:
+    def __init__(self, split: Split, params: WindowParams, detected_only: bool = False, live: bool = False) -> None:
         length = torch.from_numpy(split.table["length"].to_numpy())
         sequence = torch.repeat_interleave(torch.arange(len(length)), length)
         middle = torch.arange(len(sequence))

@@ -52,6 +52,30 @@ class Video:
             reader.release()
 
 
+class Webcam:
+    """A camera of this machine, by its number; iterating gives frames in BGR as they come, without end."""
+
+    def __init__(self, number: int) -> None:
+        """Open it.
+
+        Raises:
+            UserError: there is none.
+        """
+        self._reader = cv2.VideoCapture(number)
+        read, frame = self._reader.read()
+        if not read:
+            raise UserError(f"camera:{number} gives no picture: is it connected, and free?")
+        self.width, self.height = frame.shape[1], frame.shape[0]
+
+    def __iter__(self) -> Iterator[UInt8[Array, "height width 3"]]:
+        """All frames that come."""
+        while True:
+            read, frame = self._reader.read()
+            if not read:
+                return
+            yield np.asarray(frame, dtype=np.uint8)
+
+
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 
 

@@ -102,7 +102,7 @@ def _of_video(lifter: Lifter, split: Split, poses: Poses, who: Sequence[Who], op
     lifted = lifter.refined(split, poses, denoise=not off)
     size = bone_lengths(lifted.joints, H36M).sum(-1)
     seconds = STRONG_SIZE_SECONDS if strong else 0.0 if off else SIZE_SECONDS
-    body_size = lifter.body_size if options.height is None else options.height * TABLED_SIZE / STATURE
+    body_size = lifter.body_size if options.height is None else size_of_height(options.height)
     metres = lifted.scaled(root_distances(size, body_size, split.timing, seconds))
     if strong:
         parts = (metres.joints, metres.keypoints, metres.root[:, None])
@@ -115,6 +115,11 @@ def _of_video(lifter: Lifter, split: Split, poses: Poses, who: Sequence[Who], op
     ups = metres.up.split(split.table["length"].tolist())
     stances = [_stance(motion, up) for motion, up in zip(motions, ups, strict=True)]
     return in_world(motions, stances)
+
+
+def size_of_height(height: float) -> float:
+    """Metres of all bones together of somebody so tall, with the proportions of an average body."""
+    return height * TABLED_SIZE / STATURE
 
 
 def _motion(split: Split, metres: LiftedSplit, row: int, who: Who, scale: str) -> Motion:

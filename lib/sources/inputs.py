@@ -1,5 +1,6 @@
 """What a trained model is given to lift: videos, folders of pictures, and keypoints of any detector."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -78,13 +79,27 @@ def read_input(
         if path.is_file() and path.suffix.lower() not in SUFFIXES:
             known = ", ".join((*VIDEO_SUFFIXES, *SUFFIXES))
             raise UserError(f"{path} is neither a video nor a file of keypoints that is known by its name ({known})")
-        for source in read_folder_or_file(path, given.params):
-            yield Read(_before_camera(source, given))
+        try:
+            found = read_folder_or_file(path, given.params)
+        except UserError as error:
+            raise UserError(_as_options(str(error))) from None
+        for source in found:
+            notes = tuple(map(_as_options, source.notes))
+            yield Read(_before_camera(source._replace(notes=notes), given))
         return
     for video in videos:
         announce(f"detecting people in {video}")
         people = 1 if given.person is None else MOST_PEOPLE
         yield Read(_before_camera(_chosen(read_video(video, detector(), people, given.fps), given), given), video)
+
+
+def _as_options(text: str) -> str:
+    """What a reader says of params, as options of a command."""
+    text = text.replace("data.size=[WIDTH,HEIGHT]", "--size WIDTH HEIGHT").replace("data.cameras", "--camera")
+    text = text.replace("data.people", "--person").replace("; data/processed/stats.json counts them", "")
+    return (
+        re.sub(r"\bdata\.(layout|size|fps|rotate|keypoints)\b=?", r"--\1 ", text).replace("  ", " ").replace(" )", ")")
+    )
 
 
 def _before_camera(source: SourceData, given: Given) -> SourceData:

@@ -9,7 +9,7 @@ import torch
 from lib.detection import blazepose
 from lib.detection.blazepose import BlazePose
 from lib.detection.video import Pictures, Video
-from lib.pose.cameras import assumed_camera
+from lib.pose.cameras import UNNAMED, assumed_camera
 from lib.pose.layouts import LAYOUTS
 from lib.runtime.errors import UserError
 from lib.sources.base import PoseSequence, SourceData
@@ -83,7 +83,7 @@ def read_video(path: Path, detector: BlazePose, people: int = 1, fps: float = 30
 
 def _sequences(name: str, video: Video | Pictures, points: torch.Tensor, sure: torch.Tensor) -> Iterator[PoseSequence]:
     """A sequence a place that was ever taken, from its first frame to its last."""
-    camera = assumed_camera((video.width, video.height), "camera")
+    camera = assumed_camera((video.width, video.height), UNNAMED)
     for person in range(points.shape[1]):
         seen = (sure[:, person] > 0).any(-1).nonzero()
         if len(seen):

@@ -175,6 +175,15 @@ def _read(path: Path, chosen: str) -> tuple[str, Detections]:
     return name, _detections(content, name)
 
 
+def of_json(content: Any, chosen: str) -> Detections:
+    """What the content of one JSON file holds; `chosen` as for `parse`.
+
+    Raises:
+        BadFile: it is in no known format, or not in the chosen one.
+    """
+    return _detections(content, _format(content, chosen))
+
+
 def _format(content: Any, chosen: str) -> str:
     """The format of JSON; of an empty list, in which nobody was detected, it is none."""
     name = json_formats.recognise(content) if chosen == "auto" else chosen

@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from lib.pose.cameras import Camera, assumed_camera
+from lib.pose.cameras import UNNAMED, Camera, assumed_camera
 from lib.sources.base import Dropped, PoseSequence, Reason, SourceParams
 from lib.sources.keypoints.detections import Array
 from lib.sources.keypoints.directions import MIRRORED, chirality
 from lib.sources.keypoints.pictures import rotated
 from lib.sources.keypoints.tracking import LOST_SECONDS, given, track
-from lib.sources.keypoints.videos import CAMERA, RARELY, Report, Video
+from lib.sources.keypoints.videos import RARELY, Report, Video
 
 
 def sequences_of(
@@ -37,7 +37,7 @@ def sequences_of(
         "all": set(people.tolist()),
         "longest": {shown.most_common(1)[0][0]},
     }.get(str(params.people), {params.people})
-    camera = assumed_camera(size, CAMERA)
+    camera = assumed_camera(size, UNNAMED)
     sequences, takes = [], Counter[int]()
     mirrored = 0
     for part in parts:
@@ -50,7 +50,7 @@ def sequences_of(
         if unfit is None and len(part) < RARELY * length:
             unfit = "rarely_seen"
         if unfit is not None:
-            report.dropped.append(Dropped(video.subject, action, CAMERA, length, unfit))
+            report.dropped.append(Dropped(video.subject, action, UNNAMED, length, unfit))
             continue
         sequence = _sequence(video, action, camera, fps, points[part], frame[part])
         sequences.append(replace(sequence, person=number))

@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lib.pose.cameras import UNNAMED
 from lib.pose.layouts import Layout, layout_named
 from lib.sources.base import Dropped, SourceParams
 from lib.sources.keypoints.detections import Array, BadFile, Detections
 from lib.sources.keypoints.formats import Unit, parse
 from lib.sources.keypoints.layout import body_part, find_layout
 
-CAMERA = "camera"  # nothing tells one from another
 RARELY = 1 / 3  # of the frames from a person's first to the last: who is seen in fewer is mostly nobody
 FEW = 10  # frames, of which a common distance may be chance
 _MOST_PEOPLE = 4  # who take turns in a file that does not tell frames apart
@@ -141,7 +141,7 @@ def told_apart(videos: Sequence[Video]) -> list[Video]:
 def leave_out(report: Report, names: tuple[str, str], where: Path | str, error: BadFile, frames: int) -> None:
     """Name a file or a video, by its subject and action, and why it is left out."""
     report.bad.append(f"{where}: {error}")
-    report.dropped.append(Dropped(*names, CAMERA, frames, error.reason))
+    report.dropped.append(Dropped(*names, UNNAMED, frames, error.reason))
 
 
 def one_layout(videos: Sequence[Video], report: Report) -> list[Video]:
