@@ -10,9 +10,8 @@ standard output as soon as the frame came, and all else to standard error.
 """
 
 import argparse
-import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache, partial
 from itertools import groupby
 from pathlib import Path
@@ -26,6 +25,7 @@ from lib.detection.blazepose import BlazePose
 from lib.detection.networks import litert
 from lib.detection.video import Video, Webcam
 from lib.export.catalog import FORMATS, write_motion
+from lib.export.names import file_name, file_names
 from lib.inference.lifter import Lifter
 from lib.inference.motion import Motion
 from lib.inference.prediction import Options, Smoothing, Who, predict, predict_split, size_of_height
@@ -66,11 +66,11 @@ def run(arguments: argparse.Namespace, paths: Paths) -> None:
                 console.announce(f"left out: {error}")
     if not motions:
         raise UserError("; ".join(bad))
-    name = _file_name("test" if arguments.test_data else arguments.inputs[0].resolve().stem)
+    name = file_name("test" if arguments.test_data else arguments.inputs[0].resolve().stem)
     folder = arguments.output or paths.predictions.parent / name
     written = [
         path
-        for motion, own in zip(motions, _names(motions), strict=True)
+        for motion, own in zip(motions, file_names(motions), strict=True)
         for path in write_motion(motion, folder, own, arguments.format)
     ]
     if arguments.viewer:
@@ -142,23 +142,6 @@ def _test_data(lifter: Lifter, paths: Paths, options: Options) -> list[Motion]:
     split = read_split(paths.poses, "test", "if any")
     columns = (split.table[name] for name in ("subject", "action", "camera"))
     return predict_split(lifter, split, [Who("/".join(row), "0") for row in zip(*columns, strict=True)], options)
-
-
-def _names(motions: Sequence[Motion]) -> Iterator[str]:
-    """The name of each one's files: the video's, the person's number if there are several, a number if it was used."""
-    people: dict[str, set[str]] = {}
-    for motion in motions:
-        people.setdefault(motion.name, set()).add(motion.person)
-    taken = set[str]()
-    for motion in motions:
-        name = _file_name(motion.name) + (f"_person{motion.person}" if len(people[motion.name]) > 1 else "")
-        own = next(each for each in (name, *(f"{name}_{n}" for n in range(2, len(motions) + 2))) if each not in taken)
-        taken.add(own)
-        yield own
-
-
-def _file_name(text: str) -> str:
-    return re.sub(r"[^\w.-]+", "_", text).strip("._")[:100] or "motion"
 
 
 def _scenes(motions: Sequence[Motion]) -> list[Scene]:

@@ -59,6 +59,12 @@ class Split:
         """The standard deviation of each ray's noise, as far as the 2D tells (`lib.data.confidence`)."""
         return ray_std(self.rays, self.confidence, self.timing)
 
+    def with_std(self, std: Float[Tensor, "frame joint"]) -> "Split":
+        """The same with noise that was found otherwise."""
+        changed = replace(self)
+        vars(changed)["std"] = std
+        return changed
+
     @property
     def detected(self) -> Bool[Tensor, " frame"]:
         """The frames that show somebody; rays of the others, and of a root that is hidden, are stand-ins."""

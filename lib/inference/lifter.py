@@ -142,7 +142,8 @@ class Lifter:
             UserError: the checkpoint does not know the layout.
         """
         self._checkpoint.check_layout(split.layout)
-        windows, parts = Windows(replace(split, positions=None), self.window, live=live), []
+        unlabelled = split if split.positions is None else replace(split, positions=None)
+        windows, parts = Windows(unlabelled, self.window, live=live), []
         for numbers in (torch.arange(len(windows)) if frames is None else frames).split(batch_size):
             rays = seen_rays(windows[numbers].to(self.device), split.layout)
             poses = lift_poses(self.model, perspective_crops(rays, self.normalization), flip)

@@ -75,11 +75,13 @@ def predict_split(lifter: Lifter, split: Split, who: Sequence[Who], options: Opt
     Raises:
         UserError: the lifter does not know the layout, or gives what is not finite.
     """
-    poses = lifter.lift_windows(split, options.batch_size)
+    videos = list(_videos(split, who))
+    measured = torch.cat([part.std for part, _, _ in videos])
+    poses = lifter.lift_windows(replace(split, positions=None).with_std(measured), options.batch_size)
     if not poses.points.isfinite().all():
         raise UserError("the model's predictions are not finite: its training diverged; take another checkpoint")
     motions: list[Motion] = []
-    for part, frames, people in _videos(split, who):
+    for part, frames, people in videos:
         of_video = Poses(*(values[frames.to(values.device)] for values in poses))
         motions += _of_video(lifter, part, of_video, people, options)
     return motions

@@ -153,7 +153,12 @@ def test_each_camera_has_its_own() -> None:
 
     class EachOne(Knowing):
         def lift_windows(
-            self, split: Split, batch_size: int = 4096, flip: bool = True, frames: Tensor | None = None
+            self,
+            split: Split,
+            batch_size: int = 4096,
+            flip: bool = True,
+            frames: Tensor | None = None,
+            live: bool = False,
         ) -> Poses:
             ours = parts[0::2] if split.table["camera"].iloc[0] == "b" else parts[1::2]
             return Knowing(*ours).lift_windows(split, frames=frames)

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from lib.pose.camera_files import read_cameras
+from lib.pose.cameras import UNNAMED
 from lib.runtime.errors import UserError
 from lib.sources.base import SourceParams
 from lib.sources.keypoints.detections import Array, BadFile
 from lib.sources.keypoints.directions import upright
-from lib.sources.keypoints.videos import CAMERA, Report, Video, leave_out
+from lib.sources.keypoints.videos import Report, Video, leave_out
 
 # Width and height of usual pictures: where no file says the size, the smallest that holds what is seen.
 USUAL = (
@@ -42,7 +43,7 @@ def described(videos: Sequence[Video], params: SourceParams, raw: Path) -> list[
     cameras = read_cameras(raw / params.cameras)
     known = []
     for video in videos:
-        camera = cameras.find(video.subject, video.action, CAMERA)
+        camera = cameras.find(video.subject, video.action, UNNAMED)
         if camera is None or video.detections.size is not None:
             known.append(video)
             continue
