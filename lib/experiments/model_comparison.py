@@ -73,13 +73,15 @@ def distinct_names(paths: Sequence[Path]) -> list[str]:
     parts = [(*file.parent.parts[1:], file.name.removesuffix(checkpoints.SMALL).removesuffix(".pt")) for file in files]
     if len(set(parts)) < len(set(files)):  # the same but for their endings
         parts = [file.parts[1:] for file in files]
-    names = [part[-1] for part in parts]
-    for depth in range(2, max(map(len, parts)) + 1):
-        if len(set(names)) == len(set(files)):
-            break
-        names = ["/".join(part[-depth:]) for part in parts]
+    names = ["/".join(_told_apart(part, set(parts))) for part in parts]
     before = [names[:number].count(name) for number, name in enumerate(names)]
     return [f"{name} ({count + 1})" if count else name for name, count in zip(names, before, strict=True)]
+
+
+def _told_apart(path: tuple[str, ...], among: set[tuple[str, ...]]) -> tuple[str, ...]:
+    """The shortest end of a path that no other has."""
+    ends = (path[-depth:] for depth in range(1, len(path)))
+    return next((end for end in ends if sum(other[-len(end) :] == end for other in among) == 1), path)
 
 
 def speeds(models: Sequence[Model], split: Split, evaluation: EvaluationParams) -> list[float]:

@@ -40,6 +40,6 @@ def comparison_figure(table: pd.DataFrame, key: str) -> Figure:
     if len(models) > 1:
         panels[1].tick_params(axis="y", left=False)
         panels[1].axvline(0.0, color="#222222", linewidth=1.0)
-        panels[1].set_xlabel(f"difference from {models[0]} (mm), 95 %")
+        panels[1].set_xlabel("difference from the first (mm), 95 % interval")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=min(3, len(models)))
     return figure

@@ -108,7 +108,7 @@ def test_cameras_of_one_take_can_count_once(tmp_path: Path) -> None:
 
 def test_names_are_as_short_as_they_can_be_told_apart(tmp_path: Path) -> None:
     paths = [tmp_path / name for name in ("one/model.pt", "two/model.pt", "two/other.pt.gz")]
-    assert distinct_names(paths) == ["one/model", "two/model", "two/other"]
+    assert distinct_names(paths) == ["one/model", "two/model", "other"]
     assert distinct_names(paths[1:]) == ["model", "other"]
     assert distinct_names([paths[2], paths[2], paths[2]]) == ["other", "other (2)", "other (3)"]
     assert distinct_names([paths[0], paths[1], paths[0]]) == ["one/model", "two/model", "one/model (2)"]
