@@ -3,29 +3,38 @@
 The models lift and are measured as `evaluation` in params.yaml says. Differences are from the first one; their
 intervals are 95 % of 2,000 resamples of the split's sequences (see lib/evaluation/comparison.py). Writes a folder,
 data/scratch/compare unless --output names another: overall.csv, per_joint.csv, per_action.csv, comparison.md, and
-where there is 3D, per_joint.png and per_action.png.
+where there is 3D, per_joint.png and per_action.png; viewer.html shows the models beside each other.
 """
 
 import argparse
 import math
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
+from matplotlib.colors import to_hex
 
-from lib.data.store import Split, read_split, tested
+from lib.data.store import Split, read_cameras, read_split, tested
 from lib.evaluation.lifting import EvaluationParams
 from lib.experiments.model_comparison import Comparison, Model, compare, load_models, speeds
+from lib.inference.motion import Motion
+from lib.inference.predictions import Predictions
 from lib.plotting.comparison import comparison_figure
 from lib.plotting.params import VisualizeParams
+from lib.plotting.selection import select_sequences
+from lib.pose.cameras import Camera
 from lib.runtime.console import Console
 from lib.runtime.device import choose_threads
 from lib.runtime.files import replacing
 from lib.runtime.params import section
 from lib.runtime.paths import Paths
 from lib.runtime.stage import main, positive
+from lib.viewer.packing import Scene
+from lib.viewer.page import write_viewer
+from lib.viewer.sequences import scenes
 
 DRAWN = "p_mpjpe_mm"
 Rows = list[tuple[str, ...]]
@@ -59,7 +68,24 @@ def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> 
                 comparison_figure(drawn, key).savefig(temporary, dpi=visualize.dpi)
     with replacing(folder / "comparison.md") as temporary:
         temporary.write_text(_markdown(columns, tables, about), encoding="utf-8")
+    shown = select_sequences(split.table, visualize.sequences, max(1, visualize.viewer_sequences))
+    scenes_of_all = side_by_side(split, found, models, read_cameras(poses, arguments.split), shown)
+    colors = to_hex(visualize.left_color), to_hex(visualize.right_color)
+    write_viewer(folder / "viewer.html", scenes_of_all, "Models side by side", colors=colors)
     Console().announce(f"{about}\nwrote {folder}")
+
+
+def side_by_side(
+    split: Split, found: Comparison, models: list[Model], cameras: list[Camera], rows: pd.DataFrame
+) -> list[Scene]:
+    """A scene for each of some rows of a split's table, with what every model makes of it."""
+    parts: dict[str, list[Motion]] = {}
+    for model, evaluation in zip(models, found.evaluations, strict=True):
+        one = evaluation.predicted
+        predictions = Predictions(split.table, one.keypoints, one.joints, one.keypoint_error, one.joint_error)
+        for scene in scenes(split, predictions, cameras, rows):
+            parts.setdefault(scene.title, []).extend(replace(motion, model=model.name) for motion in scene.motions)
+    return [Scene(title, motions) for title, motions in parts.items()]
 
 
 def _described(split: Split, name: str, resampled: str) -> str:

@@ -1,6 +1,7 @@
 """Checkpoints side by side by a command: tables, pictures, and what cannot be compared."""
 
 import argparse
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -136,6 +137,7 @@ def test_tables_and_pictures_are_written(root: Path, capsys: pytest.CaptureFixtu
     run(root, root / "one.pt", root / "two.pt.gz")
     folder = root / "data" / "scratch" / "compare"
     names = ["overall.csv", "per_action.csv", "per_joint.csv", "comparison.md", "per_action.png", "per_joint.png"]
+    names.append("viewer.html")
     assert sorted(path.name for path in folder.iterdir()) == sorted(names)
     overall = pd.read_csv(folder / "overall.csv")
     assert set(overall["model"]) == {"one", "two"}
@@ -150,6 +152,9 @@ def test_tables_and_pictures_are_written(root: Path, capsys: pytest.CaptureFixtu
     cell = f"{row['value']:.2f} ({row['difference']:+.2f}; {row['low']:+.2f} to {row['high']:+.2f})"
     assert f"| {cell} |" in text and cell in capsys.readouterr().out
     assert "60 frames in 3 sequences of the split test" in " ".join(text.split())
+    page = (folder / "viewer.html").read_text()
+    scenes = json.loads(page.split('type="application/json" id="data">')[1].split("</script>")[0])["scenes"]
+    assert scenes and all([motion["model"] for motion in scene["motions"]] == ["one", "two"] for scene in scenes)
     assert text.count("\n| --- |") == 3 and "| left_wrist |" in text and "| Walking |" in text
 
 
@@ -157,7 +162,7 @@ def test_without_3d_there_is_what_needs_none(root: Path) -> None:
     write_store(Paths(root).poses, labels=False)
     run(root, root / "one.pt")
     folder = root / "data" / "scratch" / "compare"
-    assert sorted(path.name for path in folder.iterdir() if path.suffix != ".csv") == ["comparison.md"]
+    assert sorted(path.name for path in folder.iterdir() if path.suffix != ".csv") == ["comparison.md", "viewer.html"]
     assert set(pd.read_csv(folder / "overall.csv")["metric"]) == {
         *("parameters", "poses_per_s", "stated_error_mm", "bone_symmetry_error", "bone_constancy_error")
     }
