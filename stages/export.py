@@ -30,6 +30,8 @@ def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> 
     del params
     generalist = paths.start("generalist.pt.gz")
     path: Path = arguments.checkpoint or (paths.finetuned if paths.finetuned.exists() else generalist)
+    if not path.is_file():
+        raise UserError(f"{path} is missing: name a checkpoint that there is, such as data/models/finetuned.pt")
     checkpoint = load(path)
     lifter = WindowLifter(checkpoint, _layout(checkpoint, arguments.layout), arguments.flip)
     output = arguments.output or paths.finetuned.with_name(f"{path.name.split('.')[0]}_{lifter.layout.name}.onnx")

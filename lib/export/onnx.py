@@ -141,6 +141,8 @@ def write_onnx(path: Path, lifter: WindowLifter) -> None:
             graph, (), input_names=list(INPUTS), output_names=list(WindowPoses._fields), dynamo=True, verbose=False
         )
     assert program is not None
+    # Every node holds the lines of code that it is from, with this machine's paths.
+    required("onnx_ir.passes.common").ClearMetadataAndDocStringPass()(program.model)
     program.model.metadata_props.update(lifter.about)
     program.model.doc_string = "Lifts windows of 2D keypoints to 3D poses."
     for value in program.model.graph.inputs:

@@ -88,6 +88,7 @@ def test_a_vision_transformer_in_another_layout(tmp_path: Path, capsys: pytest.C
 
 def test_the_model_that_everybody_has(folder: Path) -> None:
     (path,) = folder.glob("*.onnx")
+    assert str(contract.ROOT).encode() not in path.read_bytes()  # nor any other place of the machine it was made on
     about = check(onnxruntime.InferenceSession(path), WindowLifter(checkpoints.load(GENERALIST), H36M_LAYOUT, True))
     chapter = README.split("## Lift without this project")[1].split("\n## ")[0]
     assert set(re.findall(r'about\["(\w+)"\]', chapter)) <= set(about)
@@ -178,6 +179,11 @@ def test_numpy_lifts_as_the_project_does(
 def test_a_model_that_does_not_lift_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is for reconstruction_2d and does not lift"):
         exported(tiny_checkpoint(frames=3, task="reconstruction_2d"), tmp_path)
+
+
+def test_a_checkpoint_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"model\.pt is missing: name a checkpoint that there is"):
+        export.run(command(tmp_path / "model.pt", tmp_path / "model.onnx"), {}, Paths(tmp_path))
 
 
 def test_a_layout_that_the_model_does_not_know_is_one_line(tmp_path: Path) -> None:
