@@ -59,7 +59,7 @@ def sequences_of(
     if mirrored:
         report.doubts.append(
             f"{video.subject}/{video.action}: left and right seem exchanged: {mirrored} of {len(sequences)} people "
-            "point their feet the other way than their shoulders; are x and y exchanged, or is one of them turned round?"
+            "point their feet the other way than their shoulders; are x and y exchanged, or is one turned round?"
         )
     return sequences, len(people)
 
