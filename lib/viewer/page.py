@@ -55,7 +55,8 @@ def write_viewer(
     }
     page = re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _asset(TEMPLATE))
     with replacing(path) as temporary:
-        temporary.write_text(page, encoding="utf-8", newline="\n")
+        # A title may be a file's name, which need not be text
+        temporary.write_text(page, encoding="utf-8", errors="replace", newline="\n")
 
 
 def _packed(scenes: Sequence[Scene], pictures: Pictures | None) -> list[dict[str, Any]]:

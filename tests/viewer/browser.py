@@ -4,11 +4,13 @@ Events are real ones: the browser makes of them what it makes of a person's mous
 """
 
 import base64
+import fcntl
 import json
 import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,8 +24,13 @@ FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", "--no-first-run", "--mute-audio"),
     *("--disable-extensions", "--disable-background-networking", "--disable-component-update", "--hide-scrollbars"),
 )
-PATIENCE = 60.0  # seconds, on a busy machine
-KEYS = {" ": "Space", "ArrowLeft": "ArrowLeft", "ArrowRight": "ArrowRight", "Escape": "Escape"}
+# The protocol's pipes are the file descriptors 3 and 4.
+START = (
+    "import os, sys; [os.dup2(int(fd), to) for fd, to in zip(sys.argv[1:3], (3, 4))]; "
+    "os.execv(sys.argv[3], sys.argv[3:])"
+)
+PATIENCE = 20.0  # seconds, on a busy machine
+CODES = {"Tab": 9, "Escape": 27, " ": 32, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}  # Windows'
 
 
 class Page:
@@ -76,8 +83,7 @@ class Page:
 
     def key(self, key: str, shift: bool = False) -> None:
         """Press and release a key."""
-        code = KEYS.get(key, f"Key{key.upper()}" if key.isalpha() and len(key) == 1 else key)
-        pressed = {"key": key, "code": code, "modifiers": 8 * shift}
+        pressed = {"key": key, "modifiers": 8 * shift, "windowsVirtualKeyCode": CODES.get(key, 0)}
         self._call("Input.dispatchKeyEvent", type="keyDown", **pressed, **({"text": key} if len(key) == 1 else {}))
         self._call("Input.dispatchKeyEvent", type="keyUp", **pressed)
         self.settle()
@@ -170,17 +176,14 @@ class Page:
 def browser(profile: Path) -> Iterator[Page]:
     """A browser with a new profile in a folder, ended afterwards."""
     assert CHROMIUM is not None
-    their_requests, requests = os.pipe()
-    answers, their_answers = os.pipe()
-    # The protocol's pipes are the file descriptors 3 and 4.
-    shell = f'exec "$0" "$@" 3<&{their_requests} 4>&{their_answers}'
-    command = ["sh", "-c", shell, CHROMIUM, *FLAGS, f"--user-data-dir={profile}"]
-    process = subprocess.Popen(
-        command, pass_fds=(their_requests, their_answers), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    pipes = (*os.pipe(), *os.pipe())
+    theirs = [fcntl.fcntl(pipes[end], fcntl.F_DUPFD_CLOEXEC, 10) for end in (0, 3)]  # neither is 3 or 4
+    requests, answers = pipes[1], pipes[2]
+    command = [sys.executable, "-c", START, *map(str, theirs), CHROMIUM, *FLAGS, f"--user-data-dir={profile}"]
+    process = subprocess.Popen(command, pass_fds=theirs, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        os.close(their_requests)
-        os.close(their_answers)
+        for end in (pipes[0], pipes[3], *theirs):
+            os.close(end)
         yield Page(requests, answers)
     finally:
         process.kill()

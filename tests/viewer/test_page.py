@@ -47,7 +47,7 @@ def _upright_camera(motion: Motion) -> Motion:
 
 
 def test_the_page_needs_nothing_else_and_reaches_nothing(tmp_path: Path) -> None:
-    page = _page(tmp_path, replace(walking(5), video=_video(tmp_path / "video.mp4", 5)))
+    page = _page(tmp_path, replace(walking(5), video=video_file(tmp_path / "video.mp4", 5)))
     text = page.read_text(encoding="utf-8")
     assert not re.search(r"https?:|//\w+\.\w|@import|url\(|fetch\(|XMLHttpRequest|WebSocket|import\(", text)
     for tag, attributes in Elements(text).found:
@@ -82,7 +82,7 @@ def test_hostile_names_are_text(tmp_path: Path) -> None:
     motion = walking(5, name=HOSTILE, person=HOSTILE, model=HOSTILE, scale=HOSTILE)
     (tmp_path / "hostile").mkdir()
     page = tmp_path / "hostile" / "viewer.html"
-    write_viewer(page, [Scene(HOSTILE, [motion])], title=HOSTILE.replace("\udcff", ""))
+    write_viewer(page, [Scene(HOSTILE, [motion])], title=HOSTILE)
     names = [tag for tag, _ in Elements(page.read_text(encoding="utf-8")).found]
     assert names == [tag for tag, _ in Elements(plain.read_text(encoding="utf-8")).found]
     scene = data_of(page)["scenes"][0]
@@ -187,7 +187,7 @@ def _picture(number: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     return np.full((360, 640, 3), 8 * number, np.uint8)
 
 
-def _video(path: Path, frames: int, fps: float = 30.0) -> Path:
+def video_file(path: Path, frames: int, fps: float = 30.0) -> Path:
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, (640, 360))
     for number in range(frames):
         writer.write(_picture(number))
@@ -204,7 +204,7 @@ def _brightness(jpeg: str) -> tuple[tuple[int, ...], float]:
 @pytest.mark.parametrize("kind", ["file", "folder"])
 def test_the_frames_of_a_video_are_inside_and_small(tmp_path: Path, kind: str) -> None:
     if kind == "file":
-        video = _video(tmp_path / "video.mp4", 20)
+        video = video_file(tmp_path / "video.mp4", 20)
     else:
         video = tmp_path / "pictures"
         video.mkdir()
@@ -221,7 +221,7 @@ def test_the_frames_of_a_video_are_inside_and_small(tmp_path: Path, kind: str) -
 
 
 def test_the_caller_decides_how_much_of_a_video_is_inside(tmp_path: Path) -> None:
-    scene = Scene("walk", [walking(20, fps=30.0, video=_video(tmp_path / "video.mp4", 20))])
+    scene = Scene("walk", [walking(20, fps=30.0, video=video_file(tmp_path / "video.mp4", 20))])
     page = tmp_path / "viewer.html"
     write_viewer(page, [scene], pictures=None)
     assert "video" not in data_of(page)["scenes"][0]
