@@ -12,17 +12,18 @@ from torch import Tensor
 from lib.data.store import Split
 from lib.inference.motion import Motion
 from lib.inference.predictions import Predictions
+from lib.inference.trajectory import World, world_rotation
 from lib.pose.cameras import Camera
-from lib.pose.geometry import levelling, quaternion_to_matrix, rotate
+from lib.pose.geometry import quaternion_to_matrix
 from lib.pose.skeleton import H36M
 from lib.runtime.errors import UserError
 from lib.sequences.gaps import fill_frames
 from lib.sequences.noise import Timing
-from lib.viewer.packing import UPRIGHT, Scene, lowest_foot
+from lib.viewer.packing import Scene, lowest_foot
 
 TRUE_ROOT = "the true distance of the pelvis"
 BODY_SIZE = "the size of an average body"
-UNKNOWN = Camera("", (1, 1), (1.0, 1.0), (0.0, 0.0))
+UNKNOWN = (1.0, 0.0, 0.0, 0.0)  # the orientation of a camera of which none is known
 LEAST = 1e-9
 
 
@@ -110,10 +111,11 @@ def _motion(split: Split, predictions: Predictions, cameras: list[Camera], numbe
 
 def _upright(points: list[Tensor], camera: Camera, landmarks: tuple[str, ...]) -> list[Tensor] | None:
     """Keypoints, joints and target in the world frame, if it is known how the camera is turned."""
-    if camera.orientation == UNKNOWN.orientation:
+    if camera.orientation == UNKNOWN:
         return None
-    up = quaternion_to_matrix(points[0].new_tensor(camera.orientation))[2]  # the world's z in the camera's frame
-    points = [rotate(levelling(up), part) * part.new_tensor(UPRIGHT) for part in points]
+    up = quaternion_to_matrix(points[0].new_tensor(camera.orientation))[2]  # the store's world has z up
+    turned = World(world_rotation(up), torch.zeros_like(up))
+    points = [turned.points(part) for part in points]
     floor = lowest_foot(points[-1] if len(points) > 2 else points[0], landmarks)  # the true one, if it is known
     origin = points[1][0, H36M.root].clone()
     origin[1] = floor or 0.0

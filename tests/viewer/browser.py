@@ -46,22 +46,23 @@ class Page:
         for domain in ("Page", "Runtime", "Log", "Network"):
             self._call(f"{domain}.enable")
 
-    def open(self, path: Path, width: int = 1280, height: int = 800, **features: str) -> None:
-        """Load a file in a window of a size; features such as prefers_color_scheme='dark'."""
+    def open(self, path: Path, size: tuple[int, int] = (1280, 800), theme: str = "light", still: bool = True) -> None:
+        """Load a file in a window of a size, for somebody who likes a theme, and pages that move or do not."""
         self.complaints.clear()
         self.addresses.clear()
-        self.resize(width, height)
-        media = [{"name": name.replace("_", "-"), "value": value} for name, value in features.items()]
-        self._call("Emulation.setEmulatedMedia", features=media)
+        self.resize(size)
+        wishes = {"prefers-color-scheme": theme, "prefers-reduced-motion": "reduce" if still else "no-preference"}
+        self._call("Emulation.setEmulatedMedia", features=[{"name": n, "value": v} for n, v in wishes.items()])
         self._call("Page.navigate", url=path.as_uri())
         self.wait(f"document.readyState === 'complete' && location.href === {path.as_uri()!r}")
         self.settle()
 
-    def resize(self, width: int, height: int, touch: bool = False) -> None:
+    def resize(self, size: tuple[int, int], touch: bool = False) -> None:
         """Another size of the window; a phone has two device pixels to one."""
+        width, height = size
         ratio = 2 if touch else 1
-        size = {"width": width, "height": height, "deviceScaleFactor": ratio, "mobile": touch}
-        self._call("Emulation.setDeviceMetricsOverride", **size)
+        screen = {"width": width, "height": height, "deviceScaleFactor": ratio, "mobile": touch}
+        self._call("Emulation.setDeviceMetricsOverride", **screen)
         self._call("Emulation.setTouchEmulationEnabled", enabled=touch)
 
     def value(self, expression: str) -> Any:

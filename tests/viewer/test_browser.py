@@ -18,7 +18,6 @@ from tests.viewer.browser import CHROMIUM, Page, browser
 from tests.viewer.test_page import HOSTILE, video_file
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
-STILL = {"prefers_reduced_motion": "reduce"}
 PHONE = (390, 844)
 
 
@@ -73,7 +72,7 @@ def _drawn(page: Page, canvas: str = "view") -> str:
 def test_it_loads_and_plays_without_a_complaint_or_a_request(
     page: Page, file: Path, theme: str, size: tuple[int, int]
 ) -> None:
-    page.open(file, *size, prefers_color_scheme=theme, **STILL)
+    page.open(file, size, theme)
     assert page.value("document.title") == page.value("document.querySelector('h1').textContent") == "Motions to try"
     page.key(" ")
     for scene in (0, 1, 2, 3):
@@ -87,7 +86,7 @@ def test_it_loads_and_plays_without_a_complaint_or_a_request(
 
 
 def test_it_plays_at_its_own_speed_and_pauses(page: Page, file: Path) -> None:
-    page.open(file)
+    page.open(file, still=False)
     page.wait("viewer.state.frame >= 2")  # by itself
     page.key(" ")
     paused = _state(page, "frame")
@@ -104,13 +103,13 @@ def test_it_plays_at_its_own_speed_and_pauses(page: Page, file: Path) -> None:
 
 
 def test_who_wants_no_motion_sees_none_until_they_play(page: Page, file: Path) -> None:
-    page.open(file, **STILL)
+    page.open(file)
     page.value("new Promise((done) => setTimeout(done, 150))")
     assert (_state(page, "frame"), _state(page, "playing")) == (0, False)
 
 
 def test_at_the_end_it_begins_anew_or_stops(page: Page, file: Path) -> None:
-    page.open(file, **STILL)
+    page.open(file)
     for _ in range(2):
         page.key("ArrowUp")
     assert _state(page, "speed") == 4
@@ -124,7 +123,7 @@ def test_at_the_end_it_begins_anew_or_stops(page: Page, file: Path) -> None:
 
 
 def test_the_mouse_turns_moves_and_zooms(page: Page, file: Path) -> None:
-    page.open(file, **STILL)
+    page.open(file)
     start, picture = _camera(page), _drawn(page)
     page.drag("#view", (0.5, 0.5), (0.6, 0.6))
     turned = _camera(page)
@@ -147,7 +146,7 @@ def test_the_mouse_turns_moves_and_zooms(page: Page, file: Path) -> None:
 
 
 def test_what_is_dragged_stays_under_the_pointer(page: Page, file: Path) -> None:
-    page.open(file, **STILL)
+    page.open(file)
     if not _state(page, "follow"):
         page.key("f")  # the pelvis is then as far away as what is looked at
     before = page.value("[...viewer.view.figures[0].screen.slice(0, 2)]")
@@ -159,8 +158,8 @@ def test_what_is_dragged_stays_under_the_pointer(page: Page, file: Path) -> None
 
 
 def test_fingers_turn_and_zoom(page: Page, file: Path) -> None:
-    page.open(file, *PHONE, **STILL)
-    page.resize(*PHONE, touch=True)
+    page.open(file, PHONE)
+    page.resize(PHONE, touch=True)
     x, y = page.place("#view", (0.5, 0.7))
     start = _camera(page)
     page.touch([(x + 8 * step, y) for step in range(6)])
@@ -171,11 +170,11 @@ def test_fingers_turn_and_zoom(page: Page, file: Path) -> None:
     zoomed = _camera(page)
     assert zoomed["distance"] == pytest.approx(float(str(turned["distance"])) / 3, rel=0.15)
     assert zoomed["yaw"] == pytest.approx(turned["yaw"])
-    page.resize(*PHONE)
+    page.resize(PHONE)
 
 
 def test_keys_turn_the_view_to_presets(page: Page, file: Path) -> None:
-    page.open(file, **STILL)
+    page.open(file)
     for key, yaw in (("1", 0), ("2", -1.5708), ("3", 0)):
         page.key(key)
         assert _camera(page)["yaw"] == pytest.approx(yaw, abs=1e-3)
@@ -189,7 +188,7 @@ def test_keys_turn_the_view_to_presets(page: Page, file: Path) -> None:
 
 
 def test_one_can_go_to_any_time(page: Page, file: Path) -> None:
-    page.open(file, **STILL)
+    page.open(file)
     page.key("ArrowRight")
     assert _state(page, "frame") == 1
     page.key("ArrowRight", shift=True)
@@ -212,7 +211,7 @@ def test_one_can_go_to_any_time(page: Page, file: Path) -> None:
 
 @pytest.mark.parametrize(("key", "name"), [("t", "truth"), ("u", "uncertainty"), ("r", "trail"), ("v", "flat")])
 def test_options_change_the_picture_by_key_and_by_button(page: Page, file: Path, key: str, name: str) -> None:
-    page.open(file, **STILL)
+    page.open(file)
     before, on = _drawn(page), _state(page, name)
     page.key(key)
     assert _state(page, name) is not on
@@ -226,7 +225,7 @@ def test_options_change_the_picture_by_key_and_by_button(page: Page, file: Path,
 
 
 def test_the_body_is_followed(page: Page, file: Path) -> None:
-    page.open(file, **STILL)
+    page.open(file)
     for on in (True, False):
         if _state(page, "follow") is not on:
             page.key("f")
@@ -238,7 +237,7 @@ def test_the_body_is_followed(page: Page, file: Path) -> None:
 
 
 def test_themes(page: Page, file: Path) -> None:
-    page.open(file, prefers_color_scheme="dark", **STILL)
+    page.open(file, theme="dark")
     colour = "getComputedStyle(document.body).backgroundColor"
     dark, view = page.value(colour), _drawn(page)
     page.click("#theme")
@@ -248,7 +247,7 @@ def test_themes(page: Page, file: Path) -> None:
 
 
 def test_the_help_opens_and_closes(page: Page, file: Path) -> None:
-    page.open(file, **STILL)
+    page.open(file)
     page.key("?")
     assert page.value("document.getElementById('help').open")
     assert page.value("document.querySelectorAll('#keys kbd').length") > 20
@@ -261,7 +260,7 @@ def test_the_help_opens_and_closes(page: Page, file: Path) -> None:
 
 
 def test_the_joint_under_the_pointer_tells_its_numbers(page: Page, file: Path) -> None:
-    page.open(file, **STILL)
+    page.open(file)
     joint = walking(1).layout.keypoints.index("left_wrist")
     left, top = page.place("#view", (0, 0))
     x, y = page.value(f"[...viewer.view.figures[0].screen.slice({3 * joint}, {3 * joint + 2})]")
@@ -275,7 +274,7 @@ def test_the_joint_under_the_pointer_tells_its_numbers(page: Page, file: Path) -
 
 
 def test_the_strip_shows_the_error_where_there_is_a_truth(page: Page, file: Path) -> None:
-    page.open(file, **STILL)
+    page.open(file)
     reading = "document.getElementById('reading').textContent"
     assert page.value(reading) == "2 now, mean 2 mm"  # 30 mm of one of 17 joints
     page.key("n")
@@ -288,7 +287,7 @@ def _choose(page: Page, selector: str, key: str) -> None:
 
 
 def test_sequence_person_and_model_are_chosen(page: Page, file: Path) -> None:
-    page.open(file, **STILL)
+    page.open(file)
     _choose(page, "#scene", "ArrowDown")
     assert (_state(page, "scene"), page.value("viewer.view.figures.length")) == (1, 2)
     _choose(page, "#person", "ArrowDown")
@@ -313,7 +312,7 @@ def test_sequence_person_and_model_are_chosen(page: Page, file: Path) -> None:
 
 
 def test_the_picture_is_saved(page: Page, file: Path, tmp_path: Path) -> None:
-    page.open(file, **STILL)
+    page.open(file)
     page.downloads_to(tmp_path)
     page.click("#save")
     end = time.monotonic() + 20
@@ -326,7 +325,7 @@ def test_the_picture_is_saved(page: Page, file: Path, tmp_path: Path) -> None:
 
 
 def test_the_browser_reads_the_motion_as_it_is(page: Page, file: Path) -> None:
-    page.open(file, **STILL)
+    page.open(file)
     motion = _off(walking(50), 0.03, "")
     read = torch.tensor(page.value("[...viewer.scenes[0].motions[0].keypoints.positions]")).view(50, 17, 3)
     torch.testing.assert_close(read, motion.keypoints, rtol=0, atol=1e-4)
@@ -342,7 +341,7 @@ def test_hostile_names_do_nothing(page: Page, tmp_path: Path) -> None:
     motion = walking(5, name=HOSTILE, person=HOSTILE, scale=HOSTILE)
     scene = Scene(HOSTILE, [motion, replace(motion, person="1"), replace(motion, model=HOSTILE)])
     write_viewer(tmp_path / "viewer.html", [scene], title=HOSTILE)
-    page.open(tmp_path / "viewer.html", **STILL)
+    page.open(tmp_path / "viewer.html")
     page.key("ArrowRight")
     assert page.value("document.images.length") == 0
     assert page.value("document.getElementById('scene').selectedOptions[0].textContent").startswith("</script><img")
@@ -351,7 +350,7 @@ def test_hostile_names_do_nothing(page: Page, tmp_path: Path) -> None:
 
 
 def test_everything_has_a_name_and_is_reached_by_tab(page: Page, file: Path) -> None:
-    page.open(file, **STILL)
+    page.open(file)
     unnamed = """[...document.querySelectorAll('button, select, input, canvas')].filter((element) =>
         !(element.getAttribute('aria-label') || element.textContent.trim() || element.labels?.length)).length"""
     assert page.value(unnamed) == 0
@@ -364,7 +363,7 @@ def test_everything_has_a_name_and_is_reached_by_tab(page: Page, file: Path) -> 
 
 @pytest.mark.parametrize("scene", [0, 1, 2, 3])
 def test_on_a_phone_nothing_is_cut_off_or_covered(page: Page, file: Path, scene: int) -> None:
-    page.open(file, *PHONE, **STILL)
+    page.open(file, PHONE)
     for _ in range(scene):
         page.key("n")
     parts = "header button, header select, footer button, footer select, .presets button, output span"
@@ -393,7 +392,7 @@ def test_the_videos_frames_lie_under_the_keypoints(page: Page, tmp_path: Path) -
     nothing = torch.full((30, 17, 2), torch.nan)
     motion = walking(30, fps=30.0, size=(640, 360), pixels=nothing, video=video_file(tmp_path / "video.mp4", 30))
     write_viewer(tmp_path / "viewer.html", [Scene("film", [motion])])
-    page.open(tmp_path / "viewer.html", **STILL)
+    page.open(tmp_path / "viewer.html")
     brightness = "document.getElementById('picture').getContext('2d').getImageData(40, 40, 1, 1).data[0]"
     for frame in (0, 20, 29):
         page.click("#strip", (0.999 * frame / 29, 0.5))
@@ -403,7 +402,7 @@ def test_the_videos_frames_lie_under_the_keypoints(page: Page, tmp_path: Path) -
 def test_ten_thousand_frames_are_drawn_in_time(page: Page, tmp_path: Path) -> None:
     motion = walking(10_000, fps=50.0)
     write_viewer(tmp_path / "viewer.html", [Scene("long", [replace(motion, target=motion.keypoints)])])
-    page.open(tmp_path / "viewer.html", **STILL)
+    page.open(tmp_path / "viewer.html")
     page.key("End")
     assert page.value("document.getElementById('clock').textContent") == "199.98 s of 200.00 s"
     page.key(" ")
@@ -416,7 +415,7 @@ def test_ten_thousand_frames_are_drawn_in_time(page: Page, tmp_path: Path) -> No
 
 def test_a_page_without_scenes_says_why(page: Page, tmp_path: Path) -> None:
     write_viewer(tmp_path / "viewer.html", [], empty="None was asked for.")
-    page.open(tmp_path / "viewer.html", **STILL)
+    page.open(tmp_path / "viewer.html")
     assert re.search("None was asked for.", str(page.value("document.body.innerText")))
     for key in (" ", "ArrowRight", "k"):
         page.key(key)
