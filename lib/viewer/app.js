@@ -434,4 +434,4 @@ if (DATA.scenes.length) {
   by("notice").hidden = false;
   for (const part of document.querySelectorAll(".choices, .transport, aside, .presets, .legend, #save, #options-button")) part.hidden = true;
 }
-window.viewer = { state, view, scenes }; // to look at from outside
+window.viewer = { state, view, scenes, palette: () => palette }; // to look at from outside

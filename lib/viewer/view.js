@@ -342,6 +342,7 @@ class View {
         x += figure.screen[i] / figure.points.count;
         if (figure.screen[i + 1] < top) top = figure.screen[i + 1];
       }
+      if (!this.spacing) top -= 28 * figure.column; // models that lie on each other
       context.strokeStyle = palette.sky;
       context.lineWidth = 4;
       context.strokeText(figure.label, x, top - 20);
