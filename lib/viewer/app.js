@@ -13,6 +13,7 @@ const state = {
   figure: null, joint: -1, // under the pointer
 };
 let palette = null, scene = null, figures = [], film = null, dirty = true, before = 0;
+let shownFrame = -1, shownText = ""; // what the numbers were last written for
 const pointer = { x: -1, y: -1, inside: false };
 const found = { figure: null, joint: -1 };
 
@@ -107,6 +108,7 @@ function resize() {
   const ratio = Math.min(devicePixelRatio || 1, 2);
   view.resize(ratio);
   if (scene) { picture.resize(ratio); strip.resize(ratio, palette); }
+  shownFrame = -1;
   dirty = true;
 }
 
@@ -154,18 +156,17 @@ function tick(now) {
   requestAnimationFrame(tick);
 }
 
-let shownTime = "", shownText = "";
 
 function showNumbers() {
   if (by("scrub").valueAsNumber !== state.frame) by("scrub").value = state.frame;
   by("scrub").style.setProperty("--done", `${100 * state.frame / Math.max(1, scene.length - 1)}%`);
+  showTip();
+  if (shownFrame === state.frame) return;
+  shownFrame = state.frame;
   const time = `${scene.times[state.frame].toFixed(2)} s`, frame = `Frame ${scene.numbers[state.frame]}`;
-  if (time + frame !== shownTime) {
-    shownTime = time + frame;
-    by("frame").textContent = frame;
-    by("clock").textContent = `${time} of ${end().toFixed(2)} s`;
-    by("scrub").setAttribute("aria-valuetext", `${frame}, ${time}`);
-  }
+  by("frame").textContent = frame;
+  by("clock").textContent = `${time} of ${end().toFixed(2)} s`;
+  by("scrub").setAttribute("aria-valuetext", `${frame}, ${time}`);
   const { unit } = MEASURES[state.measure];
   const text = strip.lines.slice(0, 3).map(({ figure, values, mean }) => {
     const now = values[state.frame];
@@ -173,7 +174,6 @@ function showNumbers() {
     return strip.lines.length > 1 ? `${figure.label} ${number} ${unit}` : `${number} now, mean ${mean.toFixed(0)} ${unit}`;
   }).join(" · ");
   if (text !== shownText) by("reading").textContent = shownText = text;
-  showTip();
 }
 
 /** The joint under the pointer, with its numbers. */

@@ -81,7 +81,5 @@ def _opencv() -> Any:
     try:
         import cv2  # noqa: PLC0415 - an extra: pages without a video do not need it
     except ImportError:
-        raise UserError(
-            "pictures of a video need OpenCV: pip install -r requirements-video.txt, or leave them out"
-        ) from None
+        raise UserError("pictures of a video need OpenCV: pip install -r requirements.txt") from None
     return cv2

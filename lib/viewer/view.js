@@ -206,7 +206,7 @@ class View {
 
   joint({ figure, a, head, tiny }, palette, options) {
     const { context } = this, { screen, points } = figure;
-    const [x, y, scale] = [screen[a * 3], screen[a * 3 + 1], screen[a * 3 + 2]];
+    const x = screen[a * 3], y = screen[a * 3 + 1], scale = screen[a * 3 + 2];
     const colors = palette.shades[figure.shade][points.sides[a]];
     const radius = scale * (head ? HEAD : tiny ? LIMB : JOINT);
     this.disc(x, y, radius + 1.2, colors.edge);

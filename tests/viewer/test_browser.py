@@ -203,6 +203,8 @@ def test_one_can_go_to_any_time(page: Page, file: Path) -> None:
     assert _state(page, "frame") == pytest.approx(10, abs=2)
     page.key("ArrowRight")  # of the scrubber, once
     assert _state(page, "frame") == pytest.approx(11, abs=2)
+    page.key("ArrowUp")
+    assert _state(page, "speed") == 1 and _state(page, "frame") == pytest.approx(12, abs=2)
     assert page.value("document.getElementById('frame').textContent") == f"Frame {_state(page, 'frame')}"
     page.click("#back")
     page.click("#back")

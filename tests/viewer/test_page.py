@@ -20,7 +20,7 @@ from lib.viewer.page import Pictures, Scene, write_viewer
 from tests.inference.motions import walking
 from tests.viewer.pages import data_of, numbers_of, values_of
 
-HOSTILE = "</script><img src=x onerror=alert(1)>&amp;\u2028'\"\udcff"
+HOSTILE = "</script><img src=x onerror=alert(1)></script ><!--<script >&amp;\u2028'\"\udcff"
 
 
 class Elements(HTMLParser):
@@ -85,6 +85,8 @@ def test_hostile_names_are_text(tmp_path: Path) -> None:
     write_viewer(page, [Scene(HOSTILE, [motion])], title=HOSTILE)
     names = [tag for tag, _ in Elements(page.read_text(encoding="utf-8")).found]
     assert names == [tag for tag, _ in Elements(plain.read_text(encoding="utf-8")).found]
+    data = page.read_text(encoding="utf-8").split('id="data">')[1].split("</script>\n<script>")[0]
+    assert not set("<>&") & set(data)
     scene = data_of(page)["scenes"][0]
     assert scene["title"] == scene["motions"][0]["person"] == scene["motions"][0]["name"] == HOSTILE
     assert html.escape("<img") in page.read_text(encoding="utf-8")
