@@ -5,10 +5,14 @@ BIN := $(VENV)/bin
 # dvc.yaml says `python -m stages...`: that must be the environment's own
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: reproduce test benchmark ablation label-efficiency generalist wild check format clean
+.PHONY: reproduce predict test benchmark ablation label-efficiency generalist wild check format clean
 
 reproduce: $(VENV)/.stamp  ## the whole pipeline, only the stages that something changed for
 	$(RUN) dvc repro
+
+predict: $(VENV)/.stamp-video  ## a moving figure in 3D from a video, or from keypoints: make predict INPUT=video.mp4
+	@test -n "$(INPUT)" || { echo "error: name a video, or a file or folder of keypoints: make predict INPUT=video.mp4"; exit 1; } >&2
+	@$(BIN)/python -m stages.predict "$(INPUT)" --world --viewer --format json,bvh,glb $(OPTIONS)
 
 test: $(VENV)/.stamp  ## lint, types, tests
 	$(BIN)/ruff check

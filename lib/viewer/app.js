@@ -1,4 +1,4 @@
-// The page: what is chosen, time, and what mouse, fingers and keys do.
+// The page: what is chosen and shown, and time.
 
 const by = (id) => document.getElementById(id);
 const DATA = JSON.parse(by("data").textContent);
@@ -203,6 +203,7 @@ function showTip() {
   const right = x + tip.offsetWidth + 8 > view.width ? x - tip.offsetWidth - 36 : x;
   tip.style.transform = `translate(${Math.max(8, right)}px, ${Math.max(8, Math.min(view.height - tip.offsetHeight - 8, y))}px)`;
 }
+<<<<<<< HEAD
 
 // Pointers: one turns or, with shift or another button, moves; two fingers move and zoom.
 
@@ -435,3 +436,5 @@ if (DATA.scenes.length) {
   for (const part of document.querySelectorAll(".choices, .transport, aside, .presets, .legend, #save, #options-button")) part.hidden = true;
 }
 window.viewer = { state, view, scenes, palette: () => palette }; // to look at from outside
+=======
+>>>>>>> d57189b58f8e7d5273bd5b82a869254df47cc9ab

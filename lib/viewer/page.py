@@ -21,7 +21,16 @@ from lib.viewer.pictures import Pictures, embed
 
 __all__ = ["Pictures", "Scene", "write_viewer"]
 TEMPLATE, STYLE = "viewer.html", "viewer.css"
-SCRIPTS = ("data.js", "figures.js", "view.js", "picture.js", "timeline.js", "app.js")  # one after the other
+SCRIPTS = (
+    "data.js",
+    "figures.js",
+    "space.js",
+    "view.js",
+    "picture.js",
+    "timeline.js",
+    "app.js",
+    "controls.js",
+)  # one after the other
 LEFT, RIGHT = "#0072B2", "#D55E00"  # suit any colour vision (Okabe and Ito)
 SMALL = Pictures()
 EMPTY = "There is nothing to show."

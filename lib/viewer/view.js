@@ -1,22 +1,14 @@
-// The 3D view: a perspective camera on an orbit, a floor with shadows, and figures as rounded limbs, the farthest first.
-// Nothing is allocated from frame to frame: projected points and the order of drawing are kept in arrays.
+// The 3D view: figures as rounded limbs, the farthest first, with their shadows. Nothing is allocated from frame to frame:
+// projected points and the order of drawing are kept in arrays.
 
-const NEAR = 0.15; // metres before the camera: what is nearer is not drawn
-const FIELD = 34 * Math.PI / 180; // of view, along the shorter side
-const RINGS = 12; // in which the floor fades out
-const SOFTNESS = 10; // strokes of a shadow
-const STEEPEST = Math.PI / 2 - 0.001;
 const PRESETS = { free: [-0.6, 0.22], front: [0, 0.04], side: [-Math.PI / 2, 0.04], top: [0, STEEPEST] };
+const SOFTNESS = 10; // strokes of a shadow
 
-class View {
+class View extends Space {
   constructor(canvas) {
-    this.canvas = canvas;
-    this.context = canvas.getContext("2d");
-    this.camera = { yaw: PRESETS.free[0], pitch: PRESETS.free[1], distance: 5, target: [0, 0.9, 0], pan: [0, 0, 0] };
-    this.width = this.height = 1;
+    super(canvas);
     this.figures = [];
-    this.order = [];
-    this.point = new Float32Array(3); // the last that was projected
+    this.order = []; // of drawing
   }
 
   /** Other figures, or another way to place them. */
@@ -33,14 +25,6 @@ class View {
         figure.motion.keypoints.bones.forEach(([child, parent]) => this.order.push(item("truth", figure, child, parent)));
       }
     });
-  }
-
-  resize(ratio) {
-    this.width = Math.max(1, this.canvas.clientWidth);
-    this.height = Math.max(1, this.canvas.clientHeight);
-    this.canvas.width = Math.round(this.width * ratio);
-    this.canvas.height = Math.round(this.height * ratio);
-    this.ratio = ratio;
   }
 
   /** Look from a preset's side at the middle of the motion, from as far as shows all of it, or a person and some floor. */
@@ -60,28 +44,6 @@ class View {
     camera.distance = Math.min(60, half / Math.tan(FIELD / 2) + wide / 6);
   }
 
-  orbit(dx, dy) {
-    this.camera.yaw -= dx;
-    this.camera.pitch = Math.max(-0.3, Math.min(STEEPEST, this.camera.pitch + dy));
-  }
-
-  zoom(factor) {
-    this.camera.distance = Math.max(0.7, Math.min(80, this.camera.distance * factor));
-  }
-
-  /** Move what is looked at by pixels. */
-  move(dx, dy) {
-    const { camera } = this, metres = camera.distance / this.focal();
-    const [sy, cy, sp, cp] = [Math.sin(camera.yaw), Math.cos(camera.yaw), Math.sin(camera.pitch), Math.cos(camera.pitch)];
-    camera.pan[0] += metres * (-dx * cy - dy * sy * sp);
-    camera.pan[1] += metres * dy * cp;
-    camera.pan[2] += metres * (dx * sy - dy * cy * sp);
-  }
-
-  focal() {
-    return Math.min(this.width, this.height) / 2 / Math.tan(FIELD / 2);
-  }
-
   /** Put the middle of the figures of this frame into the middle of the view. */
   follow() {
     let x = 0, z = 0, known = 0;
@@ -93,26 +55,6 @@ class View {
       known++;
     }
     if (known) { this.camera.target[0] = x / known; this.camera.target[2] = z / known; }
-  }
-
-  prepare() {
-    const { yaw, pitch, target, pan } = this.camera;
-    this.sy = Math.sin(yaw); this.cy = Math.cos(yaw); this.sp = Math.sin(pitch); this.cp = Math.cos(pitch);
-    this.tx = target[0] + pan[0]; this.ty = target[1] + pan[1]; this.tz = target[2] + pan[2];
-    this.f = this.focal();
-  }
-
-  /** Fills `point` with x and y on the canvas and pixels a metre; false if it is behind the camera. */
-  project(x, y, z) {
-    const dx = x - this.tx, dy = y - this.ty, dz = z - this.tz;
-    const along = dx * this.sy + dz * this.cy; // towards the camera, on the level
-    const depth = this.camera.distance - along * this.cp - dy * this.sp;
-    if (!(depth > NEAR)) { this.point[2] = 0; return false; }
-    const scale = this.f / depth;
-    this.point[0] = this.width / 2 + scale * (dx * this.cy - dz * this.sy);
-    this.point[1] = this.height / 2 - scale * (dy * this.cp - along * this.sp);
-    this.point[2] = scale;
-    return true;
   }
 
   projectAll(values, offset, count, figure, into) {
@@ -294,40 +236,6 @@ class View {
     context.strokeStyle = palette.marks[figure.mark];
     context.lineWidth = 2.5;
     context.stroke();
-  }
-
-  /** A grid of half metres around what is looked at, which fades out in rings. */
-  floor(palette, follow) {
-    const { context, bounds: { low, high } } = this;
-    const reach = Math.min(14, 2.2 + (follow ? 1 : Math.hypot(high[0] - low[0], high[2] - low[2]) / 2));
-    const mx = follow ? this.camera.target[0] : (low[0] + high[0]) / 2;
-    const mz = follow ? this.camera.target[2] : (low[2] + high[2]) / 2;
-    const gap = reach > 8 ? 1 : 0.5;
-    for (let ring = 0; ring < RINGS; ring++) {
-      const inner = reach * ring / RINGS, outer = reach * (ring + 1) / RINGS;
-      context.beginPath();
-      for (let line = Math.ceil((mx - outer) / gap) * gap; line <= mx + outer; line += gap) this.chords(line - mx, inner, outer, mx, mz, true);
-      for (let line = Math.ceil((mz - outer) / gap) * gap; line <= mz + outer; line += gap) this.chords(line - mz, inner, outer, mx, mz, false);
-      context.globalAlpha = 0.75 * (1 - ring / RINGS) ** 1.3;
-      context.strokeStyle = palette.grid;
-      context.lineWidth = 1;
-      context.stroke();
-    }
-    context.globalAlpha = 1;
-  }
-
-  /** The two parts of a line of the grid between two circles; `away` is its distance from their middle. */
-  chords(away, inner, outer, mx, mz, alongZ) {
-    const from = Math.sqrt(Math.max(0, inner * inner - away * away)), to = Math.sqrt(Math.max(0, outer * outer - away * away));
-    if (to <= from) return;
-    for (let sign = -1; sign <= 1; sign += 2) {
-      const a = sign * from, b = sign * to;
-      if (!(alongZ ? this.project(mx + away, 0, mz + a) : this.project(mx + a, 0, mz + away))) continue;
-      const x = this.point[0], y = this.point[1];
-      if (!(alongZ ? this.project(mx + away, 0, mz + b) : this.project(mx + b, 0, mz + away))) continue;
-      this.context.moveTo(x, y);
-      this.context.lineTo(this.point[0], this.point[1]);
-    }
   }
 
   /** Who is who, above the heads, where there are several. */
