@@ -211,7 +211,7 @@ Reason = Literal[
     "not_pixels",  # coordinates from 0 to 1 of which no picture's size is known, or far beyond any picture
     "rarely_seen",  # a person in fewer than a third of the frames, such as what a detector takes for one now and then
     "sideways",  # people lie, or x and y are exchanged
-    "unknown_skeleton",  # of motion capture, whose joints have names that tell nothing
+    "unknown_skeleton",  # of motion capture, whose joints have names that tell nothing, or those of the other side
     "not_chosen",  # by data.people
 ]
 REASONS: tuple[Reason, ...] = get_args(Reason)
