@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, get_args
 
 from jaxtyping import Float
@@ -238,6 +239,16 @@ class SourceData(NamedTuple):
     layout: Layout = H36M_LAYOUT  # of all of its sequences
     notes: tuple[str, ...] = ()  # what the user should know: a line each
     inputs: Mapping[str, int] = {}  # counts of what came in, such as files and people
+
+
+def plain_name(name: str, space: str) -> str:
+    """A name with `space` for all that the store, params.yaml or a line of text cannot hold of a file's name."""
+    return re.sub(r"[\s,/\x00-\x1f\x7f-\x9f\ud800-\udfff]+", space, name)
+
+
+def about_file(where: Path | str, error: Exception) -> str:
+    """What is wrong with a file, in one line that can be printed: names of files may be any bytes."""
+    return " ".join(f"{where}: {error}".encode("utf-8", "backslashreplace").decode().split())
 
 
 def action_name(action: str) -> str:
