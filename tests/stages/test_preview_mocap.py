@@ -20,5 +20,5 @@ def test_takes_are_drawn_and_bad_files_are_named(tmp_path: Path, capsys: pytest.
     preview_mocap.run(tmp_path / "mocap", PARAMS, Paths(tmp_path))
     two = matplotlib.image.imread(tmp_path / "data/scratch/mocap.png")
     assert two.shape[0] > one.shape[0] and one[..., :3].min() < 0.5
-    said = capsys.readouterr().out
+    said = capsys.readouterr().out.replace("\n", "")
     assert "bad.bvh: no HIERARCHY and MOTION" in said and "mocap.png: 2 takes" in said
