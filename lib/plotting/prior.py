@@ -35,7 +35,7 @@ def prior_poses(params: PriorParams, style: SkeletonStyle) -> Figure:
     for name in POSTURES:
         prior = PosePrior(params.model_copy(update={"postures": _only(params.postures, name)}))
         rows[name] = prior.sample(ACROSS, generator).joints
-    return _rows(rows, style, "People that the prior draws, by posture")
+    return rows_of_poses(rows, style, "People that the prior draws, by posture")
 
 
 def prior_motion(params: PriorParams, style: SkeletonStyle) -> Figure:
@@ -46,7 +46,7 @@ def prior_motion(params: PriorParams, style: SkeletonStyle) -> Figure:
         changes = {"motions": _only(params.motions, name), "tumbling_probability": 0.0}
         prior = PosePrior(params.model_copy(update=changes))
         rows[name] = prior.sample_motion(1, ACROSS, SECONDS / (ACROSS - 1), generator).joints[0]
-    return _rows(rows, style, f"Motion that the prior draws: {SECONDS} seconds from left to right")
+    return rows_of_poses(rows, style, f"Motion that the prior draws: {SECONDS} seconds from left to right")
 
 
 def _only(weights: SectionT, name: str) -> SectionT:
@@ -55,16 +55,18 @@ def _only(weights: SectionT, name: str) -> SectionT:
 
 
 @matplotlib.rc_context(STYLE)
-def _rows(rows: Mapping[str, Float[Tensor, "person joint 3"]], style: SkeletonStyle, title: str) -> Figure:
+def rows_of_poses(rows: Mapping[str, Float[Tensor, "person joint 3"]], style: SkeletonStyle, title: str) -> Figure:
+    """A row of at most `ACROSS` poses (metres, camera frame, relative to the root) for each name."""
     width, height = PANEL
     figure = new_figure(width * ACROSS + 0.8, height * len(rows) + 0.5)
     panels = figure.subplots(len(rows), ACROSS, squeeze=False)
     for line, (name, poses) in zip(panels, rows.items(), strict=True):
-        for axes, pose in zip(line, poses, strict=True):
+        for axes, pose in zip(line, poses, strict=False):
             for child, parent in style.skeleton.bones:
                 x, y, _ = pose[[child, parent]].unbind(-1)
                 axes.plot(x, -y, color=style.color(child), linewidth=2.0, solid_capstyle="round")
             axes.set(xlim=(-REACH * width / height, REACH * width / height), ylim=(-REACH, REACH), aspect="equal")
+        for axes in line:
             axes.set_axis_off()
         line[0].text(-0.05, 0.5, name, transform=line[0].transAxes, rotation=90, va="center", ha="right", fontsize=12)
     figure.suptitle(title)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, get_args
 
 from jaxtyping import Float
@@ -211,7 +212,7 @@ Reason = Literal[
     "not_pixels",  # coordinates from 0 to 1 of which no picture's size is known, or far beyond any picture
     "rarely_seen",  # a person in fewer than a third of the frames, such as what a detector takes for one now and then
     "sideways",  # people lie, or x and y are exchanged
-    "unknown_skeleton",  # of motion capture, whose joints have names that tell nothing
+    "unknown_skeleton",  # of motion capture, whose joints have names that tell nothing, or those of the other side
     "not_chosen",  # by data.people
 ]
 REASONS: tuple[Reason, ...] = get_args(Reason)
@@ -238,6 +239,16 @@ class SourceData(NamedTuple):
     layout: Layout = H36M_LAYOUT  # of all of its sequences
     notes: tuple[str, ...] = ()  # what the user should know: a line each
     inputs: Mapping[str, int] = {}  # counts of what came in, such as files and people
+
+
+def plain_name(name: str, space: str) -> str:
+    """A name with `space` for all that the store, params.yaml or a line of text cannot hold of a file's name."""
+    return re.sub(r"[\s,/\x00-\x1f\x7f-\x9f\ud800-\udfff]+", space, name)
+
+
+def about_file(where: Path | str, error: Exception) -> str:
+    """What is wrong with a file, in one line that can be printed: names of files may be any bytes."""
+    return " ".join(f"{where}: {error}".encode("utf-8", "backslashreplace").decode().split())
 
 
 def action_name(action: str) -> str:

@@ -30,7 +30,7 @@ from lib.pose.geometry import rotation_about
 from lib.pose.skeleton import H36M
 from lib.runtime.errors import UserError
 from lib.sources import sample
-from lib.sources.base import AutoSplit, Dropped, PoseSequence, SourceData, SourceParams
+from lib.sources.base import AutoSplit, Dropped, PoseSequence, SourceData, SourceParams, about_file, plain_name
 from lib.sources.bvh_files import BvhError, read_bvh
 from lib.sources.bvh_joints import Body, UnknownSkeletonError, h36m_joints
 from lib.sources.virtual_cameras import virtual_cameras
@@ -86,9 +86,9 @@ def read(raw: Path, params: SourceParams) -> SourceData:
             body = h36m_joints(bvh)
             takes.append(_thinned(_without_jump(Take(subject, action, bvh.fps, body, bvh.names))))
         except BvhError as error:
-            dropped.append(Dropped(subject, action, "all", 0, "unreadable", f"{path}: {error}"))
+            dropped.append(Dropped(subject, action, "all", 0, "unreadable", about_file(path, error)))
         except UnknownSkeletonError as error:
-            dropped.append(Dropped(subject, action, "all", 0, "unknown_skeleton", f"{path}: {error}"))
+            dropped.append(Dropped(subject, action, "all", 0, "unknown_skeleton", about_file(path, error)))
     if wanted and not takes:
         raise UserError(f"none of {len(wanted)} BVH files below {raw} can be used; the first: {dropped[0].why}")
     ups = _ups(takes)
@@ -107,7 +107,7 @@ def named(path: Path) -> tuple[str, str]:
         subject, action = found[2], found[1]
     else:
         subject, action = stem, stem
-    subject, action = (re.sub(r"[\s,]+", " ", name).strip()[:100] or "unnamed" for name in (subject, action))
+    subject, action = (plain_name(name, " ").strip()[:100] or "unnamed" for name in (subject, action))
     return subject, action
 
 

@@ -45,6 +45,8 @@ _PREFIX = re.compile(
 )
 # Metres on a body whose pelvis, thorax, knees and ankles lie as on DeepMimic's, along neck, up and forward.
 _STATURE_PARTS = 0.236151 + 0.223894 + 0.421546 + 0.40987
+_BACKWARDS = -0.3  # of how knees bend: it is 0.4 to 1 in 94 takes of walking, dancing, rolling and getting up
+_STRAIGHT = 0.02  # of trunk and leg: knees that are less off tell nothing
 _SMALLEST = 1e-9  # of trunk and leg, in any unit
 _ABOVE_THORAX, _FACE, _CROWN, _BACK = 0.105, 0.06, 0.115, -0.03
 
@@ -57,14 +59,14 @@ class Body(NamedTuple):
 
 
 class UnknownSkeletonError(ValueError):
-    """Joints are missing; the message names them."""
+    """Joints are missing, or are not those that they are called; the message says which."""
 
 
 def h36m_joints(bvh: Bvh) -> Body:
     """Human3.6M's joints of a recording.
 
     Raises:
-        UnknownSkeletonError: limbs were not found by name.
+        UnknownSkeletonError: limbs were not found by name, or left and right are exchanged.
         BvhError: the body has no size, or one beyond all numbers.
     """
     found = find_joints(bvh.names)
@@ -81,6 +83,8 @@ def h36m_joints(bvh: Bvh) -> Body:
     if not (_SMALLEST < size < math.inf and all(bool(place.isfinite().all()) for place in joints.values())):
         raise BvhError(f"a body whose trunk and leg are {size:g} long")
     trunk = _trunk_frame(joints)
+    if _knees_forward(joints, trunk[..., 2], size) < _BACKWARDS:
+        raise UnknownSkeletonError("its knees bend backwards: left and right are exchanged, or an axis is turned round")
     up, forward = trunk[..., 1], trunk[..., 2]
     along = up
     if "head" in found:
@@ -181,6 +185,18 @@ def _trunk_frame(joints: dict[str, Tensor]) -> Float[Tensor, "frame 3 3"]:
     assert isinstance(across, Tensor)
     forward = _unit(torch.linalg.cross(across, up))
     return torch.stack([torch.linalg.cross(up, forward), up, forward], dim=-1)
+
+
+def _knees_forward(joints: dict[str, Tensor], forward: Float[Tensor, "frame 3"], size: float) -> float:
+    """How far knees are before the straight lines from hips to ankles, from 1 to -1; 0 where legs stay straight."""
+    before, off = 0.0, 0.0
+    for side in ("left", "right"):
+        hip, knee, ankle = (joints[f"{side}_{name}"] for name in ("hip", "knee", "ankle"))
+        along = _unit(ankle - hip)
+        bend = (knee - hip) - ((knee - hip) * along).sum(-1, keepdim=True) * along
+        before += float((bend * forward).sum(-1).mean())
+        off += float(bend.norm(dim=-1).mean())
+    return before / off if off > _STRAIGHT * size else 0.0
 
 
 def _head_axes(

@@ -33,7 +33,7 @@ class Given(NamedTuple):
     def params(self) -> SourceParams:
         """For readers of keypoints; nothing is dropped for being short."""
         nobody = VirtualCameraParams(count=1, elevation_deg=(0, 0), distance_m=(5, 5), fov_deg=50, seed=0)
-        return SourceParams(
+        params = SourceParams(
             source="keypoints",
             keypoints=self.keypoints,
             layout=self.layout,
@@ -46,6 +46,8 @@ class Given(NamedTuple):
             min_frames=1,
             virtual_cameras=nobody,
         )
+        # Which says the size of the pictures, too.
+        return params.model_copy(update={"cameras": str(self.camera.resolve())} if self.camera else {})
 
 
 class Read(NamedTuple):

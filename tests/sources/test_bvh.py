@@ -312,6 +312,36 @@ def test_a_bad_file_is_named_and_left_out(tmp_path: Path) -> None:
     assert "robot.bvh: no joint is named like left_hip, right_hip" in robot.why
 
 
+@pytest.mark.parametrize("flavour", ["motionbuilder", "smpl"])
+def test_mirrored_motion_is_named_and_left_out(flavour: str, tmp_path: Path) -> None:
+    """Joints that are called as those of the other side are, in made-up files and in real ones."""
+    write_bvh(tmp_path / "ann" / "walk.bvh", flavour)
+    write_bvh(tmp_path / "ann" / "mirrored.bvh", flavour)
+    own = (tmp_path / "ann" / "mirrored.bvh").read_text()
+    for path, text in [("mirrored", own), *((path.stem, path.read_text()) for path in REAL)]:
+        exchanged = re.sub(
+            r"(?<=JOINT )(Left|Right|L_|R_|l(?=[A-Z])|r(?=[A-Z]))",
+            lambda side: {"Left": "Right", "Right": "Left", "L_": "R_", "R_": "L_", "l": "r", "r": "l"}[side[1]],
+            text,
+        )
+        assert exchanged != text
+        (tmp_path / "ann" / f"{path}.bvh").write_text(exchanged)
+    data = read(tmp_path)
+    assert {s.action for s in data.sequences} == {"walk"}
+    assert {d.action for d in data.dropped} == {"mirrored", *(path.stem for path in REAL)}
+    assert all(d.reason == "unknown_skeleton" and "its knees bend backwards" in d.why for d in data.dropped)
+
+
+def test_straight_legs_tell_nothing_of_sides(tmp_path: Path) -> None:
+    write_bvh(tmp_path / "ann" / "walk.bvh", frames=20)
+    lines = (tmp_path / "ann" / "walk.bvh").read_text().splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("Frame Time")) + 1
+    still = [" ".join([*line.split()[:3], *["0"] * (len(line.split()) - 3)]) for line in lines[start:]]
+    text = "\n".join([*lines[:start], *still])
+    (tmp_path / "ann" / "walk.bvh").write_text(text.replace("Left", "?").replace("Right", "Left").replace("?", "Right"))
+    assert len(read(tmp_path).sequences) == 4
+
+
 def test_when_all_are_bad_it_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"has no BVH file: put motion capture there, a folder a person$"):
         bvh.read(tmp_path, source_params("bvh"))

@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lib.detection.blazepose import BlazePose
 from lib.runtime.errors import UserError
 from lib.sources.base import AutoSplit, SourceData
+from lib.sources.inputs import Given, read_input
 from lib.sources.keypoints.read import read_folder_or_file
 from tests.data.files import source_params
 from tests.sources.detector_files import coco_results, flat, moved, prior_keypoints, write_json, write_openpose
@@ -74,3 +76,16 @@ def test_what_holds_no_keypoints_is_one_line(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=message) as error:
             read(tmp_path / path)
         assert "\n" not in str(error.value)
+
+
+def no_video() -> BlazePose:
+    raise AssertionError
+
+
+def test_a_described_camera_says_the_size_of_what_is_predicted(tmp_path: Path) -> None:
+    write_json(tmp_path / "walk.json", coco_results(prior_keypoints("coco")))
+    (tmp_path / "phone.yaml").write_text("size: [2000, 1500]\nfocal: 1500\n")
+    (given,) = read_input(tmp_path / "walk.json", Given(camera=tmp_path / "phone.yaml"), no_video, print)
+    camera = given.source.sequences[0].camera
+    assert (camera.size, camera.focal, camera.assumed) == ((2000, 1500), (1500, 1500), False)
+    assert not any("is taken" in note for note in given.source.notes)

@@ -56,7 +56,7 @@ def detections(
     frame = np.asarray(frames, np.int64)
     points = _points(keypoints)
     if len(frame) and not 0 <= int(frame.min()) <= int(frame.max()) < _MOST_FRAME:
-        raise BadFile(f"frame number {int(frame.min())}")
+        raise BadFile(f"frame number {int(frame.min() if frame.min() < 0 else frame.max())}")
     person = None
     if people is not None and len(people) and all(number is not None for number in people):
         person = np.array(people, np.int64)

@@ -206,7 +206,7 @@ def _as_written(name: str) -> Iterator[None]:
         yield
     except BadFile:
         raise
-    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
         what = " ".join(str(error).split())[:60]
         raise BadFile(f"not as {name} writes it ({type(error).__name__}: {what})") from None
 

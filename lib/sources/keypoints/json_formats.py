@@ -132,7 +132,8 @@ def mmpose(content: Json) -> Detections:
     if isinstance(content, Mapping):
         if "instances" in content:
             return _instances([content])
-        return mmpose(content["instance_info"])
+        content = content["instance_info"]
+        expect(isinstance(content, list), "instance_info that is no list")
     frames = content if any("instances" in frame for frame in content if isinstance(frame, Mapping)) else None
     return _instances(frames if frames is not None else [{"frame_id": 0, "instances": content}])
 

@@ -11,8 +11,9 @@ from lib.runtime.errors import UserError
 from lib.sources import npz
 from lib.sources.keypoints.detections import BadFile, Detections, detections, expect
 from lib.sources.keypoints.layout import COUNTS
-from lib.sources.keypoints.values import stated_rate, stated_size, utf8
+from lib.sources.keypoints.values import require_file, stated_rate, stated_size, utf8
 
+_MOST_PEOPLE = 1 << 53  # whole numbers above it are not told apart
 _BOX = 5  # values before the keypoints: class, and a box's middle and size
 
 
@@ -29,7 +30,7 @@ def yolo_text(path: Path) -> Detections:
         stop = len(row) - extra
         points = np.array(row[_BOX:stop]).reshape(-1, dims)
         keypoints.append(points if dims == 3 else np.column_stack([points, np.ones(len(points))]))
-        people.append(int(row[-1]) if extra and row[-1] >= 1 and row[-1].is_integer() else None)
+        people.append(int(row[-1]) if extra and 1 <= row[-1] < _MOST_PEOPLE and row[-1].is_integer() else None)
     return detections(keypoints, [0] * len(rows), people, 1, shares=True)
 
 
@@ -60,6 +61,7 @@ def npz_videos(path: Path) -> Iterator[Detections]:
 
 
 def _npz_keys(path: Path) -> list[str]:
+    require_file(path)
     try:
         with zipfile.ZipFile(path) as archive:
             return [name.removesuffix(".npy") for name in archive.namelist()]

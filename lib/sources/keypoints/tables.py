@@ -13,6 +13,7 @@ from lib.sources.keypoints.detections import BadFile, Detections, detections, ex
 from lib.sources.keypoints.values import utf8
 
 _LOOKED_AT = 10_000  # bytes
+_LARGEST = 1 << 53  # whole numbers above it are not told apart
 _AXES = {
     **dict.fromkeys(("x", "y"), None),
     **dict.fromkeys(
@@ -99,11 +100,13 @@ def _wide(table: pd.DataFrame, said: Layout | None) -> Detections:
 def _table_detections(points: Any, frames: Any, people: Any, layout: str | None) -> Detections:
     frames = np.asarray(frames, np.float64)
     expect(bool(np.isfinite(frames).all()), "a frame without a number")
+    expect(bool((np.abs(frames) < _LARGEST).all()), "a frame's number beyond 2^53")
     expect(bool((frames == np.floor(frames)).all()), "frames that are no whole numbers, such as seconds")
     frames = frames.astype(np.int64) - (int(frames.min()) if len(frames) else 0)
     known = None
     numbers_rows = people is not None and len(people) > 1 and len(np.unique(people)) == len(people)
     if people is not None and np.isfinite(people).all() and not numbers_rows:
+        expect(bool((np.abs(people) < _LARGEST).all()), "a person's number beyond 2^53")
         known = [int(one) for one in people]
     return detections(points, frames, known, layout=layout)
 

@@ -1,6 +1,7 @@
 """What stands in detectors' files: JSON, lists of detections, and numbers that may be written in several ways."""
 
 import codecs
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,23 @@ _MARKS = {
 }
 
 
+def require_file(path: Path) -> None:
+    """Refuse what is read without an end, such as a pipe or a device.
+
+    Raises:
+        BadFile: it is one.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise BadFile("no file, but a pipe, a device or a folder")
+
+
 def utf8(path: Path) -> bytes:
     """The text of a file in UTF-8 without a mark, as which UTF-8 with one, UTF-16 and UTF-32 are read, too.
 
     Raises:
         BadFile: it begins with the mark of an encoding in which it is not.
     """
+    require_file(path)
     content = path.read_bytes()
     name = next((name for mark, name in _MARKS.items() if content.startswith(mark)), None)
     if name is None and b"\0" in content[:4]:  # no text begins so, but one of several bytes a character

@@ -1,8 +1,8 @@
 """Videos that can be used, of the files that hold them, and what is left out and why."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from lib.pose.cameras import UNNAMED
 from lib.pose.layouts import Layout, layout_named
-from lib.sources.base import Dropped, SourceParams
+from lib.sources.base import Dropped, SourceParams, about_file, plain_name
 from lib.sources.keypoints.detections import Array, BadFile, Detections
 from lib.sources.keypoints.formats import Unit, parse
 from lib.sources.keypoints.layout import body_part, find_layout
@@ -71,7 +71,7 @@ def _names(unit: Unit, name: str) -> tuple[str, str]:
     parts = [*unit.folder.parts, unit.name]
     if name and name != unit.name:
         parts.append(name)
-    parts = [re.sub(r"[\s,/]+", "_", part)[:100] for part in parts]
+    parts = [plain_name(part, "_")[:100] for part in parts]
     return parts[0], "_".join(parts[1:])[:100] or parts[0]
 
 
@@ -131,7 +131,7 @@ def told_apart(videos: Sequence[Video]) -> list[Video]:
     taken: set[tuple[str, str]] = set()
     renamed = []
     for video in videos:
-        names = (video.action, *(f"{video.action}_{number}" for number in range(2, len(videos) + 2)))
+        names = chain((video.action,), (f"{video.action}_{number}" for number in count(2)))
         action = next(name for name in names if (video.subject, name) not in taken)
         taken.add((video.subject, action))
         renamed.append(video._replace(action=action))
@@ -140,7 +140,7 @@ def told_apart(videos: Sequence[Video]) -> list[Video]:
 
 def leave_out(report: Report, names: tuple[str, str], where: Path | str, error: BadFile, frames: int) -> None:
     """Name a file or a video, by its subject and action, and why it is left out."""
-    report.bad.append(f"{where}: {error}")
+    report.bad.append(about_file(where, error))
     report.dropped.append(Dropped(*names, UNNAMED, frames, error.reason))
 
 
