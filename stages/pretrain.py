@@ -9,27 +9,51 @@ from typing import Any
 import pandas as pd
 
 from lib.models.checkpoints import load, save
-from lib.runtime.files import replacing, write_json
+from lib.runtime.console import Console
+from lib.runtime.files import replacing, sha256, write_json
 from lib.runtime.paths import Paths
 from lib.runtime.stage import main
 from lib.runtime.tensorboard import Board
-from lib.training.loop import NEW_WEIGHTS
+from lib.training.params import NONE
 from lib.training.pretraining import PretrainParams, pretrain
+from lib.training.state import TrainingState, check_same_run, load_state
 
 DRAW = "lib.plotting.examples:draw_examples"
+DATA = "data/processed/poses.h5"  # a key beside those of params.yaml
 
 
 def run(params: dict[str, Any], paths: Paths) -> None:
     """Run the stage."""
     chosen = PretrainParams.read(params)
     origin = chosen.training.start
-    start = None if origin == NEW_WEIGHTS else load(paths.start(origin), "generalist")
-    result = pretrain(chosen, paths.poses, Board(paths.logs, "pretrain", DRAW), start=start)
+    start = None if origin == NONE else load(paths.start(origin), "generalist")
+    resume = _resumed(chosen, paths)
+    result = pretrain(chosen, paths.poses, Board(paths.logs, "pretrain", DRAW), start=start, resume=resume)
     save(result.checkpoint, paths.pretrained)
     with replacing(paths.plot("training.csv")) as temporary:
         pd.DataFrame(result.curves).to_csv(temporary, index=False)
     write_json(paths.metrics("pretrain"), result.metrics)
     write_json(paths.speed("pretrain"), result.speed)
+
+
+def run_of(chosen: PretrainParams, paths: Paths) -> dict[str, Any]:
+    """What determines the run: params, and the store's hash."""
+    return {**chosen.run(), DATA: sha256(paths.poses)}
+
+
+def _resumed(chosen: PretrainParams, paths: Paths) -> TrainingState | None:
+    """The state that `training.resume` names."""
+    training = chosen.training
+    if training.resume == NONE:
+        return None
+    state, saved = load_state(paths.start(training.resume))
+    check_same_run(saved, run_of(chosen, paths), state.epochs)
+    if saved["training.epochs"] != training.epochs and training.schedule.depends_on_length:
+        Console().announce(
+            f"the state is of a run of {saved['training.epochs']} epochs: from here on, rates are those of "
+            f"{training.epochs} epochs, so that the result is that of neither"
+        )
+    return state
 
 
 if __name__ == "__main__":
