@@ -1,7 +1,8 @@
 """Train a lifter on the 2D of the training subjects and on the anatomical prior: no 3D label is opened.
 
 Reads the store of preprocess; writes the checkpoint, metrics/pretrain.json and plots/training.csv, and beside them
-TensorBoard's logs and data/logs/pretrain_speed.json.
+TensorBoard's logs and data/logs/pretrain_speed.json. A run that was stopped goes on from its last state in
+data/scratch/pretrain, unless something that determines it has changed; of one that ended, last_state.pt is there.
 """
 
 from typing import Any
@@ -16,6 +17,7 @@ from lib.runtime.stage import main
 from lib.runtime.tensorboard import Board
 from lib.training.params import NONE
 from lib.training.pretraining import PretrainParams, pretrain
+from lib.training.recovery import Recovery
 from lib.training.state import TrainingState, check_same_run, load_state
 
 DRAW = "lib.plotting.examples:draw_examples"
@@ -27,18 +29,33 @@ def run(params: dict[str, Any], paths: Paths) -> None:
     chosen = PretrainParams.read(params)
     origin = chosen.training.start
     start = None if origin == NONE else load(paths.start(origin), "generalist")
-    resume = _resumed(chosen, paths)
-    result = pretrain(chosen, paths.poses, Board(paths.logs, "pretrain", DRAW), start=start, resume=resume)
-    save(result.checkpoint, paths.pretrained)
-    with replacing(paths.plot("training.csv")) as temporary:
-        pd.DataFrame(result.curves).to_csv(temporary, index=False)
-    write_json(paths.metrics("pretrain"), result.metrics)
-    write_json(paths.speed("pretrain"), result.speed)
+    resume, console = _resumed(chosen, paths), Console()
+    with Recovery(paths.states("pretrain"), run_of(chosen, paths), console.announce) as recovery:
+        result = pretrain(
+            chosen,
+            paths.poses,
+            Board(paths.logs, "pretrain", DRAW),
+            console,
+            start=start,
+            resume=recovery.latest() or resume,
+            offer_state=recovery.offer,
+        )
+        save(result.checkpoint, paths.pretrained)
+        with replacing(paths.plot("training.csv")) as temporary:
+            pd.DataFrame(result.curves).to_csv(temporary, index=False)
+        write_json(paths.metrics("pretrain"), result.metrics)
+        write_json(paths.speed("pretrain"), result.speed)
+        recovery.finish()
 
 
 def run_of(chosen: PretrainParams, paths: Paths) -> dict[str, Any]:
-    """What determines the run: params, and the store's hash."""
-    return {**chosen.run(), DATA: sha256(paths.poses)}
+    """What determines the run: params, and hashes of the files that it reads."""
+    training, files = chosen.training, {DATA: sha256(paths.poses)}
+    if training.start != NONE:
+        files[f"data/starts/{training.start}"] = sha256(paths.start(training.start))
+    if training.resume != NONE:
+        files["training.resume"] = sha256(paths.start(training.resume))
+    return {**chosen.run(), **files}
 
 
 def _resumed(chosen: PretrainParams, paths: Paths) -> TrainingState | None:
