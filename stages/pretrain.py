@@ -21,6 +21,7 @@ from lib.training.recovery import Recovery
 from lib.training.state import TrainingState, check_same_run, load_state
 
 DRAW = "lib.plotting.examples:draw_examples"
+EMBED = "lib.inference.latents:embed"
 DATA = "data/processed/poses.h5"  # a key beside those of params.yaml
 
 
@@ -34,7 +35,7 @@ def run(params: dict[str, Any], paths: Paths) -> None:
         result = pretrain(
             chosen,
             paths.poses,
-            Board(paths.logs, "pretrain", DRAW),
+            Board(paths.logs, "pretrain", DRAW, EMBED),
             console,
             start=start,
             resume=recovery.latest() or resume,

@@ -16,6 +16,7 @@ from lib.data.store import read_split
 from lib.data.transforms import InputPipeline, TransformParams, input_pipeline
 from lib.data.windows import LoaderParams, WindowParams, Windows, training_loader
 from lib.models.checkpoints import Checkpoint, start_from
+from lib.models.lifters import LiftingModel
 from lib.models.networks import Architecture
 from lib.models.tasks import build_model
 from lib.objectives.base import ObjectiveContext
@@ -188,6 +189,9 @@ def pretrain(
 
     context = RunContext(hardware.fabric, console, board, params.seed, hardware.tuner, hand_over, resume, offer_state)
     progress = fit(model, setup, training, context)
+    if isinstance(model, LiftingModel):
+        model.load_state_dict(progress.kept(training)[0])
+        board.embedding(model.eval(), train, inputs)
     board.close()
     return Pretrained(
         checkpoint=_checkpoint(params, train.layout, prior.body_size, *progress.kept(training)),
