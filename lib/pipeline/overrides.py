@@ -1,5 +1,6 @@
 """Other values for params.yaml, checked before DVC runs an experiment with them."""
 
+import json
 import re
 import subprocess
 import sys
@@ -11,6 +12,9 @@ from lib.experiments.variants import Changes, changed
 from lib.pipeline.sections import check_params
 from lib.runtime.errors import UserError
 from lib.runtime.params import read
+from lib.runtime.paths import Paths
+
+PATIENCE = 30  # seconds for DVC to end in
 
 
 def read_overrides(path: Path, params: Mapping[str, Any]) -> dict[str, object]:
@@ -49,8 +53,40 @@ def check_changes(changes: Changes, params: Mapping[str, Any], where: str) -> No
 def experiment(changes: Changes, root: Path, options: Sequence[str] = ()) -> int:
     """Run `dvc exp run` with other values, in the project at `root`; returns its exit code."""
     settings = [part for key, value in changes.items() for part in ("-S", f"{key}={literal(value)}")]
-    command = [sys.executable, "-m", "dvc", "exp", "run", *options, *settings]
-    return subprocess.run(command, cwd=root, check=False).returncode
+    process = subprocess.Popen([sys.executable, "-m", "dvc", "exp", "run", *options, *settings], cwd=root)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:  # which DVC has got as well, and tidies up
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.terminate()
+            process.wait()
+        raise
+
+
+def copied(params: Mapping[str, Any], paths: Paths) -> list[str]:
+    """Options of `dvc exp run --temp` for the files that git and DVC do not bring to another folder."""
+    sources = {params["data"]["source"], params["evaluation"]["source"]} - {"sample", "same"}
+    files = [paths.raw(source) for source in sources]
+    files += [paths.start(name) for name in {params["training"][key] for key in ("start", "resume")}]
+    tracked = _git(paths.root, "ls-files", "data/starts").split()
+    own = [path.relative_to(paths.root) for path in files if path.exists()]
+    return [part for path in own if path.as_posix() not in tracked for part in ("-C", path.as_posix())]
+
+
+def metric_of(name: str, stage: str, key: str, root: Path) -> float | None:
+    """A metric of an experiment that DVC keeps; None if there is none."""
+    for ref in _git(root, "for-each-ref", "--format=%(refname)", "refs/exps").split():
+        if ref.endswith(f"/{name}"):
+            content = _git(root, "show", f"{ref}:metrics/{stage}.json")
+            value = json.loads(content).get(key) if content else None
+            return float(value) if isinstance(value, int | float) else None
+    return None
+
+
+def _git(root: Path, *command: str) -> str:
+    return subprocess.run(["git", *command], cwd=root, capture_output=True, text=True, check=False).stdout
 
 
 def literal(value: object) -> str:

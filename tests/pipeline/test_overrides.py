@@ -94,7 +94,7 @@ def test_keys_are_those_of_the_file_at_any_depth(tmp_path: Path) -> None:
 def test_what_is_wrong_is_one_line_before_anything_runs(
     text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lib.pipeline.overrides.subprocess.run", lambda *_, **__: pytest.fail("something ran"))
+    monkeypatch.setattr("lib.pipeline.overrides.subprocess.Popen", lambda *_, **__: pytest.fail("something ran"))
     file = tmp_path / "mine.yaml"
     file.write_text(text)
     monkeypatch.setattr(sys, "argv", ["experiment", str(file)])
@@ -111,14 +111,14 @@ def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
 def test_options_and_settings_are_handed_to_dvc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[str]] = []
 
-    class Result:
-        returncode = 3
+    class Process:
+        def __init__(self, command: list[str], **_: object) -> None:
+            seen.append(command)
 
-    def run(command: list[str], **_: object) -> Result:
-        seen.append(command)
-        return Result()
+        def wait(self) -> int:
+            return 3
 
-    monkeypatch.setattr("lib.pipeline.overrides.subprocess.run", run)
+    monkeypatch.setattr("lib.pipeline.overrides.subprocess.Popen", Process)
     file = tmp_path / "mine.yaml"
     file.write_text("training: {lr: 5e-4}")
     monkeypatch.setattr(sys, "argv", ["experiment", str(file), "--name", "mine", "--queue"])
