@@ -56,9 +56,7 @@ def test_a_learning_rate_reruns_from_pretrain_and_metrics_differ(project: Projec
 
 def test_queued_experiments_run_beside_each_other(project: Project) -> None:
     """Two workers at once, in folders of their own; the workspace stays as it is."""
-    (project.root / "mine.yaml").write_text("training: {lr: 5e-4}\n")
-    project.run("python -m stages.experiment mine.yaml --queue --name slow")
-    (project.root / "mine.yaml").unlink()
+    project.run("dvc exp run --queue --name slow -S training.lr=5e-4 pretrain")
     project.run("dvc exp run --queue --name fast -S training.lr=0.002 pretrain")
     project.run("dvc queue start -j 2")
     try:
