@@ -5,10 +5,14 @@ BIN := $(VENV)/bin
 # dvc.yaml says `python -m stages...`: that must be the environment's own
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: reproduce test benchmark ablation label-efficiency generalist wild check format clean
+.PHONY: reproduce predict test benchmark ablation label-efficiency generalist wild check format clean
 
 reproduce: $(VENV)/.stamp  ## the whole pipeline, only the stages that something changed for
 	$(RUN) dvc repro
+
+predict: $(VENV)/.stamp-video  ## a moving figure in 3D from a video, or from keypoints: make predict INPUT=video.mp4
+	@test -n "$(INPUT)" || { echo "error: name a video, or a file or folder of keypoints: make predict INPUT=video.mp4"; exit 1; } >&2
+	@$(BIN)/python -m stages.predict "$(INPUT)" --world --viewer --format json,bvh,glb $(OPTIONS)
 
 test: $(VENV)/.stamp  ## lint, types, tests
 	$(BIN)/ruff check
@@ -45,7 +49,7 @@ clean:  ## the environment and the tools' caches; data, metrics and plots stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find lib stages tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(VENV)/.stamp: requirements.txt
+$(VENV)/.stamp: requirements.txt requirements-export.txt requirements-tuning.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || { \
 	  echo "error: Python 3.10 to 3.13 is needed, but $(PYTHON) is $$($(PYTHON) --version 2>&1 | tail -n 1)"; \
 	  echo "       name another one: make PYTHON=python3.12 ..."; exit 1; } >&2

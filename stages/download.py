@@ -1,9 +1,12 @@
-"""Get the sample's motion clips out of pybullet's wheel; another source needs no download."""
+"""Get the sample's motion clips out of pybullet's wheel, if it is trained or tested on.
+
+Whether it is, the stage `check` says in a file: a change of params that needs no other download then runs none.
+"""
 
 from pathlib import Path
 from typing import Any
 
-from lib.runtime.params import section
+from lib.runtime.errors import UserError
 from lib.runtime.paths import Paths
 from lib.runtime.stage import main
 from lib.sources import clips, parcels
@@ -13,14 +16,14 @@ Xue Bin Peng, taken unchanged from the wheel of {clips.REQUIREMENT} on PyPI, who
 """
 
 
-def run(params: dict[str, Any], paths: Paths, wheel: Path | None = None) -> None:
+def run(_: dict[str, Any], paths: Paths, wheel: Path | None = None) -> None:
     """Write data/raw/sample; `wheel` is a copy of pybullet's wheel that is there already."""
-    source = section(clips.DownloadParams, "data", params).source
-    if source == "sample":
-        parcels.fetch(clips.PARCEL, paths.raw("sample"), _NOTE, wheel)
+    if not paths.downloads.is_file():
+        raise UserError(f"{paths.downloads} is missing: run dvc repro check")
+    if paths.downloads.read_text(encoding="utf-8").split() == [clips.SAMPLE]:
+        parcels.fetch(clips.PARCEL, paths.raw(clips.SAMPLE), _NOTE, wheel)
     else:
-        clips.require_folder(paths.raw(source), source)
-        parcels.fetch(None, paths.raw("sample"), f"Nothing is downloaded for data.source = {source}.\n")
+        parcels.fetch(None, paths.raw(clips.SAMPLE), "Nothing is downloaded: params.yaml does not name the sample.\n")
 
 
 if __name__ == "__main__":

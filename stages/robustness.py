@@ -67,7 +67,8 @@ def _animate(text: str, lifter: Lifter, split: Split, visualize: VisualizeParams
         metres = root_distance(changed.positions, H36M)
         lifted = lifter.lift(changed).scaled(metres)
         seen = replace(changed, keypoints=PIXELS * changed.rays)
-        results = Results.of(seen, Predictions(changed.table, lifted.keypoints, lifted.joints))
+        others = lifted.joints, lifted.keypoint_error, lifted.joint_error
+        results = Results.of(seen, Predictions(changed.table, lifted.keypoints, *others))
         _, titled = next(results.table.iterrows())
         titled["camera"] = f"{titled['camera']}: {name}"
         images = results.motion(titled, max(1, visualize.gif_frames), gif_fps, style)

@@ -4,7 +4,8 @@ Reads the store, the predictions and the tables of evaluate, pretrain and finetu
 training.png, finetuning.png if there was any, joints.png, sequences.png, prior_poses.png, prior_motion.png,
 motion_SEQUENCE.gif, hidden_by_joint.png where any keypoint is hidden and, where the source has 3D, examples.png,
 error_by_joint.png and error_by_action.png; of a model that reconstructs masked windows, training.png,
-reconstruction.png and error_by_mask.png.
+reconstruction.png and error_by_mask.png. Writes plots/viewer.html, a page that shows sequences in 3D, at their full
+frame rate: 0.3 MB with four sequences of the sample, a kilobyte a frame.
 """
 
 import contextlib
@@ -16,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from lib.data.masked_windows import Reconstruction
-from lib.data.store import read_split, tested
+from lib.data.store import Split, read_cameras, read_split, tested
 from lib.evaluation.reconstruction import read_examples
-from lib.inference.predictions import read_predictions
+from lib.inference.predictions import Predictions, read_predictions
 from lib.plotting.animation import write_gif
 from lib.plotting.figures import (
     error_by_action,
@@ -45,6 +47,11 @@ from lib.runtime.errors import UserError
 from lib.runtime.params import section
 from lib.runtime.paths import Paths
 from lib.runtime.stage import main
+from lib.viewer.page import write_viewer
+from lib.viewer.sequences import scenes
+
+NONE_ASKED_FOR = "No sequence is shown: visualize.viewer_sequences in params.yaml is 0."
+NONE_LIFTED = "No sequence is shown: the model reconstructs masked windows, and lifts none."
 
 
 def run(params: dict[str, Any], paths: Paths) -> None:
@@ -58,6 +65,7 @@ def run(params: dict[str, Any], paths: Paths) -> None:
     with _replacing_folder(paths.figures) as folder:
         if examples:
             figures = _reconstructed(paths, examples, visualize)
+            write_viewer(paths.viewer, [], empty=NONE_LIFTED)
         else:
             figures = _lifted(paths, visualize, folder) | prior_figures(prior, _style(visualize, SKELETON))
         for name, figure in (training | figures).items():
@@ -78,7 +86,8 @@ def _reconstructed(paths: Paths, examples: Reconstruction, visualize: VisualizeP
 def _lifted(paths: Paths, visualize: VisualizeParams, folder: Path) -> dict[str, Figure]:
     """Pictures of lifted poses; the motions go to the folder themselves, one after the other."""
     split = read_split(tested(paths.poses, paths.other_test), "test", "if any")
-    results = Results.of(split, read_predictions(paths.predictions))
+    predictions = read_predictions(paths.predictions)
+    results = Results.of(split, predictions)
     style = _style(visualize, results.skeleton)
     sequences = select_sequences(results.table, visualize.sequences, visualize.count)
     gif_fps = 100 / round(100 / visualize.gif_fps)  # a GIF counts time in hundredths of a second
@@ -86,6 +95,7 @@ def _lifted(paths: Paths, visualize: VisualizeParams, folder: Path) -> dict[str,
         images = results.motion(sequence, visualize.gif_frames, gif_fps, style)
         name = re.sub(r"\W+", "_", f"motion_{sequence['subject']}_{sequence['action']}_{sequence['camera']}")
         write_gif(folder / f"{name}.gif", images, gif_fps)
+    _write_page(paths, visualize, split, predictions)
     figures = {"joints": layout_figure(results.layout, style)}
     figures["sequences"] = pose_rows(results.middle_examples(sequences), style)
     if hidden := results.hidden():
@@ -96,6 +106,16 @@ def _lifted(paths: Paths, visualize: VisualizeParams, folder: Path) -> dict[str,
         figures["reliability"] = reliability_figure(_read_csv(paths.plot("reliability.csv"), "evaluate"))
         figures["error_by_action"] = error_by_action(_read_csv(paths.plot("per_action.csv"), "evaluate"))
     return figures
+
+
+def _write_page(paths: Paths, visualize: VisualizeParams, split: Split, predictions: Predictions) -> None:
+    """The page of some sequences in 3D."""
+    table, count = split.table, visualize.viewer_sequences
+    viewed = select_sequences(table, visualize.sequences, count) if count else table[:0]
+    cameras = read_cameras(tested(paths.poses, paths.other_test), "test")
+    shown = scenes(split, predictions, cameras, viewed)
+    colors = to_hex(visualize.left_color), to_hex(visualize.right_color)
+    write_viewer(paths.viewer, shown, title="Test sequences", colors=colors, empty=NONE_ASKED_FOR)
 
 
 def _read_csv(path: Path, stage: str) -> pd.DataFrame:

@@ -24,11 +24,11 @@ from lib.runtime.paths import Paths
 from lib.runtime.stage import main
 from lib.sources import climbing, parcels, recordings, wild, wild_sessions
 from lib.sources.parcels import Parcel
+from lib.sources.videos import fetch_detector
 
 _NOTE = "Taken unchanged from {requirement} ({licence}), of which nothing is installed: {wanted}.\n"
 PARCELS = {
     "videos": (wild_sessions.VIDEOS, "BSD 3-Clause licence, copyright (c) 2022 perfanalytics: POSE2SIM-LICENSE.txt"),
-    "blazepose": (wild_sessions.DETECTOR, "Apache licence 2.0: MEDIAPIPE-LICENSE.txt"),
     "climbing": (climbing.CAPTURE, "Apache licence 2.0, as its metadata say"),
 }
 HEAVY = {"heavy": (wild_sessions.HEAVY, "Apache licence 2.0, as its package.json says")}
@@ -62,6 +62,7 @@ def _text(value: object) -> str:
 
 def fetch(folder: Path, kind: str, packages: Path | None = None) -> None:
     """Get what is not there yet; `packages` is a folder that may have copies of the packages."""
+    fetch_detector(wild.detector_folder(folder), packages)
     for name, (parcel, licence) in (PARCELS | (HEAVY if kind == "heavy" else {})).items():
         _fetch(parcel, folder / name, licence, packages)
 

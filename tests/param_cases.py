@@ -204,6 +204,7 @@ VISUALIZE = {
     **_under(
         "visualize",
         _in("lift", sequences=["S11/*"], count=2, dpi=60, left_color="#ff0000", right_color="#00ff00"),
+        _in("lift", viewer_sequences=(0, 1)),
         _in("animated", gif_frames=3, gif_fps=25.0),
     ),
 }

@@ -103,7 +103,8 @@ class Runs:
                 }
             case _:
                 visualize.run(params, self.drawn)
-                return {path.name: _hash(path.read_bytes()) for path in sorted(self.drawn.figures.iterdir())}
+                drawn = [*sorted(self.drawn.figures.iterdir()), self.drawn.viewer]
+                return {path.name: _hash(path.read_bytes()) for path in drawn}
 
     def _keep(self, name: str, params: dict[str, Any]) -> None:
         """Pre-train a checkpoint to fine-tune from."""

@@ -172,13 +172,13 @@ def head_of(model: LiftingModel) -> torch.nn.Linear:
     return model.network.head.head
 
 
-def tiny_checkpoint(frames: int, step: int = 1, task: Task = "lifting") -> Checkpoint:
+def tiny_checkpoint(frames: int, step: int = 1, task: Task = "lifting", network: str = "transformer") -> Checkpoint:
     """An untrained model with seeded weights."""
     torch.manual_seed(0)
     return Checkpoint(
         objectives=("lift",) if task == "lifting" else ("mask",),
         task=task,
-        model=TINY_MODEL,
+        model=NETWORKS[network].dump(),
         frames=frames,
         interval_seconds=step / 50,
         normalization="rms",
@@ -187,7 +187,7 @@ def tiny_checkpoint(frames: int, step: int = 1, task: Task = "lifting") -> Check
         masking=MASKING.model_dump(mode="json"),
         layouts=KNOWN,
         layout=H36M_LAYOUT,
-        weights=build_model(task, NETWORKS["transformer"], H36M_LAYOUT, frames, KNOWN).state_dict(),
+        weights=build_model(task, NETWORKS[network], H36M_LAYOUT, frames, KNOWN).state_dict(),
         training={"step": 7, "validation_loss": 0.25},
     )
 

@@ -56,4 +56,10 @@ def lifted_truth(positions: Float[Tensor, "frame joint 3"]) -> Float[Tensor, "fr
 def lifted(joints: Float[Tensor, "frame joint 3"]) -> LiftedSplit:
     """What a lifter gives that has these joints and is all but sure of them."""
     stated = torch.full_like(joints[..., 0], 1e-3)
-    return LiftedSplit(joints, joints, stated, stated)
+    return lifted_points(joints, joints, stated, stated)
+
+
+def lifted_points(joints: Tensor, keypoints: Tensor, joint_error: Tensor, keypoint_error: Tensor) -> LiftedSplit:
+    """What a lifter gives, of somebody straight ahead of a level camera."""
+    ahead, up = (joints.new_tensor(direction).expand(len(joints), -1) for direction in ([0, 0, 1], [0, -1, 0]))
+    return LiftedSplit(joints, keypoints, joint_error, keypoint_error, ahead, up)

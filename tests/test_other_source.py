@@ -16,8 +16,9 @@ from lib.pipeline.sections import check_machine, check_params
 from lib.pose.layouts import LAYOUTS
 from lib.runtime.errors import UserError
 from lib.runtime.paths import Paths
-from stages import evaluate, preprocess, visualize
+from stages import check, evaluate, preprocess, visualize
 from tests.data.dataset_files import FRAMES, write_mpi
+from tests.data.files import write_clips
 from tests.data.mocap_files import write_bvh
 from tests.project import Project, ran
 from tests.settings import PARAMS, tiny_checkpoint
@@ -63,6 +64,16 @@ def test_another_source_is_tested_on_and_training_data_stay(paths: Paths, capsys
     assert (paths.figures / "sequences.png").exists()
 
 
+def test_the_sample_is_tested_on_after_training_on_data_of_ones_own(paths: Paths) -> None:
+    write_clips(paths.raw("sample"))
+    own = params("sample", ("S9", "S11"))
+    check.run(own, paths)
+    assert paths.downloads.read_text() == "sample\n"
+    preprocess.run(own, paths)
+    assert set(store.read_split(paths.poses, "train").table["subject"]) == {"S1"}
+    assert set(store.read_split(paths.other_test, "test").table["subject"]) == {"S9", "S11"}
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -70,7 +81,6 @@ def test_another_source_is_tested_on_and_training_data_stay(paths: Paths, capsys
         ({"subjects": ()}, "evaluation.source = 'mpi_inf_3dhp' needs evaluation.subjects: whom of it to test on"),
         ({"subjects": ("TS1", "TS1")}, "evaluation.subjects names somebody more than once"),
         ({"source": "h37m"}, "evaluation.source = 'h37m': must be one of sample, h36m"),
-        ({"source": "sample"}, "evaluation.source = 'sample': it is there with data.source = sample alone"),
         ({"keypoints": "cpn"}, "evaluation.keypoints = 'cpn': mpi_inf_3dhp has gt"),
     ],
 )

@@ -93,7 +93,7 @@ def test_what_to_add_is_named_where_the_readme_says() -> None:
 
 
 def test_the_model_loads_as_the_readme_says(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    (code,) = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    code = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)[0]
     monkeypatch.chdir(project.root)
     names: dict[str, Any] = {}
     exec(code, names)

@@ -81,4 +81,5 @@ def _part(sequence: PoseSequence, frames: slice) -> PoseSequence:
         confidence=sequence.confidence[frames],
         positions=positions,
         times=times,
+        first_frame=sequence.first_frame + int(frames.start),
     )

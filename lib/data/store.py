@@ -59,6 +59,12 @@ class Split:
         """The standard deviation of each ray's noise, as far as the 2D tells (`lib.data.confidence`)."""
         return ray_std(self.rays, self.confidence, self.timing)
 
+    def with_std(self, std: Float[Tensor, "frame joint"]) -> "Split":
+        """The same with noise that was found otherwise."""
+        changed = replace(self)
+        vars(changed)["std"] = std
+        return changed
+
     @property
     def detected(self) -> Bool[Tensor, " frame"]:
         """The frames that show somebody; rays of the others, and of a root that is hidden, are stand-ins."""
@@ -133,24 +139,34 @@ def has_labels(path: Path, split: str) -> bool:
 Labels = Literal["never", "needed", "if any"]
 
 
-def write(path: Path, splits: Mapping[str, Sequence[PoseSequence]], layout: Layout) -> None:
-    """Write the store; a split has positions if any of its sequences does, not a number for those that do not."""
+def split_of(sequences: Sequence[PoseSequence], layout: Layout) -> Split:
+    """A split of sequences: 2D calibrated, and positions if any of them has some, not a number for those without."""
     joints = len(layout)
+    calibrated = [calibrate(sequence, layout.skeleton) for sequence in sequences]
+    keypoints, confidence, rays = zip(*calibrated, strict=True) if sequences else ((), (), ())
+    labelled = not sequences or any(s.positions is not None for s in sequences)
+    return Split(
+        layout,
+        _table(sequences),
+        _back_to_back(keypoints, (joints, 2)),
+        _back_to_back(confidence, (joints,)),
+        _back_to_back(rays, (joints, 2)),
+        _back_to_back([_positions(s) for s in sequences], (joints, 3)) if labelled else None,
+        torch.cat([_times(s) for s in sequences]) if any(s.times is not None for s in sequences) else None,
+    )
+
+
+def write(path: Path, splits: Mapping[str, Sequence[PoseSequence]], layout: Layout) -> None:
+    """Write the store, of each split what `split_of` makes of its sequences."""
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         write_layout(file, layout)
         for name, sequences in splits.items():
-            group = file.create_group(name)
-            write_table(group, _table(sequences))
+            group, split = file.create_group(name), split_of(sequences, layout)
+            write_table(group, split.table)
             group["cameras"] = json.dumps([asdict(sequence.camera) for sequence in sequences])
-            calibrated = [calibrate(sequence, layout.skeleton) for sequence in sequences]
-            keypoints, confidence, rays = zip(*calibrated, strict=True) if sequences else ((), (), ())
-            _write_array(group, "keypoints", keypoints, (joints, 2))
-            _write_array(group, "confidence", confidence, (joints,))
-            _write_array(group, "rays", rays, (joints, 2))
-            if not sequences or any(s.positions is not None for s in sequences):
-                _write_array(group, "positions", [_positions(s) for s in sequences], (joints, 3))
-            if any(s.times is not None for s in sequences):
-                group.create_dataset("times", data=torch.cat([_times(s) for s in sequences]).numpy())
+            for array in ("keypoints", "confidence", "rays", "positions", "times"):
+                if (values := getattr(split, array)) is not None:
+                    group.create_dataset(array, data=values.numpy())
 
 
 def tested(path: Path, other: Path) -> Path:
@@ -256,9 +272,8 @@ def _times(sequence: PoseSequence) -> Float[Tensor, " frame"]:
     return sequence.times.double() - sequence.times[0].double()
 
 
-def _write_array(group: h5py.Group, name: str, parts: Sequence[Tensor], shape: tuple[int, ...]) -> None:
-    array = torch.cat(list(parts)).float().numpy() if parts else np.zeros((0, *shape), np.float32)
-    group.create_dataset(name, data=array)
+def _back_to_back(parts: Sequence[Tensor], shape: tuple[int, ...]) -> Tensor:
+    return torch.cat(list(parts)).float() if parts else torch.zeros(0, *shape)
 
 
 def _table(sequences: Sequence[PoseSequence]) -> pd.DataFrame:

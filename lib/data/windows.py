@@ -76,13 +76,13 @@ class Windows(Dataset[WindowBatch]):
     the rate or the frame times of the sequence: where there is no frame, they are on straight lines between the one
     before and the one after (`lib.data.instants`). A sequence stands still beyond its ends and beyond breaks, where
     frames are missing for longer than three intervals. With `detected_only`, only the windows whose middle frame shows
-    somebody.
+    somebody. `live` windows know nothing of what comes after their middle frame, and stand still from there on.
 
     Raises:
         UserError: there is no such window.
     """
 
-    def __init__(self, split: Split, params: WindowParams, detected_only: bool = False) -> None:
+    def __init__(self, split: Split, params: WindowParams, detected_only: bool = False, live: bool = False) -> None:
         length = torch.from_numpy(split.table["length"].to_numpy())
         sequence = torch.repeat_interleave(torch.arange(len(length)), length)
         middle = torch.arange(len(sequence))
@@ -92,7 +92,8 @@ class Windows(Dataset[WindowBatch]):
                 raise UserError(f"none of {len(kept)} windows shows anybody in its middle: look at the 2D keypoints")
             sequence, middle = sequence[kept], middle[kept]
         self.middle, self.sequence = middle, sequence
-        self.clock = Clock(split, params.offsets, params.interval_seconds)
+        offsets = params.offsets.clamp_max(0) if live else params.offsets
+        self.clock = Clock(split, offsets, params.interval_seconds)
         self.rays, self.confidence, self.positions = split.rays, split.confidence, split.positions
         self.std = split.std
 

@@ -1,5 +1,6 @@
-"""Frames of a video file, read by OpenCV."""
+"""Frames of a video file or of a folder of pictures, read by OpenCV."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,3 +50,75 @@ class Video:
                 yield np.asarray(frame, dtype=np.uint8)
         finally:
             reader.release()
+
+
+class Webcam:
+    """A camera of this machine, by its number; iterating gives frames in BGR as they come, without end."""
+
+    def __init__(self, number: int) -> None:
+        """Open it.
+
+        Raises:
+            UserError: there is none.
+        """
+        self._reader = cv2.VideoCapture(number)
+        read, frame = self._reader.read()
+        if not read:
+            raise UserError(f"camera:{number} gives no picture: is it connected, and free?")
+        self.width, self.height = frame.shape[1], frame.shape[0]
+
+    def __iter__(self) -> Iterator[UInt8[Array, "height width 3"]]:
+        """All frames that come."""
+        while True:
+            read, frame = self._reader.read()
+            if not read:
+                return
+            yield np.asarray(frame, dtype=np.uint8)
+
+
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """A folder of pictures, in the order of their names; the size is that of the first, and iterating as of `Video`."""
+
+    paths: tuple[Path, ...]
+    width: int
+    height: int
+    fps: float
+
+    @staticmethod
+    def files(folder: Path) -> list[Path]:
+        """The pictures of a folder, numbers in names in their order."""
+        found = (path for path in folder.iterdir() if path.suffix.lower() in PICTURES and not path.name.startswith("."))
+        return sorted(found, key=lambda path: [int(x) if x.isdigit() else x for x in re.split(r"(\d+)", path.name)])
+
+    @classmethod
+    def open(cls, folder: Path, fps: float) -> "Pictures":
+        """Look at the first picture.
+
+        Raises:
+            UserError: there is none, or it cannot be read.
+        """
+        paths = cls.files(folder)
+        if not paths:
+            raise UserError(f"{folder} has no pictures ({', '.join(PICTURES)})")
+        height, width, _ = _picture(paths[0]).shape
+        return cls(tuple(paths), width, height, fps)
+
+    def __iter__(self) -> Iterator[UInt8[Array, "height width 3"]]:
+        """All pictures; raises UserError where one cannot be read or has another size."""
+        for path in self.paths:
+            picture = _picture(path)
+            if picture.shape[:2] != (self.height, self.width):
+                height, width, _ = picture.shape
+                raise UserError(f"{path} is {width} x {height}, and those before are {self.width} x {self.height}")
+            yield picture
+
+
+def _picture(path: Path) -> UInt8[Array, "height width 3"]:
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise UserError(f"{path} is no picture that OpenCV reads")
+    return np.asarray(picture, dtype=np.uint8)

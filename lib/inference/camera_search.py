@@ -22,12 +22,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from lib.data.store import Split
 from lib.inference.lifter import Lifter
+from lib.inference.uprightness import ANKLE_JOINTS, Stance, middle, stance, up_direction
 from lib.pose.geometry import rotate
 from lib.pose.landmarks import JOINTS
 from lib.pose.skeleton import H36M
@@ -42,19 +42,8 @@ FLOOR_WEIGHT, FLOOR_NOISE = 2.8, 0.06  # the same; metres, of the heights of fee
 SHORTEST, LONGEST = 1.0, 20.0  # seconds: what says something, and what longer sequences are cut into
 MOST_PARTS = 20  # that are looked at of a camera
 RATE, SIZE_SECONDS = 25.0, 0.15  # frames a second are enough; size is smoothed by a Gaussian of this deviation
-TOLD_STD, BALANCE_STD, SHARED_STD = 8.0, 3.5, 1.5  # degrees: the lifter's up, a sequence's balance, what all share
-UPRIGHT = math.cos(math.radians(40))  # people count as upright who are balanced along what the lifter tells
 LEAST_ACROSS = 0.02  # weight of a bone along the line of sight, where 1 is one across
 
-# Shares of a body's mass, those of segments halved between their ends: D. A. Winter, Biomechanics and Motor Control of
-# Human Movement, 4th edition, table 4.1 (trunk 0.497, head and neck 0.081, arm 0.05, thigh 0.1, shank and foot 0.061).
-_MASS = {"pelvis": 0.35, "thorax": 0.25, "head": 0.08}
-_SIDE_MASS = {"elbow": 0.05, "knee": 0.08, "ankle": 0.03}
-_MASSES = torch.tensor([_MASS.get(name, _SIDE_MASS.get(name.partition("_")[2], 0.0)) for name in H36M.names])
-FOOT_AHEAD = 0.07  # metres from the ankle forward to the middle of the foot: half of its length less a quarter
-_ANKLES = ("left_ankle", "right_ankle")
-_ANKLE_JOINTS = [H36M.index(name) for name in _ANKLES]
-_SIDES = [[H36M.index(f"{side}_{name}") for name in ("hip", "shoulder")] for side in ("left", "right")]
 _CHILDREN, _PARENTS = (list(ends) for ends in zip(*H36M.bones, strict=True))
 
 
@@ -82,10 +71,7 @@ class _Motion(NamedTuple):
     off: Float[Tensor, "frame bone"]  # logarithms of bones' lengths over their typical ones
     across: Float[Tensor, "frame bone"]  # how far they lie across the line of sight: weights
     ankles: Float[Tensor, "frame side 3"]  # metres, camera frame
-    balance: Float[Tensor, "frame 3"]  # from the feet to the centre of mass, of length 1
-    told: Float[Tensor, "frame 3"]  # up, as the lifter tells it
-    seen: Bool[Tensor, " frame"]
-    standing: Bool[Tensor, " frame"]  # both ankles are seen of somebody upright; none if they are few
+    stance: Stance
 
 
 def find_cameras(split: Split, lifter: Lifter) -> dict[str, FoundCamera]:
@@ -106,7 +92,7 @@ def find_camera(split: Split, lifter: Lifter) -> FoundCamera:
     cost = [sum((_violations(_lifted(split, part, factor, lifter)) for part in parts), 0.0) for factor in FACTORS]
     focal, focal_std = _posterior(cost)
     likely = math.exp(focal) if focal_std < TELLS else 1.0
-    up, std = _up([_lifted(split, part, likely, lifter) for part in parts])
+    up, std = up_direction([_lifted(split, part, likely, lifter).stance for part in parts])
     (x, y, z), level = up.tolist(), float(up[:2].norm())
     return FoundCamera(
         focal_factor=math.exp(focal),
@@ -151,27 +137,18 @@ def _lifted(split: Split, part: _Part, factor: float, lifter: Lifter) -> _Motion
     size = (across * off).sum(-1, keepdim=True) / across.sum(-1, keepdim=True)
     distance = lifter.body_size / smoothed(size[..., None], SIZE_SECONDS * part.fps).exp()
     joints = distance * rotate(turned, points + points.new_tensor([0.0, 0.0, 1.0]))
-    balance, marked = _balance(joints), set(_ANKLES) <= set(split.layout.landmarks)
-    ankles = [split.layout.landmarks.index(name) for name in _ANKLES if marked]
-    standing = visible[:, ankles].all(-1) & marked & ((balance * told).sum(-1) > UPRIGHT)
-    standing &= standing.sum() >= part.fps * SHORTEST / 2
-    return _Motion(off - size, across, joints[:, _ANKLE_JOINTS], balance, told, visible.any(-1), standing)
-
-
-def _balance(joints: Float[Tensor, "frame joint 3"]) -> Float[Tensor, "frame 3"]:
-    left, right = (joints[:, side].sum(1) for side in _SIDES)
-    up = (_MASSES[:, None] * joints).sum(1) - joints[:, _ANKLE_JOINTS].mean(1)
-    forward = normalize(torch.linalg.cross(left - right, up), dim=-1)
-    return normalize(up - FOOT_AHEAD * forward, dim=-1)
+    stood = stance(joints, told, visible, split.layout, part.fps)
+    return _Motion(off - size, across, joints[:, list(ANKLE_JOINTS)], stood)
 
 
 def _violations(motion: _Motion) -> float:
     """How much a sequence violates what is right under the true focal length; both terms are robust, as Cauchy's."""
-    weight = motion.across[motion.seen]
-    bones = weight * (1 + (motion.off[motion.seen] / BONE_NOISE).square()).log()
+    seen, standing = motion.stance.seen, motion.stance.standing
+    weight = motion.across[seen]
+    bones = weight * (1 + (motion.off[seen] / BONE_NOISE).square()).log()
     cost = BONES_WEIGHT * float(bones.sum() / weight.sum().clamp_min(1e-9))
-    if motion.standing.any():
-        height = (motion.ankles[motion.standing] @ _middle(motion.balance[motion.standing])).amin(-1)
+    if standing.any():
+        height = (motion.ankles[standing] @ middle(motion.stance.balance[standing])).amin(-1)
         cost += FLOOR_WEIGHT * float((1 + ((height - height.median()) / FLOOR_NOISE).square()).log().mean())
     return cost
 
@@ -185,16 +162,3 @@ def _posterior(cost: list[float]) -> tuple[float, float]:
     share /= share.sum()
     mean = float(share @ fine)
     return mean, math.sqrt(float(share @ (fine - mean) ** 2) + SAME_STD**2)
-
-
-def _up(motions: list[_Motion]) -> tuple[Float[Tensor, "3"], float]:
-    """The direction up, and the standard deviation of its error in degrees: what is told, and each one's balance."""
-    seen = [motion.told[motion.seen] for motion in motions]
-    directions = [_middle(torch.cat(seen)) if seen else torch.tensor([0.0, -1.0, 0.0])]
-    directions += [_middle(motion.balance[motion.standing]) for motion in motions if motion.standing.any()]
-    weights = torch.tensor([TOLD_STD**-2] + [BALANCE_STD**-2] * (len(directions) - 1))
-    return normalize(weights @ torch.stack(directions), dim=0), math.sqrt(1 / float(weights.sum()) + SHARED_STD**2)
-
-
-def _middle(directions: Float[Tensor, "frame 3"]) -> Float[Tensor, "3"]:
-    return normalize(directions.median(0).values, dim=0)

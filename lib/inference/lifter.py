@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from lib.data.confidence import keypoint_noise
 from lib.data.store import Split
@@ -34,10 +35,13 @@ class LiftedSplit(NamedTuple):
     keypoints: Float[Tensor, "frame keypoint 3"]  # as the split's layout marks them
     joint_error: Float[Tensor, "frame joint"]  # how far off each is expected to be
     keypoint_error: Float[Tensor, "frame keypoint"]
+    root: Float[Tensor, "frame 3"]  # where the root is
+    up: Float[Tensor, "frame 3"]  # the direction against gravity, of length 1
 
     def scaled(self, factor: Float[Tensor, " frame"]) -> "LiftedSplit":
         """The same in another unit."""
-        return LiftedSplit(*(part * factor.view(-1, *[1] * (part.ndim - 1)) for part in self))
+        lengths = {name: part for name, part in self._asdict().items() if name != "up"}
+        return self._replace(**{name: part * factor.view(-1, *[1] * (part.ndim - 1)) for name, part in lengths.items()})
 
 
 class Lifter:
@@ -92,28 +96,54 @@ class Lifter:
         Raises:
             UserError: the checkpoint does not know the layout.
         """
-        timing, detected = split.timing, split.detected
-        points, error, _, rotation = self.lift_windows(split, batch_size, flip)
+        poses = self.lift_windows(split, batch_size, flip)
+        return self.refined(split, poses, constant_bone_lengths, depth_signs, denoise)
+
+    @torch.inference_mode()
+    def refined(
+        self,
+        split: Split,
+        poses: Poses,
+        constant_bone_lengths: bool = True,
+        depth_signs: bool = True,
+        denoise: bool = True,
+    ) -> LiftedSplit:
+        """What `lift` makes of what `lift_windows` gives of every frame of a split."""
+        timing, detected = split.timing, split.detected.to(poses.points.device)
+        points, error, up, rotation = poses
         if constant_bone_lengths and points.isfinite().all():  # one frame that is not would spoil all others
             points = self._refined(points, error, split, depth_signs)
-        points = fill_frames(rotate(rotation.mT, points), detected.to(points.device), timing)
+        # In the camera frame; the root is one unit away along the axis of the crop.
+        placed = torch.cat([points, torch.stack([torch.zeros_like(up), up], 1)], 1)
+        placed[:, -2, 2] = 1.0
+        placed = fill_frames(rotate(rotation.mT, placed), detected, timing)
         if denoise:
-            points = noise.denoise(points, timing, self.noise_correlation_seconds, detected.to(points.device))
-        points, error = points.cpu(), error.cpu()
+            placed = noise.denoise(placed, timing, self.noise_correlation_seconds, detected)
+        placed, error = placed.cpu(), error.cpu()
+        points, root, up = placed[:, :-2], normalize(placed[:, -2], dim=-1), normalize(placed[:, -1], dim=-1)
         of_layout = slice(JOINTS) if split.layout.exact else slice(JOINTS, None)
-        return LiftedSplit(points[:, :JOINTS], points[:, of_layout], error[:, :JOINTS], error[:, of_layout])
+        of_points = points[:, :JOINTS], points[:, of_layout], error[:, :JOINTS], error[:, of_layout]
+        return LiftedSplit(*of_points, root, up)
 
     @torch.inference_mode()
     def lift_windows(
-        self, split: Split, batch_size: int = 4096, flip: bool = True, frames: Int[Tensor, " some"] | None = None
+        self,
+        split: Split,
+        batch_size: int = 4096,
+        flip: bool = True,
+        frames: Int[Tensor, " some"] | None = None,
+        live: bool = False,
     ) -> Poses:
         """What the model says about every frame, or some by their numbers, each in a window of its own; on its device.
+
+        `live` windows end with their frame, as where the next one is still to come.
 
         Raises:
             UserError: the checkpoint does not know the layout.
         """
         self._checkpoint.check_layout(split.layout)
-        windows, parts = Windows(replace(split, positions=None), self.window), []
+        unlabelled = split if split.positions is None else replace(split, positions=None)
+        windows, parts = Windows(unlabelled, self.window, live=live), []
         for numbers in (torch.arange(len(windows)) if frames is None else frames).split(batch_size):
             rays = seen_rays(windows[numbers].to(self.device), split.layout)
             poses = lift_poses(self.model, perspective_crops(rays, self.normalization), flip)

@@ -3,8 +3,8 @@
 Two frames of reference, both right-handed, in metres:
 
 - camera: x right, y down, z forward, the camera at the origin;
-- world: y up, x as the camera's x, z towards the camera; the floor is y = 0, and in the first frame the pelvis is above
-  the origin. Formats of animation (BVH, GLB, TRC) have the same axes.
+- world: y up, x as the camera's x, z towards the camera; the floor is y = 0, and in its first frame the first person
+  of a video has the pelvis above the origin. Formats of animation (BVH, GLB, TRC) have the same axes.
 """
 
 from dataclasses import dataclass

@@ -27,6 +27,8 @@ class Predictions:
     table: pd.DataFrame  # a row a sequence, with lib.data.tables.COLUMNS
     predicted: Float[Tensor, "frame keypoint 3"]  # metres, root-centred, camera frame, in the data's layout
     joints: Float[Tensor, "frame joint 3"]  # the same people's joints of Human3.6M
+    error: Float[Tensor, "frame keypoint"]  # metres: how far off the model expects each keypoint to be
+    joint_error: Float[Tensor, "frame joint"]  # metres
 
 
 def root_distance(positions: Float[Tensor, "*batch joint 3"], skeleton: Skeleton) -> Float[Tensor, "*batch"]:
@@ -66,5 +68,6 @@ def read_predictions(path: Path) -> Predictions:
         UserError: the file is missing or damaged.
     """
     with opened(path, "evaluate") as file:
-        parts = (torch.from_numpy(file[name][:]) for name in ("predicted", "h36m"))
+        names = ("predicted", "h36m", "predicted_error", "h36m_error")
+        parts = (torch.from_numpy(file[name][:]) for name in names)
         return Predictions(read_table(file), *parts)

@@ -33,7 +33,7 @@ class Attention(nn.Module):
         if bias is None and tokens.device.type == "cpu":
             mixed = _attend(query, key, value, dropout)
         else:
-            mask = None if bias is None else bias.to(query.dtype).expand(len(tokens), -1, -1, -1)
+            mask = None if bias is None else bias.to(query.dtype).expand(tokens.shape[0], -1, -1, -1)
             mixed = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
         out: Tensor = self.out(mixed.transpose(1, 2).flatten(-2))
         return out

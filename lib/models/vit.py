@@ -66,7 +66,7 @@ class _Encoder(nn.Module):
         scale: Float[Tensor, "batch frame"],
         layout: Layout,
     ) -> Float[Tensor, "batch token width"]:
-        count = len(points)
+        count = points.shape[0]  # not len(points), which exports would take for a constant
         patches = self._patches(points, confidence, scale)
         tubelets = self.tokens(*patches, layout)
         tubelets = tubelets.unflatten(0, (count, -1)) + self.time

@@ -11,7 +11,8 @@ from typing import Any, ClassVar, get_args
 
 from lib.data.masking import MaskingParams, check_masking
 from lib.data.occlusion import OcclusionParams
-from lib.data.preprocessing import as_evaluation, check_split
+from lib.data.preprocessing import as_evaluation
+from lib.data.splits import check_split
 from lib.data.transforms import TransformParams
 from lib.data.windows import LoaderParams, WindowParams
 from lib.evaluation.lifting import EvaluationParams
@@ -106,6 +107,13 @@ def check_machine(params: Params, paths: Paths) -> None:
     _check_checkpoint(section(FinetuneParams, "finetune", params).checkpoint, paths)
 
 
+def sources(params: Params) -> set[str]:
+    """The sources of poses that training and testing read."""
+    data = section(SourceParams, "data", params)
+    other = section(EvaluationSourceParams, "evaluation", params).of(data)
+    return {data.source} | ({other.source} if other else set())
+
+
 def _has_parent(params: Params, name: str) -> bool:
     parent, _, _ = name.rpartition(".")
     return not parent or isinstance(params.get(parent), Mapping)
@@ -141,8 +149,6 @@ def _check_combinations(params: Params) -> None:
     if other := section(EvaluationSourceParams, "evaluation", params).of(source):
         with as_evaluation():
             check_source(other)
-        if other.source == "sample":
-            raise UserError("params.yaml: evaluation.source = 'sample': it is there with data.source = sample alone")
     if OBJECTIVES[section(TrainingParams, "training", params).objective].task != "lifting":
         check_masking(section(MaskingParams, "masking", params), section(WindowParams, "data.window", params).frames)
     finetune = section(FinetuneParams, "finetune", params)

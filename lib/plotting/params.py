@@ -20,6 +20,7 @@ class VisualizeParams(Section):
     dpi: Annotated[int, Field(ge=50, le=400)]
     gif_frames: Annotated[int, Field(ge=0, le=1000)]  # 0: no animations
     gif_fps: Annotated[float, Field(ge=1, le=50)]  # browsers show no GIF faster; the motion keeps its real speed
+    viewer_sequences: Annotated[int, Field(ge=0, le=1000)]  # of those that match, evenly spaced; 0: none
     left_color: str  # of the person's own left side
     right_color: str
 

@@ -110,13 +110,17 @@ class Cameras:
     path: Path
     by_name: Mapping[str, Camera]
 
+    def find(self, subject: str, action: str, camera: str) -> Camera | None:
+        """The first camera whose name fits a sequence."""
+        return next((c for name, c in self.by_name.items() if fits(name, subject, action, camera)), None)
+
     def of(self, subject: str, action: str, camera: str, size: tuple[int, int] | None = None) -> Camera:
         """The camera of a sequence, with the data's name for it.
 
         Raises:
             UserError: no name fits, or the pictures of the sequence have another size.
         """
-        found = next((c for name, c in self.by_name.items() if fits(name, subject, action, camera)), None)
+        found = self.find(subject, action, camera)
         if found is None:
             names = ", ".join(self.by_name)
             raise UserError(f"{self.path}: no camera fits {subject}/{action}/{camera}; it has {names}")

@@ -29,6 +29,7 @@ UNDISTORT_STEPS = 12  # the fixed point contracts about tenfold a step for Human
 # (M. Kocabas et al., SPEC, ICCV 2021). Other tools assume 53 along the diagonal (Z. Li et al., CLIFF, ECCV 2022) or 55
 # along the longer side (I. Sarandi et al., MeTRAbs, T-BIOM 2021).
 ASSUMED_FOV_DEG = 60.0
+UNNAMED = "camera"  # the name of a camera that nothing tells from another
 
 
 @dataclass(frozen=True)
@@ -105,9 +106,9 @@ def assumed_camera(size: tuple[int, int], name: str = "assumed") -> Camera:
 
 def assumption(camera: Camera) -> str:
     """One line that says what was assumed of a camera, and what to do about it."""
-    width, height = camera.size
+    (width, height), name = camera.size, f"camera {camera.name}" if camera.name != UNNAMED else "the camera"
     return (
-        f"camera {camera.name}: a focal length of {camera.focal[0]:.0f} pixels is assumed ({ASSUMED_FOV_DEG:g} degrees "
+        f"{name}: a focal length of {camera.focal[0]:.0f} pixels is assumed ({ASSUMED_FOV_DEG:g} degrees "
         f"along the longer side of {width} x {height}), its centre in the middle, and no distortion: describe the "
         "camera in a YAML file if you know better (data.cameras)"
     )

@@ -81,7 +81,7 @@ def perspective_crops(windows: Rays, normalization: Normalization = "rms") -> Cr
     counted = seen.any(1)
     counted = counted | ~counted.any(-1, keepdim=True)
     placed = seen | ~seen.any(-1, keepdim=True)
-    if not (placed | ~counted[:, None]).all():
+    if torch.compiler.is_exporting() or not (placed | ~counted[:, None]).all():
         rays = _filled(rays, placed)
     weight = (counted * _weights(layout, 1.0, ASIDE, ASIDE).to(rays))[:, None, :, None]
     x, y = ((weight * rays).sum(2) / weight.sum(2)).unbind(-1)
@@ -95,7 +95,7 @@ def perspective_crops(windows: Rays, normalization: Normalization = "rms") -> Cr
 def _filled(rays: Tensor, seen: Tensor) -> Float[Tensor, "batch frame keypoint 2"]:
     """What is hidden in some frames is where it is in the others, relative to what is seen in all of them."""
     always = seen.all(1, keepdim=True)
-    always = torch.where(always.any(-1, keepdim=True), always, seen)[..., None].to(rays)
+    always = (always | (seen & ~always.any(-1, keepdim=True)))[..., None].to(rays)
     middle = (always * rays).sum(2, keepdim=True) / always.sum(2, keepdim=True).clamp_min(1)
     visible = seen[..., None].to(rays)
     off = (visible * (rays - middle)).sum(1, keepdim=True) / visible.sum(1, keepdim=True).clamp_min(1)

@@ -32,6 +32,11 @@ class Paths:
         return self.root / "data" / "processed" / "params_checked.txt"
 
     @property
+    def downloads(self) -> Path:
+        """What the stage check leaves behind for the download: what params.yaml needs of it."""
+        return self.root / "data" / "processed" / "downloads.txt"
+
+    @property
     def poses(self) -> Path:
         """The HDF5 store of preprocessed sequences."""
         return self.root / "data" / "processed" / "poses.h5"
@@ -83,3 +88,8 @@ class Paths:
     def figures(self) -> Path:
         """The pictures of the visualize stage."""
         return self.root / "plots" / "figures"
+
+    @property
+    def viewer(self) -> Path:
+        """The page that shows test sequences in 3D."""
+        return self.root / "plots" / "viewer.html"

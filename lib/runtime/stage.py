@@ -15,12 +15,21 @@ from lib.runtime.paths import Paths
 
 def main(run: Callable[[dict[str, Any], Paths], None]) -> None:
     """Run a stage on ./params.yaml in the current folder; a user's error ends it in one line and exit code 1."""
-    try:
+
+    def with_params(paths: Paths) -> None:
         params = read(Path("params.yaml"))
         if "DVC_STAGE" not in os.environ:  # DVC has run the stage check by then, and importing all of lib takes seconds
             # By name, so that it is no dependency of every stage on all of lib: it decides no output.
             importlib.import_module("lib.pipeline.sections").check_params(params)
-        run(params, Paths())
+        run(params, paths)
+
+    command(with_params)
+
+
+def command(run: Callable[[Paths], None]) -> None:
+    """Run a command that reads no params.yaml; a user's error ends it in one line and exit code 1."""
+    try:
+        run(Paths())
     except UserError as error:
         sys.exit(f"error: {error}")
     except OSError as error:  # a folder that cannot be written, a full disk

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-SMOOTHING_SECONDS = 0.04  # standard deviation of the Gaussian that smooths
+SCALES = (0.02, 0.04, 0.08, 0.16)  # seconds: standard deviations of the Gaussians that smooth
 LEAST = 1e-12
 BREAK = 3.0  # median distances: frames that are further apart say nothing about each other's noise
 MAD_TO_STD = 1.4826  # from the median absolute deviation of a normal distribution to its standard deviation
@@ -98,24 +98,52 @@ def denoise(
     seconds: float,
     known: Bool[Tensor, " frame"] | None = None,
 ) -> Float[Tensor, "frame joint coord"]:
-    """Values with as much of their quick changes taken away as noise explains: all that a Gaussian smooths, or less.
+    """Values with as much of their quick changes taken away as noise explains.
 
-    A coordinate's share is that of the noise in the variance of what smoothing takes away, as in Wiener's filter, so
-    that motion without noise stays as it is. What is found about the noise is found in frames that are `known`.
+    Differences between smoothings by wider and wider Gaussians (SCALES) are bands of frequencies. Of each band a
+    coordinate loses the share that noise has in its variance, as in Wiener's filter, so that motion without noise stays
+    as it is. What is found about the noise is found in frames that are `known`, and by medians: neither outliers nor
+    what moves now and then makes much of it.
     """
     known = torch.ones_like(values[:, 0, 0], dtype=torch.bool) if known is None or not known.any() else known
-    quick, kept = [], 0.0
-    for part, fps, times in zip(timing.split(values), timing.fps, timing.clocks, strict=True):
-        kernel = _gaussian(SMOOTHING_SECONDS * fps).to(values)
-        quick.append(part - (_smoothed(part, kernel) if times is None else _smoothed_unevenly(part, times, fps)))
-        taken = -kernel
-        taken[len(taken) // 2] += 1
-        lasting = _correlations(len(kernel), correlation(seconds, 1 / fps)).to(values)
-        kept += len(part) / len(values) * float(taken @ lasting @ taken)  # of the noise's variance
-    change = torch.cat(quick)
-    measured = values.masked_fill(~known[:, None, None], torch.nan)
-    noise = noise_std(measured, timing, seconds).square() * kept
-    return values - (noise / change[known].square().mean(0).clamp_min(LEAST)).clamp_max(1) * change
+    noise = noise_std(values.masked_fill(~known[:, None, None], torch.nan), timing, seconds).square()
+    before, result = values, values
+    for scale, finer in zip(SCALES, (0.0, *SCALES), strict=False):
+        after = smooth(values, timing, scale)
+        left = 0.0
+        for length, fps in zip(timing.lengths, timing.fps, strict=True):
+            of_band = _band_variance(finer * fps, scale * fps, correlation(seconds, 1 / fps))
+            left += length / len(values) * of_band
+        band = before - after
+        variance = (MAD_TO_STD * band[known].abs().median(0).values).square()
+        result = result - (noise * left / variance.clamp_min(LEAST)).clamp_max(1) * band
+        before = after
+    return result
+
+
+def _band_variance(finer: float, coarser: float, correlation: float) -> float:
+    """Of noise of variance 1, the variance of the difference between smoothings by two Gaussians, in frames."""
+    wide = _gaussian(coarser)
+    taken = -wide
+    narrow = _gaussian(finer) if finer > 0 else torch.ones(1)
+    beside = (len(wide) - len(narrow)) // 2
+    taken[beside : beside + len(narrow)] += narrow
+    return float(taken @ _correlations(len(wide), correlation).to(taken) @ taken)
+
+
+def smooth(
+    values: Float[Tensor, "frame joint coord"], timing: Timing, seconds: float
+) -> Float[Tensor, "frame joint coord"]:
+    """Smoothed over time by a Gaussian with a standard deviation in seconds, whatever the rate or times of frames."""
+    sequences = zip(timing.split(values), timing.fps, timing.clocks, strict=True)
+    return torch.cat(
+        [
+            _smoothed(part, _gaussian(seconds * fps).to(part))
+            if times is None
+            else _smoothed_unevenly(part, times, fps, seconds)
+            for part, fps, times in sequences
+        ]
+    )
 
 
 def smoothed(values: Float[Tensor, "frame joint coord"], frames: float) -> Float[Tensor, "frame joint coord"]:
@@ -169,20 +197,20 @@ def _uneven_deviation(times: Float[Tensor, " frame"], seconds: float) -> Float[T
     return 2 * (1 + first**2 + last**2 - 2 * first * near - 2 * last * far + 2 * first * last * near * far).sqrt()
 
 
-def _smoothed_unevenly(values: Tensor, times: Float[Tensor, " frame"], fps: float) -> Tensor:
+def _smoothed_unevenly(values: Tensor, times: Float[Tensor, " frame"], fps: float, sigma: float) -> Tensor:
     """By the same Gaussian of time: at each frame the line that fits its neighbours best, so that steady motion stays.
 
     A frame without a neighbour within reach stays as it is.
     """
-    reach = math.ceil(3 * SMOOTHING_SECONDS * fps)
+    reach = math.ceil(3 * sigma * fps)
     index = torch.arange(len(times))[:, None] + torch.arange(-reach, reach + 1)
     inside = (index >= 0) & (index < len(times))
     index = index.clamp(0, len(times) - 1)
     away = times[index] - times[:, None]
-    weight = (-(away / SMOOTHING_SECONDS).square() / 2).exp() * inside
+    weight = (-(away / sigma).square() / 2).exp() * inside
     moments = [(weight * away**power).sum(1, keepdim=True) for power in range(3)]
     spread = moments[0] * moments[2] - moments[1].square()
-    lone = spread <= LEAST * SMOOTHING_SECONDS**2
+    lone = spread <= LEAST * sigma**2
     weight = weight * (moments[2] - moments[1] * away) / torch.where(lone, 1, spread)
     weight = torch.where(lone, (away == 0) & inside, weight).to(values)
     index = index.to(values.device)

@@ -170,6 +170,8 @@ class PoseSequence:
     positions: Float[Tensor, "frame joint 3"] | None
     times: Float[Tensor, " frame"] | None = None  # seconds, best in float64; None: constant rate `fps`
     group: str = ""  # the video, where several sequences are of one; the action is else
+    person: int = 0  # the number of the person in the video
+    first_frame: int = 0  # of the sequence in the video, which begins with 0
 
     def __post_init__(self) -> None:
         if self.times is not None and (problem := _problem(self.times, len(self.keypoints))):

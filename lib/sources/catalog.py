@@ -77,5 +77,8 @@ def require_files(raw: Path, params: SourceParams) -> None:
     """
     if params.source in FILES:
         FILES[params.source](raw, usual(params))
-    elif params.source != "sample":
-        clips.require_folder(raw, params.source)
+    elif params.source != clips.SAMPLE and not raw.is_dir():
+        raise UserError(
+            f"params.yaml: data.source = {params.source!r}: there is no folder {raw}; the sample is downloaded, other "
+            "sources are files that you put there"
+        )

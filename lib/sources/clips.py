@@ -5,13 +5,9 @@ of pybullet. The wheel is only a parcel: it is not installed, and the same file 
 little, because the download depends on whatever it imports.
 """
 
-from pathlib import Path
-from typing import ClassVar
-
-from lib.runtime.errors import UserError
-from lib.runtime.params import Name, Section
 from lib.sources.parcels import Parcel
 
+SAMPLE = "sample"  # in data.source
 REQUIREMENT = "pybullet==3.2.7"
 
 # A test clip is never a training clip, whatever the bodies. Chosen before any figure was known, so that every role has
@@ -27,29 +23,6 @@ PERFORMERS = {
     "validation": ("S8",),
     "test": ("S9", "S11"),
 }
-
-
-class DownloadParams(Section):
-    """`data.source`, which is all of `data` that the download depends on."""
-
-    elsewhere: ClassVar[frozenset[str]] = frozenset(
-        {
-            *("keypoints", "layout", "cameras", "fps", "size", "rotate", "people", "split", "min_frames"),
-            "virtual_cameras",
-            *("window", "transforms", "occlusion", "loader"),
-        }
-    )
-
-    source: Name
-
-
-def require_folder(raw: Path, source: str) -> None:
-    """Refuse a source that is not downloaded and has no folder; raises UserError."""
-    if not raw.is_dir():
-        raise UserError(
-            f"params.yaml: data.source = {source!r}: there is no folder {raw}; the sample is downloaded, other sources "
-            "are files that you put there"
-        )
 
 
 def file_name(clip: str) -> str:

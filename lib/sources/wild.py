@@ -84,8 +84,9 @@ def prepare(folder: Path, kind: str, announce: Callable[[str], None]) -> list[Ro
     Raises:
         UserError: a file is missing, or LiteRT is not installed.
     """
-    networks = folder / ("heavy" if kind == "heavy" else "blazepose")
-    detector = BlazePose.load(folder / "blazepose" / blazepose.DETECTOR, networks / blazepose.LANDMARKS[kind])
+    detectors = detector_folder(folder)
+    networks = folder / "heavy" if kind == "heavy" else detectors
+    detector = BlazePose.load(detectors / blazepose.DETECTOR, networks / blazepose.LANDMARKS[kind])
     calibrated = read_cameras(folder / "videos" / wild_sessions.CALIBRATION)
     detected = {}
     for name, session in SESSIONS.items():
@@ -234,6 +235,11 @@ def _rows(
 def _median_error(reference: Reference, view: int) -> float:
     """In pixels, of the keypoints that agree with the other views."""
     return float(reference.errors[..., view][reference.views[..., view]].median())
+
+
+def detector_folder(folder: Path) -> Path:
+    """Where the detector is, which is not for these recordings alone."""
+    return folder.parent / "blazepose"
 
 
 def recordings_file(folder: Path, kind: str) -> Path:

@@ -106,19 +106,6 @@ VIDEOS = Parcel(
         "pose2sim-0.10.49.dist-info/licenses/LICENSE": "POSE2SIM-LICENSE.txt",
     },
 )
-DETECTOR = Parcel(
-    "mediapipe==0.10.21",
-    "mediapipe-0.10.21-cp311-cp311-manylinux_2_28_x86_64.whl",
-    "05dc4a9e593655a79558d05d6227d31018c2537a4bd3362b51e230cf22aecfe3",
-    36,
-    "BlazePose's networks",
-    {
-        "mediapipe/modules/pose_detection/pose_detection.tflite": "pose_detection.tflite",
-        "mediapipe/modules/pose_landmark/pose_landmark_full.tflite": "pose_landmark_full.tflite",
-        "mediapipe-0.10.21.dist-info/LICENSE": "MEDIAPIPE-LICENSE.txt",
-    },
-    ("--platform", "manylinux_2_28_x86_64", "--python-version", "311"),
-)
 HEAVY = Parcel(
     "@mediapipe/pose@0.5.1675469404",
     "mediapipe-pose-0.5.1675469404.tgz",

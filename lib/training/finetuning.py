@@ -27,8 +27,8 @@ from lib.objectives.rehearsal import Rehearsed
 from lib.objectives.supervised import Supervised
 from lib.prior.sampler import PosePrior, PriorParams
 from lib.runtime.console import Console
-from lib.runtime.device import Hardware
 from lib.runtime.errors import UserError
+from lib.runtime.hardware import Hardware
 from lib.runtime.params import Section, section
 from lib.runtime.tensorboard import Board
 from lib.sources.base import Subject

@@ -26,7 +26,7 @@ from lib.objectives.losses import LossParams
 from lib.pose.layouts import Layout, known_layouts
 from lib.prior.sampler import PosePrior, PriorParams, PriorSample
 from lib.runtime.console import Console
-from lib.runtime.device import Hardware
+from lib.runtime.hardware import Hardware
 from lib.runtime.params import Section, section
 from lib.runtime.tensorboard import Board
 from lib.training.loop import RunContext, TrainingSetup, fit, held_out_clips

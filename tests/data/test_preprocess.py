@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from lib.data import preprocessing, store
+from lib.data.statistics import count_dropped
 from lib.pose.camera_files import write_cameras
 from lib.pose.cameras import Camera, assumed_camera
 from lib.pose.landmarks import LANDMARKS
@@ -275,9 +276,7 @@ def test_errors_name_the_key_and_write_nothing(paths: Paths, changes: dict[str, 
 
 def test_subjects_of_other_splits_do_not_explain_an_empty_one() -> None:
     dropped = [Dropped("S1", "Walking", "0", 5, "no_3d"), Dropped("S9", "Walking", "0", 7, "no_2d")]
-    assert preprocessing.count_dropped(dropped, ["S9"]) == {
-        "no_2d": {"sequences": 1, "frames": 7, "which": ["S9 Walking 0"]}
-    }
+    assert count_dropped(dropped, ["S9"]) == {"no_2d": {"sequences": 1, "frames": 7, "which": ["S9 Walking 0"]}}
 
 
 def test_preprocessing_gives_threads_back(paths: Paths) -> None:

@@ -28,7 +28,7 @@ from lib.pose.skeleton import H36M
 from lib.runtime.errors import UserError
 from lib.runtime.params import section
 from tests.settings import SMALL, synthetic_split
-from tests.synthetic import BODY_SIZE, lifted, lifted_truth, write_store
+from tests.synthetic import BODY_SIZE, lifted, lifted_points, lifted_truth, write_store
 
 BONES = ("bone_symmetry_error", "bone_constancy_error")
 
@@ -251,7 +251,7 @@ def test_keypoints_of_another_layout_are_compared_with_its_3d() -> None:
     keypoints = root_centred(positions, SMALL.skeleton) / distance
     keypoints[:, SMALL.keypoints.index("head"), 1] += 0.05 / distance[:, 0, 0]
     joints = torch.randn(15, 17, 3, generator=torch.Generator().manual_seed(0))
-    given = LiftedSplit(joints, keypoints, torch.ones(15, 17), torch.ones(15, len(SMALL)))
+    given = lifted_points(joints, keypoints, torch.ones(15, 17), torch.ones(15, len(SMALL)))
     result = evaluate(split, given, "root_depth", BODY_SIZE)
     assert result.per_joint["joint"].tolist() == list(SMALL.landmarks)
     assert result.per_joint["mpjpe_mm"].tolist() == pytest.approx([0, 0, 0, 50, 0], abs=0.01)
@@ -271,7 +271,7 @@ def test_pck_and_auc_are_also_those_of_the_protocol_of_mpi_inf_3dhp() -> None:
     distance = root_distance(_positions(split), split.skeleton)[:, None, None]
     stated = torch.full_like(off[..., 0], 0.01)
     joints = torch.zeros(20, 17, 3) + torch.arange(17)[:, None] / 10
-    found = evaluate(split, LiftedSplit(joints, off / distance, stated, stated), "root_depth", BODY_SIZE).metrics
+    found = evaluate(split, lifted_points(joints, off / distance, stated, stated), "root_depth", BODY_SIZE).metrics
     assert found["pck_150"] == pytest.approx(100 * 14 / 17)
     assert found["pck_150_14"] == pytest.approx(100 * 13 / 14)
     assert found["auc_14"] == pytest.approx(100 * 13 / 14 * 30 / 31)

@@ -25,6 +25,7 @@ from lib.pose.layouts import H36M_LAYOUT, LAYOUTS, Layout, make_layout
 from lib.pose.skeleton import H36M
 from lib.runtime.errors import UserError
 from tests.settings import synthetic_split, tiny_checkpoint
+from tests.synthetic import lifted_points
 
 OTHERS = [layout for name, layout in LAYOUTS.items() if name != "h36m"]
 
@@ -142,7 +143,7 @@ class Perfect(Lifter):
         joints, keypoints = root_centred(self.positions, H36M), root_centred(split.positions, split.skeleton)
         stated = torch.full_like(joints[..., 0], 0.01), torch.full_like(keypoints[..., 0], 0.01)
         unit = distance[:, None, None]
-        return LiftedSplit(joints / unit, keypoints / unit, *stated)
+        return lifted_points(joints / unit, keypoints / unit, *stated)
 
 
 def test_who_knows_the_truth_has_no_error_under_any_condition(split: Split) -> None:

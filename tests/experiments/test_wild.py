@@ -15,6 +15,7 @@ from lib.inference.lifter import LiftedSplit, Lifter
 from lib.pose.cameras import Camera, assumed_camera
 from lib.sources.climbing import JOINTS, Motion
 from lib.sources.recordings import Recording
+from tests.synthetic import lifted_points
 
 SIZE, FRAMES = (1920, 1080), 6
 CAMERAS = [Camera(name, SIZE, (1000.0, 1000.0), (960.0, 540.0), (-0.1, 0.0, 0.0)) for name in ("one", "two")]
@@ -44,7 +45,7 @@ class Spy(Lifter):
             self.lifted.append(split)
         assert split.positions is not None
         points, error = split.positions, torch.zeros(split.positions.shape[:2])
-        return LiftedSplit(points, points, error, error)
+        return lifted_points(points, points, error, error)
 
 
 @pytest.fixture

@@ -28,7 +28,12 @@ class Knowing(Lifter):
         self.positions, self.body_size = torch.cat(parts), BODY_SIZE
 
     def lift_windows(
-        self, split: Split, batch_size: int = 4096, flip: bool = True, frames: Tensor | None = None
+        self,
+        split: Split,
+        batch_size: int = 4096,
+        flip: bool = True,
+        frames: Tensor | None = None,
+        live: bool = False,
     ) -> Poses:
         assert frames is not None
         depth = (self.positions[..., 2:] / self.positions[:, H36M.root, None, 2:])[frames]
@@ -148,7 +153,12 @@ def test_each_camera_has_its_own() -> None:
 
     class EachOne(Knowing):
         def lift_windows(
-            self, split: Split, batch_size: int = 4096, flip: bool = True, frames: Tensor | None = None
+            self,
+            split: Split,
+            batch_size: int = 4096,
+            flip: bool = True,
+            frames: Tensor | None = None,
+            live: bool = False,
         ) -> Poses:
             ours = parts[0::2] if split.table["camera"].iloc[0] == "b" else parts[1::2]
             return Knowing(*ours).lift_windows(split, frames=frames)

@@ -9,14 +9,13 @@ import torch
 from torch import Tensor
 
 from lib.data import store
-from lib.inference.lifter import LiftedSplit
 from lib.inference.predictions import body_scale, read_predictions, root_distance, write_predictions
 from lib.pose.geometry import bone_lengths, root_centred
 from lib.pose.layouts import LAYOUTS
 from lib.pose.skeleton import H36M
 from lib.runtime.errors import UserError
 from tests.settings import SMALL, synthetic_split
-from tests.synthetic import lifted_truth, write_store
+from tests.synthetic import lifted_points, lifted_truth, write_store
 
 
 @pytest.fixture
@@ -49,12 +48,14 @@ def test_without_a_root_that_is_a_pelvis_the_hips_are_the_root() -> None:
 
 def test_predictions_survive_their_file(split: store.Split, tmp_path: Path) -> None:
     joints = root_centred(_positions(split), H36M)
-    predicted = LiftedSplit(joints, 2 * joints, joints[..., 0], joints[..., 1])
+    predicted = lifted_points(joints, 2 * joints, joints[..., 0], joints[..., 1])
     path = tmp_path / "predictions" / "test.h5"
     write_predictions(path, split, predicted)
     read = read_predictions(path)
     assert torch.equal(read.predicted, predicted.keypoints)
     assert torch.equal(read.joints, predicted.joints)
+    assert torch.equal(read.error, predicted.keypoint_error)
+    assert torch.equal(read.joint_error, predicted.joint_error)
     pd.testing.assert_frame_equal(read.table, split.table)
     with h5py.File(path) as file:
         assert (file["h36m_error"][:] == predicted.joint_error.numpy()).all()
@@ -67,7 +68,7 @@ def test_predictions_survive_their_file(split: store.Split, tmp_path: Path) -> N
 def test_a_file_names_the_keypoints_of_its_layout(tmp_path: Path) -> None:
     split = synthetic_split(3, layout=SMALL)
     joints, keypoints = torch.randn(3, 17, 3), torch.randn(3, len(SMALL), 3)
-    write_predictions(tmp_path / "test.h5", split, LiftedSplit(joints, keypoints, joints[..., 0], keypoints[..., 0]))
+    write_predictions(tmp_path / "test.h5", split, lifted_points(joints, keypoints, joints[..., 0], keypoints[..., 0]))
     read = read_predictions(tmp_path / "test.h5")
     assert torch.equal(read.predicted, keypoints) and torch.equal(read.joints, joints)
     with h5py.File(tmp_path / "test.h5") as file:

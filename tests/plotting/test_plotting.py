@@ -44,6 +44,7 @@ PARAMS = {
     "dpi": 60,
     "gif_frames": 3,
     "gif_fps": 10.0,
+    "viewer_sequences": 1,
     "left_color": "#0072B2",
     "right_color": "#D55E00",
 }
@@ -270,7 +271,7 @@ def test_an_example_knows_its_sequence(tmp_path: Path) -> None:
     split = store.read_split(write_store(tmp_path / "poses.h5"), "test", "needed")
     assert split.positions is not None
     poses = root_centred(split.positions, H36M)
-    results = Results.of(split, Predictions(split.table, poses, poses))
+    results = Results.of(split, Predictions(split.table, poses, poses, poses[..., 0], poses[..., 0]))
     assert results.example(49, "good").label == "good\nS9/Walking/camera1, frame 19"
     assert results.example(50).label == "S11/Eating 2/camera1, frame 0"
 
@@ -279,7 +280,7 @@ def test_predictions_of_other_sequences_are_an_error(tmp_path: Path) -> None:
     split = store.read_split(write_store(tmp_path / "poses.h5"), "test", "needed")
     other = split.table.assign(subject="S5")
     with pytest.raises(UserError, match="the predictions belong to other sequences than the store"):
-        Results.of(split, Predictions(other, torch.zeros(60, 17, 3), torch.zeros(60, 17, 3)))
+        Results.of(split, Predictions(other, *[torch.zeros(60, 17, 3)] * 2, *[torch.zeros(60, 17)] * 2))
 
 
 @pytest.mark.parametrize(

@@ -11,20 +11,20 @@ import pytest
 import torch
 
 from lib.runtime import device as module
+from lib.runtime import hardware
 from lib.runtime.console import Console
 from lib.runtime.device import (
-    Hardware,
     Precision,
     choose_threads,
     describe_devices,
     fewest_fast_threads,
     has_bfloat16,
-    make_fabric,
     measure_threads,
     resolve_device,
     resolve_precision,
 )
 from lib.runtime.errors import UserError
+from lib.runtime.hardware import Hardware, make_fabric
 from stages import devices
 
 CPU, CUDA, MPS = torch.device("cpu"), torch.device("cuda", 0), torch.device("mps")
@@ -136,7 +136,7 @@ def test_threads_are_tuned_where_they_are_left_open_on_a_cpu() -> None:
 def test_no_threads_are_tuned_beside_an_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
     machine(monkeypatch, cuda=1)
     fabric = make_fabric(CPU, "32-true")
-    monkeypatch.setattr(module, "make_fabric", lambda device, precision: fabric)
+    monkeypatch.setattr(hardware, "make_fabric", lambda device, precision: fabric)
     before = torch.get_num_threads()
     try:
         assert Hardware.prepare("auto", "auto", "auto", print).tuner is None
@@ -192,7 +192,7 @@ def test_a_fabric_trains(precision: str, capfd: pytest.CaptureFixture[str]) -> N
 
 
 def test_nothing_of_lightnings_reaches_stderr() -> None:
-    code = "import torch; from lib.runtime.device import make_fabric; make_fabric(torch.device('cpu'), 'bf16-mixed')"
+    code = "import torch; from lib.runtime.hardware import make_fabric; make_fabric(torch.device('cpu'), 'bf16-mixed')"
     root = Path(__file__).parents[2]
     result = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert (result.stdout, result.stderr) == ("", "")

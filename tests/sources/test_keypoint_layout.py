@@ -10,7 +10,8 @@ from lib.pose.layouts import layout_named
 from lib.runtime.errors import UserError
 from lib.sources.base import AutoSplit, SourceData
 from lib.sources.keypoints.detections import BadFile
-from lib.sources.keypoints.layout import find_layout, likeness, pair_distances, upright
+from lib.sources.keypoints.directions import upright
+from lib.sources.keypoints.layout import find_layout, likeness, pair_distances
 from lib.sources.keypoints.read import read
 from tests.data.files import h36m_takes, source_params
 from tests.sources.detector_files import Array, coco_results, prior_keypoints, write_json

@@ -226,12 +226,39 @@ def test_cameras_of_a_file_are_taken(tmp_path: Path, capsys: pytest.CaptureFixtu
     write(paths.raw("keypoints") / "walk.json")
     (paths.raw("keypoints") / "phone.yaml").write_text("size: [1920, 1080]\nfocal: 1500\n")
     with pytest.raises(
-        UserError, match=r"those of the data are 1200 x 999: describe it .*or say data\.size if the files"
+        UserError,
+        match=r"data\.size = \[1200, 999\], but .*phone\.yaml .* walk for pictures of 1920 x 1080: say",
     ):
         preprocess.run(auto(cameras="phone.yaml", size=[1200, 999]), paths)
-    preprocess.run(auto(cameras="phone.yaml", size=[1920, 1080]), paths)
-    assert load(paths.stats)["cameras"]["camera"]["focal"] == [1500.0]
+    for size in ([1920, 1080], "auto"):
+        preprocess.run(auto(cameras="phone.yaml", size=size), paths)
+        assert load(paths.stats)["cameras"]["camera"]["focal"] == [1500.0]
     assert load(paths.metrics("preprocess"))["assumed_cameras"] == 0 and "assumed" not in capsys.readouterr().out
+
+
+def test_the_size_of_pictures_that_a_file_of_cameras_says_is_taken(tmp_path: Path) -> None:
+    """Also for shares of pictures, and for pictures that are turned before the camera sees them."""
+    upright = prior_keypoints("coco")
+    write(tmp_path / "ann" / "walk.json", upright)
+    turned = upright.copy()
+    turned[..., 0], turned[..., 1] = upright[..., 1], 1920 - upright[..., 0]
+    (tmp_path / "phone.yaml").write_text("size: [1920, 1080]\nfocal: 1500\n")
+    (tmp_path / "two.yaml").write_text(
+        "cameras:\n  ann/*/*: {size: [1920, 1080], focal: 1500}\n  '*': {size: [2000, 1500], focal: 1500}\n"
+    )
+    data = read_folder(tmp_path, cameras="phone.yaml")
+    assert data.sequences[0].camera.size == (1920, 1080) and not any("is taken" in note for note in data.notes)
+    write(tmp_path / "ben" / "walk.json", upright)
+    sizes = {s.subject: s.camera.size for s in read_folder(tmp_path, cameras="two.yaml").sequences}
+    assert sizes == {"ann": (1920, 1080), "ben": (2000, 1500)}
+    (tmp_path / "ben" / "walk.json").unlink()
+    write(tmp_path / "ann" / "walk.json", turned)
+    (sequence,) = read_folder(tmp_path, cameras="phone.yaml", rotate=90).sequences
+    assert np.abs(sequence.keypoints.numpy() - upright[..., :2]).max() < 0.01 and sequence.camera.size == (1920, 1080)
+    landmarks = prior_keypoints("mediapipe_33") / [1920, 1080, 1]
+    frames = [[dict(zip(("x", "y", "visibility"), map(float, p), strict=True)) for p in pose] for pose in landmarks]
+    write_json(tmp_path / "ann" / "walk.json", frames)
+    assert read_folder(tmp_path, cameras="phone.yaml").sequences[0].keypoints[..., 0].mean() > 500
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from lib.pose.geometry import bone_lengths
 from lib.pose.skeleton import H36M
 from lib.runtime.errors import UserError
 from lib.sources import sample
-from lib.sources.base import PoseSequence, SourceData, SourceParams, SplitParams
-from lib.sources.clips import CLIPS, PERFORMERS, DownloadParams, file_name
+from lib.sources.base import PoseSequence, SourceData, SplitParams
+from lib.sources.clips import CLIPS, PERFORMERS, file_name
 from tests.data.files import clip_frames, reference_projection, source_params, write_clips
 
 EVERYBODY = SplitParams(**PERFORMERS)
@@ -243,8 +243,3 @@ def test_a_damaged_clip_is_an_error(sample_raw: Path, content: str) -> None:
     (sample_raw / file_name("walk")).write_text(content)
     with pytest.raises(UserError, match=r"humanoid3d_walk\.txt is no DeepMimic clip: run `dvc repro --force download`"):
         read(sample_raw)
-
-
-def test_the_downloads_params_know_all_keys_of_data() -> None:
-    keys = set(SourceParams.model_fields) | SourceParams.elsewhere
-    assert set(DownloadParams.model_fields) | DownloadParams.elsewhere == keys

@@ -78,7 +78,7 @@ def test_the_room_agrees_with_the_marked_points_only_after_adjustment() -> None:
 
 def test_a_person_in_a_real_picture_is_found_where_he_is() -> None:
     pytest.importorskip("ai_edge_litert")
-    video, networks = FOLDER / "videos" / video_name("balance", "cam01"), FOLDER / "blazepose"
+    video, networks = FOLDER / "videos" / video_name("balance", "cam01"), FOLDER.parent / "blazepose"
     if not (video.is_file() and networks.is_dir()):
         pytest.skip("data/raw/wild is not there: python -m stages.wild --prepare")
     pose = BlazePose.load(networks / DETECTOR, networks / LANDMARKS["full"])

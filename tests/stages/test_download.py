@@ -1,9 +1,9 @@
 """The download stage on a wheel made here; no network but for a port that nobody listens on."""
 
+import copy
 import sys
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -11,13 +11,19 @@ from lib.runtime.errors import UserError
 from lib.runtime.files import sha256
 from lib.runtime.paths import Paths
 from lib.sources import clips
+from stages import check
 from stages.download import run
+from tests.settings import PARAMS
 
 ALL_CLIPS = sum(clips.CLIPS.values(), ())
 
 
-def params(source: str = "sample") -> dict[str, Any]:
-    return {"data": {"source": source, "keypoints": "gt", "split": {}, "min_frames": 1, "window": {"frames": 1}}}
+def needing(root: Path, what: str = clips.SAMPLE) -> Paths:
+    """The files after a check that found so."""
+    paths = Paths(root)
+    paths.downloads.parent.mkdir(parents=True, exist_ok=True)
+    paths.downloads.write_text(f"{what}\n")
+    return paths
 
 
 @pytest.fixture
@@ -42,7 +48,7 @@ def pip(tmp_path: Path, script: str) -> str:
 
 
 def test_takes_the_clips_and_the_licence_and_nothing_else(tmp_path: Path, wheel: Path) -> None:
-    run(params(), Paths(tmp_path), wheel)
+    run({}, needing(tmp_path), wheel)
     folder = Paths(tmp_path).raw("sample")
     expected = {clips.file_name(clip) for clip in ALL_CLIPS} | {"README.txt", "PYBULLET-LICENSE.txt"}
     assert {path.name for path in folder.iterdir()} == expected
@@ -55,22 +61,42 @@ def test_replaces_what_is_there(tmp_path: Path, wheel: Path) -> None:
     folder = Paths(tmp_path).raw("sample")
     folder.mkdir(parents=True)
     (folder / "old.txt").touch()
-    run(params(), Paths(tmp_path), wheel)
+    run({}, needing(tmp_path), wheel)
     assert not (folder / "old.txt").exists()
 
 
 def test_another_source_needs_no_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    Paths(tmp_path).raw("h36m").mkdir(parents=True)
-    run(params("h36m"), Paths(tmp_path))
+    run({}, needing(tmp_path, "nothing"))
     (note,) = Paths(tmp_path).raw("sample").iterdir()
-    assert note.read_text() == "Nothing is downloaded for data.source = h36m.\n"
+    assert note.read_text() == "Nothing is downloaded: params.yaml does not name the sample.\n"
 
 
-def test_a_source_without_a_folder_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"data\.source = 'h36n': there is no folder .*data/raw/h36n; "):
-        run(params("h36n"), Paths(tmp_path))
+def test_the_check_comes_first(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"downloads\.txt is missing: run dvc repro check"):
+        run({}, Paths(tmp_path))
     assert not Paths(tmp_path).raw("sample").exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "tested", "needed"),
+    [
+        ("sample", "same", "sample"),
+        ("bvh", "sample", "sample"),
+        ("bvh", "same", "nothing"),
+        ("sample", "bvh", "sample"),
+    ],
+)
+def test_the_check_says_whether_the_sample_is_needed(source: str, tested: str, needed: str, tmp_path: Path) -> None:
+    params, paths = copy.deepcopy(PARAMS), Paths(tmp_path)
+    params["data"]["source"] = source
+    params["evaluation"] |= {"source": tested, "subjects": ["S9"]}
+    if "bvh" in (source, tested):
+        with pytest.raises(UserError, match=r"source = 'bvh': there is no folder"):
+            check.run(params, paths)
+    paths.raw("bvh").mkdir(parents=True)
+    check.run(params, paths)
+    assert paths.downloads.read_text() == f"{needed}\n"
 
 
 def test_asks_pip_for_the_wheel_of_any_system(
@@ -79,7 +105,7 @@ def test_asks_pip_for_the_wheel_of_any_system(
     find_folder = 'while [ "$1" != --dest ]; do shift; done'
     script = f'echo "$@" > {tmp_path}/arguments\n{find_folder}\ncp {wheel} "$2"'
     monkeypatch.setattr(sys, "executable", pip(tmp_path, script))
-    run(params(), Paths(tmp_path))
+    run({}, needing(tmp_path))
     arguments = (tmp_path / "arguments").read_text()
     assert arguments.startswith("-m pip download --no-deps --only-binary=:all: ")
     assert arguments.endswith("--platform manylinux2014_x86_64 --python-version 311 pybullet==3.2.7\n")
@@ -90,10 +116,10 @@ def test_asks_pip_for_the_wheel_of_any_system(
 def test_a_wheel_with_another_digest_is_refused_and_nothing_changes(
     tmp_path: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(params(), Paths(tmp_path), wheel)
+    run({}, needing(tmp_path), wheel)
     monkeypatch.setattr(clips, "PARCEL", clips.PARCEL._replace(sha256="0" * 64))
     with pytest.raises(UserError, match=rf"{clips.PARCEL.file} has the sha256 {sha256(wheel)}, not 0{{64}}: "):
-        run(params(), Paths(tmp_path), wheel)
+        run({}, needing(tmp_path), wheel)
     folder = Paths(tmp_path).raw("sample")
     assert (folder / clips.file_name("walk")).exists()
     assert [path.name for path in folder.parent.iterdir()] == ["sample"]
@@ -108,7 +134,7 @@ def test_without_network_the_error_is_one_line(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(
         UserError, match=r"pip could not download pybullet==3\.2\.7 \(.*\): check the connection"
     ) as caught:
-        run(params(), Paths(tmp_path))
+        run({}, needing(tmp_path))
     assert "\n" not in str(caught.value)
     assert not Paths(tmp_path).raw("sample").exists()
 
@@ -117,10 +143,10 @@ def test_a_python_without_pip_says_so(tmp_path: Path, monkeypatch: pytest.Monkey
     python = pip(tmp_path, f'echo "{tmp_path}/python: No module named pip" >&2; exit 1')
     monkeypatch.setattr(sys, "executable", python)
     with pytest.raises(UserError, match=r"/python has no pip, .*: run `python -m ensurepip`"):
-        run(params(), Paths(tmp_path))
+        run({}, needing(tmp_path))
 
 
 def test_pip_that_brings_no_wheel_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", pip(tmp_path, "exit 0"))
     with pytest.raises(UserError, match=r"pip could not download pybullet==3\.2\.7 \(no file\)"):
-        run(params(), Paths(tmp_path))
+        run({}, needing(tmp_path))

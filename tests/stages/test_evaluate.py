@@ -20,7 +20,7 @@ from lib.runtime.errors import UserError
 from lib.runtime.paths import Paths
 from stages import evaluate
 from tests.settings import tiny_checkpoint
-from tests.synthetic import BODY_SIZE, lifted_truth, write_store
+from tests.synthetic import BODY_SIZE, lifted_points, lifted_truth, write_store
 
 LIFTING = {"batch_size": 7, "flip": True, "constant_bone_lengths": True, "depth_signs": True, "denoise": False}
 PARAMS = {"evaluation": {"device": "cpu", "scale": "root_depth", **LIFTING}}
@@ -37,7 +37,7 @@ class PerfectLifter:
     def lift(self, split: Split, **lifting: object) -> LiftedSplit:
         assert lifting == LIFTING
         stated = torch.full_like(self.truth[..., 0], 0.01)
-        return LiftedSplit(self.truth, self.truth, stated, stated)
+        return lifted_points(self.truth, self.truth, stated, stated)
 
     truth: Tensor
 

@@ -63,7 +63,7 @@ def test_visualize_writes_every_picture_and_no_older_one(tmp_path: Path) -> None
     for path in paths.figures.iterdir():
         with Image.open(path) as image:
             assert image.width >= 300
-    assert _names(paths.figures.parent) == {"figures", *TABLES}
+    assert _names(paths.figures.parent) == {"figures", "viewer.html", *TABLES}
 
 
 def test_without_3d_there_is_no_truth_to_draw(tmp_path: Path) -> None:

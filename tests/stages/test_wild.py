@@ -28,6 +28,7 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         members = {"inside/file": f"{name}.bin"}
         return Parcel(f"{name}==1", f"{name}.whl", sha256(folder / f"{name}.whl"), 1, f"{name}s", members)
 
+    monkeypatch.setattr(wild, "fetch_detector", lambda folder, packages: None)
     monkeypatch.setattr(wild, "PARCELS", {name: (parcel(name), "MIT licence") for name in ("a", "b")})
     monkeypatch.setattr(wild, "HEAVY", {"heavy": (parcel("heavy"), "Apache licence")})
     return folder

@@ -11,8 +11,8 @@ from lib.objectives.lift import Lift, LiftParams
 from lib.objectives.plausibility import Plausibility
 from lib.prior.sampler import PosePrior
 from lib.runtime.console import Console
-from lib.runtime.device import make_fabric
 from lib.runtime.errors import UserError
+from lib.runtime.hardware import make_fabric
 from lib.runtime.tensorboard import Board
 from lib.runtime.threads import ThreadTuner
 from lib.training.loop import RunContext, TrainingSetup, fit

@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Float, Int
 
+from lib.sources.base import Reason
+
 Array = npt.NDArray[Any]
 FAR = 1e5  # pixels: no picture is so wide
 MOST_FAR = 0.05  # of the keypoints that are seen: fewer are outliers, which are hidden
@@ -15,9 +17,9 @@ _LARGEST_NUMBER = 1 << 62  # in a file's name, which may be a time
 
 
 class BadFile(Exception):
-    """Why a file cannot be used; the reason is one of `lib.sources.base.REASONS`."""
+    """Why a file cannot be used."""
 
-    def __init__(self, message: str, reason: str = "unreadable") -> None:
+    def __init__(self, message: str, reason: Reason = "unreadable") -> None:
         super().__init__(message)
         self.reason = reason
 

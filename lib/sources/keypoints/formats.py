@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lib.pose.layouts import Layout
-from lib.sources.keypoints import json_formats, other_formats
+from lib.sources.keypoints import json_formats, mediapipe, other_formats, tables, values
 from lib.sources.keypoints.detections import BadFile, Detections, joined
+from lib.sources.keypoints.image_names import by_video
 
 JSON_FORMATS: Mapping[str, Callable[[Any], Detections]] = {
     "openpose": json_formats.openpose,
     "coco": json_formats.coco,
     "alphapose": json_formats.alphapose,
     "mmpose": json_formats.mmpose,
-    "mediapipe": json_formats.mediapipe,
+    "mediapipe": mediapipe.mediapipe,
     "yolo": json_formats.yolo,
 }
 FORMATS = (*JSON_FORMATS, "videopose3d", "detectron", "csv")
@@ -40,8 +41,8 @@ class Parsed(NamedTuple):
     bad: tuple[tuple[Path, BadFile], ...]  # frames that were left out
 
 
-def units(raw: Path) -> Iterator[Unit]:
-    """The videos in a folder and the folders in it.
+def units(raw: Path, unnamed: str = "video") -> Iterator[Unit]:
+    """The videos in a folder and the folders in it; `unnamed` is that of frames in `raw` itself that have no name.
 
     Files of JSON or text in one folder whose names differ by their last number alone are the frames of one video, if
     the first that holds anything holds a single frame. A folder of a single such video gives it its name.
@@ -62,21 +63,21 @@ def units(raw: Path) -> Iterator[Unit]:
         for key, some in series.items():
             if key in several:
                 some.sort()
-                name, place = _named(where, key[0], alone=len(series) == 1)
+                name, place = _named(where, key[0], alone=len(series) == 1, unnamed=unnamed)
                 yield Unit(name, place, tuple(path for _, path in some), tuple(number for number, _ in some))
             else:
                 for _, path in some:
                     yield Unit(path.stem, where, (path,), None)
 
 
-def _named(where: Path, prefix: str, alone: bool) -> tuple[str, Path]:
+def _named(where: Path, prefix: str, alone: bool, unnamed: str) -> tuple[str, Path]:
     """The name of a video whose frames are in a folder, and where it is."""
     prefix = re.sub(r"[\W_]+$", "", prefix)
     if where.name == "labels" and prefix:  # of YOLO, for all videos
         return prefix, where.parent
     if where != Path() and (alone or not prefix):
         return where.name, where.parent
-    return prefix or "video", where
+    return prefix or unnamed, where
 
 
 def _a_file_a_frame(series: Sequence[tuple[int, Path]]) -> bool:
@@ -86,7 +87,7 @@ def _a_file_a_frame(series: Sequence[tuple[int, Path]]) -> bool:
     readable = False
     for _, path in series:
         try:
-            content = json_formats.load(path)
+            content = values.load(path)
         except (BadFile, OSError):
             continue
         readable = True
@@ -116,12 +117,32 @@ def parse(unit: Unit, chosen: str, layout: Layout | None = None) -> Parsed:
     if suffix == ".csv":
         _allowed("csv", "csv" if chosen == "mediapipe" else chosen)
         with _as_written("csv"):
-            video = other_formats.csv(unit.files[0], layout)
+            video = tables.csv(unit.files[0], layout)
         return Parsed("mediapipe" if video.layout == "mediapipe_33" else "csv", (video,), ())
-    if unit.frames is None:
-        name, video = _read(unit.files[0], chosen)
-        return Parsed(name, (video,), ())
-    return _frames(unit, chosen)
+    if unit.frames is not None:
+        return _frames(unit, chosen)
+    if suffix == ".txt":
+        return Parsed("yolo", (_read(unit.files[0], chosen)[1],), ())
+    return _several(unit.files[0], chosen)
+
+
+def _several(path: Path, chosen: str) -> Parsed:
+    """The videos of a file of JSON."""
+    content = values.load(path)
+    name = _format(content, chosen)
+    videos, bad = [], []
+    with _as_written(name):
+        parts = [*by_video(content)] if name in ("alphapose", "coco") else [("", content)]
+    for video, part in parts:
+        try:
+            videos.append(_detections(part, name)._replace(name=video))
+        except BadFile as error:
+            if len(parts) == 1:
+                raise
+            bad.append((path, BadFile(f"{video}: {error}", error.reason)))
+    if not videos:
+        raise bad[0][1]
+    return Parsed(name, tuple(videos), tuple(bad))
 
 
 def _frames(unit: Unit, chosen: str) -> Parsed:
@@ -149,16 +170,33 @@ def _read(path: Path, chosen: str) -> tuple[str, Detections]:
     if path.suffix.lower() == ".txt":
         with _as_written("yolo"):
             return _allowed("yolo", chosen), other_formats.yolo_text(path)
-    content = json_formats.load(path)
+    content = values.load(path)
+    name = _format(content, chosen)
+    return name, _detections(content, name)
+
+
+def of_json(content: Any, chosen: str) -> Detections:
+    """What the content of one JSON file holds; `chosen` as for `parse`.
+
+    Raises:
+        BadFile: it is in no known format, or not in the chosen one.
+    """
+    return _detections(content, _format(content, chosen))
+
+
+def _format(content: Any, chosen: str) -> str:
+    """The format of JSON; of an empty list, in which nobody was detected, it is none."""
     name = json_formats.recognise(content) if chosen == "auto" else chosen
-    if name is None:
-        if content == []:
-            return "", json_formats.yolo([])
+    if name is None and content != []:
         raise BadFile(f"in no known format: {', '.join(FORMATS)}")
-    if name not in JSON_FORMATS:
+    if name is not None and name not in JSON_FORMATS:
         raise BadFile(f"JSON, which is not {name}")
+    return name or ""
+
+
+def _detections(content: Any, name: str) -> Detections:
     with _as_written(name):
-        return name, JSON_FORMATS[name](content)
+        return JSON_FORMATS[name or "yolo"](content)
 
 
 @contextlib.contextmanager

@@ -1,34 +1,20 @@
-"""Detectors' JSON: OpenPose, COCO, AlphaPose, MMPose, MediaPipe and YOLO-pose.
+"""Detectors' JSON: OpenPose, COCO, AlphaPose, MMPose and YOLO-pose.
 
 A format is recognised by the keys of its entries. Some write a file a frame: their detections are of frame 0, and
 `lib.sources.keypoints.formats` joins them.
 """
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import orjson
 
 from lib.sources.keypoints.detections import Array, BadFile, Detections, detections, expect
+from lib.sources.keypoints.image_names import frames_of
+from lib.sources.keypoints.mediapipe import is_body
+from lib.sources.keypoints.values import Json, entries_with, number_of, stated_size, str_key, whole
 
-Json = Any
-MEDIAPIPE = 33  # landmarks
 _ENTRIES_LOOKED_AT = 1000
-
-
-def load(path: Path) -> Json:
-    """The content of a file of JSON; an empty file is damaged, too.
-
-    Raises:
-        BadFile: it is no JSON.
-    """
-    try:
-        return orjson.loads(path.read_bytes())
-    except orjson.JSONDecodeError as error:
-        raise BadFile(f"no JSON, or cut off: {str(error)[:80]}") from None
 
 
 def recognise(content: Json) -> str | None:
@@ -87,7 +73,7 @@ def _people(content: Json, key: str) -> Detections:
     if not isinstance(people, list):
         raise BadFile("no list of people")
     known = [person for person in people if isinstance(person, Mapping) and person.get(key)]
-    numbers = [_number(person.get("person_id")) for person in known]
+    numbers = [number_of(person.get("person_id")) for person in known]
     chosen = None if any(number is None or number < 0 for number in numbers) else numbers
     return detections([person[key] for person in known], [0] * len(known), chosen, 1)
 
@@ -96,14 +82,14 @@ def coco(content: Json) -> Detections:
     """COCO's results, or a data set of COCO with its images; frames are the images in the order of their numbers."""
     if isinstance(content, Mapping):
         return _coco_data_set(content)
-    entries = _entries(content, "keypoints", "image_id")
-    frames = np.array([_whole(entry["image_id"], "image_id") for entry in entries], np.int64)
+    entries = entries_with(content, "keypoints", "image_id")
+    frames = np.array([whole(entry["image_id"], "image_id") for entry in entries], np.int64)
     return _coco_entries(entries, frames - frames.min() if len(frames) else frames)
 
 
 def _coco_data_set(content: Mapping[str, Json]) -> Detections:
-    images = _entries(content.get("images"), "id")
-    entries = [entry for entry in _entries(content.get("annotations"), "image_id") if entry.get("keypoints")]
+    images = entries_with(content.get("images"), "id")
+    entries = [entry for entry in entries_with(content.get("annotations"), "image_id") if entry.get("keypoints")]
     place = {image["id"]: number for number, image in enumerate(sorted(images, key=lambda image: str_key(image["id"])))}
     expect(all(entry["image_id"] in place for entry in entries), "an annotation of an image that is not listed")
     sizes = {(image.get("width"), image.get("height")) for image in images}
@@ -113,7 +99,7 @@ def _coco_data_set(content: Mapping[str, Json]) -> Detections:
 
 
 def _coco_entries(entries: Sequence[Mapping[str, Json]], frames: Array, length: int = 0) -> Detections:
-    people = [_number(entry.get("track_id")) for entry in entries]
+    people = [number_of(entry.get("track_id")) for entry in entries]
     found = detections([entry["keypoints"] for entry in entries], frames, people, length)
     flags = found.points[..., 2]
     if flags.size and set(np.unique(flags[: 1 << 12]).tolist()) <= {0.0, 1.0, 2.0} and flags.max() == 2:
@@ -127,14 +113,14 @@ def alphapose(content: Json) -> Detections:
         if {"people", "bodies"} & set(content):
             return _people(content, "pose_keypoints_2d" if "people" in content else "joints")
         return _alphapose_images(content)
-    entries = _entries(content, "keypoints", "image_id")
-    frames, length = _frames([str(entry["image_id"]) for entry in entries])
-    people = [_number(entry.get("idx")) for entry in entries]
+    entries = entries_with(content, "keypoints", "image_id")
+    frames, length = frames_of([str(entry["image_id"]) for entry in entries])
+    people = [number_of(entry.get("idx")) for entry in entries]
     return detections([entry["keypoints"] for entry in entries], frames, people, length)
 
 
 def _alphapose_images(content: Mapping[str, Json]) -> Detections:
-    frames, length = _frames(list(content))
+    frames, length = frames_of(list(content))
     parts = [alphapose(image) for image in content.values()]
     keypoints = [points for part in parts for points in part.points]
     counts = [len(part.points) for part in parts]
@@ -153,15 +139,15 @@ def mmpose(content: Json) -> Detections:
 
 def _instances(frames: Sequence[Json]) -> Detections:
     numbers, keypoints, people = [], [], []
-    first = min((_whole(frame.get("frame_id", 0), "frame_id") for frame in frames), default=0)
+    first = min((whole(frame.get("frame_id", 0), "frame_id") for frame in frames), default=0)
     last = 0
     for place, frame in enumerate(frames):
-        last = _whole(frame.get("frame_id", place + first), "frame_id") - first
-        for instance in _entries(frame["instances"], "keypoints"):
+        last = whole(frame.get("frame_id", place + first), "frame_id") - first
+        for instance in entries_with(frame["instances"], "keypoints"):
             scores = instance.get("keypoint_scores")
             keypoints.append(_scored(instance["keypoints"], scores))
             numbers.append(last)
-            people.append(_number(instance.get("track_id", instance.get("instance_id"))))
+            people.append(number_of(instance.get("track_id", instance.get("instance_id"))))
     return detections(keypoints, numbers, people, last + 1)
 
 
@@ -181,13 +167,13 @@ def yolo(content: Json) -> Detections:
     frames = content if any(isinstance(frame, list) for frame in content) else [content]
     numbers, keypoints, people = [], [], []
     for number, frame in enumerate(frames):
-        for entry in _entries(frame, "keypoints"):
+        for entry in entries_with(frame, "keypoints"):
             points = entry["keypoints"]
             expect(isinstance(points, Mapping) and {"x", "y"} <= set(points), "keypoints without x and y")
             if points["x"]:
                 keypoints.append(_scored(_transposed(points["x"], points["y"]), points.get("visible")))
                 numbers.append(number)
-                people.append(_number(entry.get("track_id")))
+                people.append(number_of(entry.get("track_id")))
     return detections(keypoints, numbers, people, len(frames))
 
 
@@ -196,127 +182,7 @@ def _transposed(x: Json, y: Json) -> list[tuple[Any, Any]]:
     return list(zip(x, y, strict=True))
 
 
-def mediapipe(content: Json) -> Detections:
-    """MediaPipe's landmarks: a list of frames, or a mapping with `frames`, and perhaps width, height and fps.
-
-    A frame is a list of 33 landmarks, or a mapping with such a list, or a list of people; null or [] shows nobody.
-    """
-    known: dict[str, Any] = {}
-    if isinstance(content, Mapping) and isinstance(content.get("frames"), list):
-        known = {
-            "size": stated_size((content.get("width"), content.get("height"))),
-            "fps": stated_rate(content.get("fps")),
-        }
-        content = content["frames"]
-    frames = content if isinstance(content, list) and not _is_body(content) else [content]
-    numbers, keypoints, people = [], [], []
-    last = -1
-    for frame in frames:
-        given = frame.get("frame", frame.get("frame_id")) if isinstance(frame, Mapping) else None
-        last = last + 1 if given is None else _whole(given, "frame")
-        for number, body in enumerate(_bodies(frame)):
-            keypoints.append([_landmark(landmark) for landmark in body])
-            numbers.append(last)
-            people.append(number)
-    first = min(numbers, default=0) if numbers and min(numbers) == 1 else 0
-    # A number of a person within a frame follows nobody.
-    return detections(
-        keypoints,
-        [number - first for number in numbers],
-        None,
-        last + 1 - first,
-        shares=True,
-        layout="mediapipe_33",
-        **known,
-    )
-
-
-def _is_body(value: Json) -> bool:
-    return isinstance(value, list) and len(value) > 0 and isinstance(value[0], Mapping) and {"x", "y"} <= set(value[0])
-
-
-def _bodies(frame: Json) -> Iterator[list[Json]]:
-    if isinstance(frame, Mapping):
-        frame = next((frame[key] for key in ("landmarks", "pose_landmarks", "poseLandmarks") if key in frame), None)
-        if isinstance(frame, Mapping):  # a message of the older interface
-            frame = frame.get("landmark")
-    if not frame:
-        return
-    expect(isinstance(frame, list), "a frame without a list of landmarks")
-    bodies = [frame] if _is_body(frame) or isinstance(frame[0][0], int | float) else frame
-    for body in bodies:
-        expect(isinstance(body, list) and len(body) == MEDIAPIPE, f"a person without {MEDIAPIPE} landmarks")
-        yield body
-
-
-def _landmark(landmark: Json) -> tuple[Any, Any, Any]:
-    if isinstance(landmark, Mapping):
-        return landmark.get("x"), landmark.get("y"), landmark.get("visibility", 1.0)
-    expect(isinstance(landmark, list) and len(landmark) >= 2, "a landmark without x and y")
-    return landmark[0], landmark[1], landmark[3] if len(landmark) > 3 else 1.0
-
-
-def _entries(content: Json, *keys: str) -> list[Mapping[str, Json]]:
-    expect(isinstance(content, list), "no list of detections")
-    for entry in content:
-        if not isinstance(entry, Mapping) or any(key not in entry for key in keys):
-            raise BadFile(f"a detection without {' and '.join(keys)}")
-    return list(content)
-
-
-def _frames(images: Sequence[str]) -> tuple[Array, int]:
-    """The frames of images by the last number in their names, or else by their order; and how many there are."""
-    found = [re.findall(r"\d+", Path(image).stem) for image in images]
-    if images and all(found):
-        numbers = np.array([int(parts[-1][-15:]) for parts in found], np.int64)
-        if len(set(images)) == len(set(numbers.tolist())):
-            numbers = numbers - numbers.min()
-            return numbers, int(numbers.max()) + 1
-    place = {image: number for number, image in enumerate(dict.fromkeys(images))}
-    return np.array([place[image] for image in images], np.int64), len(place)
-
-
-def _number(value: Json) -> int | None:
-    """A person's number, which AlphaPose writes as 1, '1', [0.0] or [[0.0], [0.0]]; None where there is none."""
-    while isinstance(value, list):
-        if not value:
-            return None
-        value = value[0]
-    try:
-        return None if value is None or isinstance(value, bool) else int(float(value))
-    except (ValueError, TypeError, OverflowError):
-        return None
-
-
-def _whole(value: Json, what: str) -> int:
-    try:
-        number = int(value)
-    except (ValueError, TypeError, OverflowError):
-        raise BadFile(f"{what} {value!r} is no whole number") from None
-    if not 0 <= number < 1 << 53:
-        raise BadFile(f"{what} {number} is no frame's")
-    return number
-
-
-def stated_size(size: tuple[Json, Json] | None) -> tuple[int, int] | None:
-    """Width and height that a file says, where `data.size` could be so; else None, as if it said nothing."""
-    if size is None or not all(isinstance(side, int | float) and 2 <= side <= 100_000 for side in size):
-        return None
-    return int(size[0]), int(size[1])
-
-
-def stated_rate(fps: Json) -> float | None:
-    """Frames a second that a file says, where anything is filmed so; else None, as if it said nothing."""
-    known = isinstance(fps, int | float) and not isinstance(fps, bool) and 0.01 <= fps <= 10_000
-    return float(fps) if known else None
-
-
-def str_key(value: Json) -> tuple[float, str]:
-    """Numbers before texts, each in their order."""
-    return (float(value), "") if isinstance(value, int | float) else (np.inf, str(value))
-
-
 def single_frame(content: Json) -> bool:
     """Whether a list, of MediaPipe or YOLO, is of one frame: landmarks, or objects."""
     first = content[0]
-    return _is_body(content) or (isinstance(first, Mapping) and isinstance(first.get("keypoints"), Mapping))
+    return is_body(content) or (isinstance(first, Mapping) and isinstance(first.get("keypoints"), Mapping))

@@ -5,6 +5,7 @@ keypoints that are far apart on a standing body are far apart in the picture, in
 are seen. The measure is the correlation, over all pairs of keypoints, of both distances.
 """
 
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -13,6 +14,8 @@ from jaxtyping import Float
 
 from lib.pose.landmarks import LANDMARKS, STANDING
 from lib.pose.layouts import FURTHER_LAYOUTS, LAYOUTS, Layout
+from lib.runtime.errors import UserError
+from lib.sources.base import PoseSequence
 from lib.sources.keypoints.detections import Array, BadFile
 
 # Layouts of detectors by their number of keypoints. That of keypoints converted from COCO's is found where it is told
@@ -125,30 +128,14 @@ def _converted(points: Array, layout: Layout) -> bool:
     return all(len(part) > 0 and float(np.quantile(part, 0.9)) < _HALFWAY for part in known)
 
 
-_UPPER = ("shoulder", "elbow", "neck", "thorax", "head", "nose", "eye", "ear", "head_top")
-_LOWER = ("pelvis", "hip", "knee", "ankle")
-
-
-def upright(points: Float[Array, "detection keypoint 3"], layout: Layout) -> tuple[float, float]:
-    """Which way people's heads are: the mean of unit vectors (right, up) from their legs to their heads.
-
-    Its length is 1 where it is the same in all poses; (0, 0) where too little is seen.
-    """
-    part = [name.removeprefix("left_").removeprefix("right_") for name in layout.landmarks]
-    places = points[:: max(1, len(points) // LOOKED_AT), :, :2].astype(np.float64)
-    ends = [_mean(places[:, [name in names for name in part]]) for names in (_UPPER, _LOWER)]
-    axis = ends[0] - ends[1]
-    length = np.linalg.norm(axis, axis=-1)
-    axis = axis[np.isfinite(length) & (length > 0)] / length[np.isfinite(length) & (length > 0), None]
-    if not len(axis):
-        return 0.0, 0.0
-    right, down = axis.mean(0)
-    return float(right), -float(down)
-
-
-def _mean(points: Array) -> Array:
-    """The middle of the points of each pose that are seen; not a number of fewer than two."""
-    seen = np.isfinite(points).all(-1, keepdims=True)
-    count = seen.sum(1)
-    total: Array = np.where(seen, points, 0.0).sum(1)
-    return np.where(count >= 2, total / np.maximum(count, 1), np.nan)
+def check_order(sequences: Sequence[PoseSequence], layout: Layout, said: str) -> None:
+    """Refuse an order in which keypoints lie as no body's, if they do in that of another layout; raises UserError."""
+    some = [torch.cat([s.keypoints, s.confidence[..., None]], -1)[: LOOKED_AT * 10] for s in sequences[:LOOKED_AT]]
+    if not some:
+        return
+    points = torch.cat(some).numpy().copy()
+    points[~(points[..., 2] > 0)] = float("nan")
+    try:
+        find_layout(points, layout)
+    except BadFile as error:
+        raise UserError(f"params.yaml: data.layout = {said!r}: {error}") from None

@@ -1,0 +1,181 @@
+"""From the 2D of people in videos to their motions in metres, by a trained lifter."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from lib.data.store import Split, split_of
+from lib.inference.lifter import LiftedSplit, Lifter
+from lib.inference.motion import Motion
+from lib.inference.trajectory import SIZE_SECONDS, World, floor_height, planted, root_distances, world_rotation
+from lib.inference.uprightness import Stance, stance, up_direction
+from lib.models.lifters import Poses
+from lib.pose.geometry import bone_lengths
+from lib.pose.layouts import Layout
+from lib.pose.skeleton import H36M
+from lib.prior.bodies import BONE_SEGMENTS, SEGMENTS
+from lib.runtime.errors import UserError
+from lib.sequences.noise import smooth
+from lib.sources.base import PoseSequence
+
+STATURE = 1.72  # metres, of the body in the tables of lib.prior.bodies
+TABLED_SIZE = sum(list(SEGMENTS.values())[segment] for segment in BONE_SEGMENTS)  # metres, of all its bones
+STRONG_SECONDS = 0.1  # standard deviation of the Gaussian of strong smoothing, which follows the default one
+STRONG_SIZE_SECONDS = 0.4
+
+Smoothing = Literal["off", "default", "strong"]
+
+
+class Options(NamedTuple):
+    """How motions are predicted."""
+
+    batch_size: int = 4096  # windows at once
+    world: bool = False  # upright, with feet on the floor; else in the camera frame
+    height: float | None = None  # metres: how tall people are; None: as the prior's mean body
+    smoothing: Smoothing = "default"  # over time
+
+
+@dataclass(frozen=True)
+class Who:
+    """Whom a sequence of a split shows, and where it is from."""
+
+    name: str  # of the video
+    person: str
+    first_frame: int = 0
+    video: Path | None = None
+
+    @classmethod
+    def of(cls, sequence: PoseSequence, video: Path | None = None) -> "Who":
+        """Of a source's sequence."""
+        return cls(sequence.group or sequence.action, str(sequence.person), sequence.first_frame, video)
+
+
+def predict(
+    lifter: Lifter, sequences: Sequence[PoseSequence], layout: Layout, options: Options, video: Path | None = None
+) -> list[Motion]:
+    """The motions of the sequences of one layout, in their order; those of one video lie beside each other.
+
+    Raises:
+        UserError: the lifter does not know the layout, or gives what is not finite.
+    """
+    return predict_split(lifter, split_of(sequences, layout), [Who.of(one, video) for one in sequences], options)
+
+
+def predict_split(lifter: Lifter, split: Split, who: Sequence[Who], options: Options) -> list[Motion]:
+    """The motions of a split's sequences, with true keypoints where it has positions.
+
+    Windows are lifted in batches over all videos; what a whole recording says is found in each video alone, so that a
+    video's result does not depend on what is beside it.
+
+    Raises:
+        UserError: the lifter does not know the layout, or gives what is not finite.
+    """
+    videos = list(_videos(split, who))
+    measured = torch.cat([part.std for part, _, _ in videos])
+    poses = lifter.lift_windows(replace(split, positions=None).with_std(measured), options.batch_size)
+    if not poses.points.isfinite().all():
+        raise UserError("the model's predictions are not finite: its training diverged; take another checkpoint")
+    motions: list[Motion] = []
+    for part, frames, people in videos:
+        of_video = Poses(*(values[frames.to(values.device)] for values in poses))
+        motions += _of_video(lifter, part, of_video, people, options)
+    return motions
+
+
+def _videos(split: Split, who: Sequence[Who]) -> Iterator[tuple[Split, Tensor, list[Who]]]:
+    """The sequences of each video: as a split, the numbers of their frames, and whom they show."""
+    first = 0
+    for _, group in groupby(who, key=lambda one: (one.name, one.video)):
+        people = list(group)
+        table = split.table.iloc[first : first + len(people)]
+        start, stop = int(table["start"].iloc[0]), int(table["start"].iloc[-1] + table["length"].iloc[-1])
+        frames = torch.arange(start, stop)
+        yield split.take(frames, table.assign(start=table["start"] - start).reset_index(drop=True)), frames, people
+        first += len(people)
+
+
+def _of_video(lifter: Lifter, split: Split, poses: Poses, who: Sequence[Who], options: Options) -> list[Motion]:
+    strong, off = options.smoothing == "strong", options.smoothing == "off"
+    lifted = lifter.refined(split, poses, denoise=not off)
+    size = bone_lengths(lifted.joints, H36M).sum(-1)
+    seconds = STRONG_SIZE_SECONDS if strong else 0.0 if off else SIZE_SECONDS
+    body_size = lifter.body_size if options.height is None else size_of_height(options.height)
+    metres = lifted.scaled(root_distances(size, body_size, split.timing, seconds))
+    if strong:
+        parts = (metres.joints, metres.keypoints, metres.root[:, None])
+        joints, keypoints, root = (smooth(part, split.timing, STRONG_SECONDS) for part in parts)
+        metres = metres._replace(joints=joints, keypoints=keypoints, root=root[:, 0])
+    scale = "the size of an average body" if options.height is None else f"a height of {options.height:g} m, as given"
+    motions = [_motion(split, metres, row, one, scale) for row, one in enumerate(who)]
+    if not options.world:
+        return motions
+    ups = metres.up.split(split.table["length"].tolist())
+    stances = [_stance(motion, up) for motion, up in zip(motions, ups, strict=True)]
+    return in_world(motions, stances)
+
+
+def size_of_height(height: float) -> float:
+    """Metres of all bones together of somebody so tall, with the proportions of an average body."""
+    return height * TABLED_SIZE / STATURE
+
+
+def _motion(split: Split, metres: LiftedSplit, row: int, who: Who, scale: str) -> Motion:
+    """A sequence in the camera frame."""
+    entry = split.table.iloc[row]
+    frames = slice(int(entry["start"]), int(entry["start"] + entry["length"]))
+    numbers, root = torch.arange(int(entry["length"])), metres.root[frames, None]
+    own = None if split.times is None else split.times[frames]
+    rate = float(entry["fps"])
+    times = numbers.double() / rate if own is None else own.double()
+    confidence, layout = split.confidence[frames], split.layout
+    target = None if split.positions is None else split.positions[frames]
+    return Motion(
+        name=who.name,
+        person=who.person,
+        layout=layout,
+        frame="camera",
+        scale=scale,
+        size=(int(entry["width"]), int(entry["height"])),
+        fps=rate,
+        numbers=who.first_frame + numbers,
+        times=who.first_frame / rate + times,
+        pixels=torch.where(confidence[..., None] > 0, split.keypoints[frames], torch.nan),
+        confidence=confidence,
+        keypoints=metres.keypoints[frames] + root,
+        keypoint_error=metres.keypoint_error[frames],
+        joints=metres.joints[frames] + root,
+        joint_error=metres.joint_error[frames],
+        target=target if target is not None and target.isfinite().all() else None,
+        video=who.video,
+    )
+
+
+def _stance(motion: Motion, told: Tensor) -> Stance:
+    return stance(motion.joints, told, motion.confidence > 0, motion.layout, motion.fps)
+
+
+def in_world(motions: Sequence[Motion], stances: Sequence[Stance]) -> list[Motion]:
+    """The people of one video from the camera frame to the world frame, which they share."""
+    rotation = world_rotation(up_direction(stances)[0])
+    turned = [motion.joints @ rotation.mT for motion in motions]
+    floor = floor_height(torch.cat(turned))
+    x, _, z = turned[0][0, 0].tolist()
+    world = World(rotation, rotation.new_tensor([-x, -floor, -z]))
+    return [_placed(motion, world) for motion in motions]
+
+
+def _placed(motion: Motion, world: World) -> Motion:
+    joints = world.points(motion.joints)
+    move = planted(joints, world.shift, motion.times)[:, None]
+    return replace(
+        motion,
+        frame="world",
+        joints=joints + move,
+        keypoints=world.points(motion.keypoints) + move,
+        target=None if motion.target is None else world.points(motion.target),
+    )

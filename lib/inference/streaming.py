@@ -1,0 +1,106 @@
+"""A stream of frames to lines of JSON: one a frame, as soon as the frame came."""
+
+import statistics
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from lib.inference.lifter import Lifter
+from lib.inference.live import Live, LivePose
+from lib.pose.cameras import Camera
+from lib.pose.layouts import Layout
+from lib.pose.skeleton import H36M
+from lib.sources.keypoints.detections import BadFile
+from lib.sources.streams import Moment, layout_of
+
+DIGITS = 4  # of metres
+
+
+def stream(
+    lifter: Lifter,
+    moments: Iterable[Moment],
+    said: Layout | None,
+    camera: Camera,
+    write: Callable[[dict[str, Any]], None],
+    body_size: float | None = None,
+    smooth: bool = True,
+) -> list[float]:
+    """Lift frames as they come; returns the milliseconds from each frame to its line.
+
+    `write` gets what stands in the lines: first about the stream, as soon as its layout is known, then of each frame
+    its number, its time and, if it shows somebody, `joints` and `keypoints` with the errors that the model states, in
+    metres and in the camera frame. A frame that cannot be read has `bad` in place of them.
+    """
+    live: Live | None = None
+    taken = []
+    for number, moment in enumerate(moments):
+        began = time.perf_counter()
+        line: dict[str, Any] = {"frame": number, "time": round(moment.seconds, 6)}
+        try:
+            if live is None and len(moment.points):
+                live = Live(lifter, layout_of(moment, said), camera, body_size, smooth)
+                write(_about(live))
+            pose = None if live is None or not len(moment.points) else _lifted(live, moment)
+            bad = moment.bad
+        except BadFile as error:
+            pose, bad = None, str(error)
+        if bad:
+            line["bad"] = bad
+        elif pose is not None:
+            line |= {name: _rounded(part) for name, part in pose._asdict().items()}
+        write(line)
+        taken.append(1e3 * (time.perf_counter() - began))
+    return taken
+
+
+def speed(taken: list[float]) -> str:
+    """How long frames took, in one line."""
+    if not taken:
+        return "the stream ended without a frame"
+    most = sorted(taken)[int(0.95 * (len(taken) - 1))]
+    return (
+        f"{len(taken)} frames: {statistics.median(taken):.1f} ms each, 95 % within {most:.1f} ms, "
+        f"{1e3 * len(taken) / sum(taken):.0f} a second"
+    )
+
+
+def _lifted(live: Live, moment: Moment) -> LivePose | None:
+    if len(moment.points) != len(live.layout):
+        raise BadFile(f"{len(moment.points)} keypoints, and {len(live.layout)} before")
+    return live.add(moment.points[:, :2], moment.points[:, 2].nan_to_num(0.0), moment.seconds)
+
+
+def _about(live: Live) -> dict[str, Any]:
+    width, height = live.camera.size
+    return {
+        "about": {
+            "units": "metres",
+            "frame_of_reference": "camera: x right, y down, z forward",
+            "layout": live.layout.name,
+            "keypoint_names": list(live.layout.keypoints),
+            "joint_names": list(H36M.names),
+            "joint_parents": list(H36M.parents),
+            "picture_size": [width, height],
+            "focal": live.camera.focal[0],
+            "focal_assumed": live.camera.assumed,
+            "body_size": round(live.body_size, DIGITS),
+        }
+    }
+
+
+def _rounded(values: Tensor) -> list[Any]:
+    rounded: list[Any] = values.double().mul(10**DIGITS).round().div(10**DIGITS).tolist()
+    return rounded
+
+
+CAMERA_PREFIX = "camera:"
+
+
+def camera_number(path: Path) -> int | None:
+    """Of an input such as camera:0; None: it is something else."""
+    name = str(path)
+    number = name.removeprefix(CAMERA_PREFIX)
+    return int(number) if name.startswith(CAMERA_PREFIX) and number.isdigit() else None

@@ -1,0 +1,143 @@
+"""The pictures that keypoints are in: how large they are, whether people stand upright in them, and turning them."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from lib.pose.camera_files import read_cameras
+from lib.pose.cameras import UNNAMED
+from lib.runtime.errors import UserError
+from lib.sources.base import SourceParams
+from lib.sources.keypoints.detections import Array, BadFile
+from lib.sources.keypoints.directions import upright
+from lib.sources.keypoints.videos import Report, Video, leave_out
+
+# Width and height of usual pictures: where no file says the size, the smallest that holds what is seen.
+USUAL = (
+    (640, 360),
+    (640, 480),
+    (854, 480),
+    (960, 540),
+    (1280, 720),
+    (1920, 1080),
+    (2560, 1440),
+    (3840, 2160),
+    (7680, 4320),
+)
+_OUTSIDE = 0.002  # of the keypoints, which may lie beyond the picture
+_MANY = 0.2  # of the keypoints: when more lie beyond the picture, its size is doubtful
+_SHARES = 1.5  # coordinates below this are no pixels
+_CONSTANT = 0.7  # length of the mean unit vector to people's heads, from which on a video has a direction of its own
+_SIDEWAYS = 0.5  # of it that points up, below which people lie
+
+
+def described(videos: Sequence[Video], params: SourceParams, raw: Path) -> list[Video]:
+    """The videos with the size of pictures that a file of cameras says, where nothing else does.
+
+    Raises:
+        UserError: the file is missing or wrong, or `data.size` says another size.
+    """
+    if params.cameras in ("auto", "assumed"):
+        return [*videos]
+    cameras = read_cameras(raw / params.cameras)
+    known = []
+    for video in videos:
+        camera = cameras.find(video.subject, video.action, UNNAMED)
+        if camera is None or video.detections.size is not None:
+            known.append(video)
+            continue
+        size = (camera.size[1], camera.size[0]) if params.rotate in (90, 270) else camera.size  # it sees them turned
+        if params.size not in ("auto", size):
+            raise UserError(
+                f"params.yaml: data.size = {[*params.size]}, but {cameras.path} describes the camera of {video.name} "
+                f"for pictures of {size[0]} x {size[1]}: say data.size=auto, or describe it for these"
+            )
+        known.append(video._replace(detections=video.detections._replace(size=size)))
+    return known
+
+
+def sized(videos: Sequence[Video], params: SourceParams, report: Report) -> tuple[list[Video], tuple[int, int], bool]:
+    """The videos in pixels, the size of pictures of those that do not say it, and whether that was inferred."""
+    kept = []
+    for video in videos:
+        found = video.detections
+        size = found.size or (None if params.size == "auto" else params.size)
+        least = np.nanquantile(np.abs(found.points[..., :2]), 0.98) < _SHARES
+        if least and (found.points[..., :2] < 0).mean() > 0.1:
+            error = BadFile("coordinates from -1 to 1 are no pixels: give keypoints in pixels", "not_pixels")
+        elif least and not found.shares and video.format != "yolo":
+            error = BadFile("coordinates from 0 to 1 are no pixels: give keypoints in pixels", "not_pixels")
+        elif least and size is None:
+            error = BadFile("shares of the picture, whose size nobody says: say data.size=[WIDTH,HEIGHT]", "not_pixels")
+        else:
+            if least and size is not None:
+                found.points[..., :2] *= np.array(size, np.float32)
+            kept.append(video)
+            continue
+        leave_out(report, video[:2], f"{video.subject}/{video.action}", error, found.length)
+    unsized = [video for video in kept if video.detections.size is None]
+    usual, inferred = (_infer_size(unsized), bool(unsized)) if params.size == "auto" else (params.size, False)
+    for video in kept:
+        width, height = video.detections.size or usual
+        if (beyond := _beyond(video.detections.points, (width, height))) > _MANY:
+            report.doubts.append(
+                f"{video.subject}/{video.action}: {100 * beyond:.0f} % of the keypoints are outside its pictures of "
+                f"{width} x {height}: look at data.size, and at what the files say"
+            )
+    return kept, usual, inferred
+
+
+def _beyond(points: Array, size: tuple[int, int]) -> float:
+    """The share of the keypoints that are seen beyond the picture's edges."""
+    places = points[points[..., 2] > 0, :2]
+    return float(((places < 0) | (places > np.array(size))).any(-1).mean())
+
+
+def _infer_size(videos: Sequence[Video]) -> tuple[int, int]:
+    """The smallest usual picture, upright or not, that holds the keypoints of all videos."""
+    if not videos:
+        return USUAL[0]
+    places = np.concatenate([video.detections.points[..., :2].reshape(-1, 2) for video in videos])
+    right, low = np.nanquantile(places, 1 - _OUTSIDE, axis=0)
+    both = [*USUAL, *((height, width) for width, height in USUAL)]
+    holding = [size for size in both if right <= size[0] and low <= size[1]]
+    if not holding:
+        return int(np.ceil(right)), int(np.ceil(low))
+    return min(holding, key=lambda size: size[0] * size[1])
+
+
+def standing(videos: Sequence[Video], params: SourceParams, report: Report) -> Iterable[Video]:
+    """The videos in which people are not always on their sides or heads, unless the user says how they are turned."""
+    for video in videos:
+        right, up = upright(video.detections.points, video.layout)
+        for _ in range(0 if params.rotate == "auto" else params.rotate // 90):
+            right, up = up, -right
+        if np.hypot(right, up) < _CONSTANT or up > _SIDEWAYS or params.rotate == 0:
+            yield video
+            continue
+        if params.rotate != "auto":
+            what = "upside down" if up < -_SIDEWAYS else "on their sides"
+            name = f"{video.subject}/{video.action}"
+            report.doubts.append(f"{name}: people are {what} after data.rotate={params.rotate}, which turns all videos")
+            yield video
+            continue
+        what = "upside down (is y upwards?)" if up < -_SIDEWAYS else "on their sides (are x and y exchanged?)"
+        error = BadFile(
+            f"people are {what}: if the camera is mounted so, say data.rotate=90, 180 or 270, and if they lie, 0",
+            "sideways",
+        )
+        leave_out(report, video[:2], f"{video.subject}/{video.action}", error, video.detections.length)
+
+
+def rotated(points: Array, size: tuple[int, int], degrees: int) -> tuple[Array, tuple[int, int]]:
+    """Keypoints in the picture turned clockwise, and its size."""
+    x, y, confidence = points[..., 0], points[..., 1], points[..., 2]
+    width, height = size
+    turned = {
+        0: (x, y, size),
+        90: (height - y, x, (height, width)),
+        180: (width - x, height - y, size),
+        270: (y, width - x, (height, width)),
+    }[degrees]
+    return np.stack([turned[0], turned[1], confidence], -1), turned[2]

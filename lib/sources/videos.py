@@ -1,0 +1,102 @@
+"""Videos and folders of pictures, whose people BlazePose sees: 33 keypoints, without 3D."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lib.detection import blazepose
+from lib.detection.blazepose import BlazePose
+from lib.detection.video import Pictures, Video
+from lib.pose.cameras import UNNAMED, assumed_camera
+from lib.pose.layouts import LAYOUTS
+from lib.runtime.errors import UserError
+from lib.sources.base import PoseSequence, SourceData
+from lib.sources.parcels import Parcel, fetch
+
+SUFFIXES = (".mp4", ".mov", ".webm", ".avi", ".mkv", ".m4v")
+LAYOUT = LAYOUTS["mediapipe_33"]
+DETECTOR = Parcel(
+    "mediapipe==0.10.21",
+    "mediapipe-0.10.21-cp311-cp311-manylinux_2_28_x86_64.whl",
+    "05dc4a9e593655a79558d05d6227d31018c2537a4bd3362b51e230cf22aecfe3",
+    36,
+    "BlazePose's networks",
+    {
+        "mediapipe/modules/pose_detection/pose_detection.tflite": blazepose.DETECTOR,
+        "mediapipe/modules/pose_landmark/pose_landmark_full.tflite": blazepose.LANDMARKS["full"],
+        "mediapipe-0.10.21.dist-info/LICENSE": "MEDIAPIPE-LICENSE.txt",
+    },
+    ("--platform", "manylinux_2_28_x86_64", "--python-version", "311"),
+)
+_NOTE = (
+    f"Taken unchanged from {DETECTOR.requirement} (Apache licence 2.0: MEDIAPIPE-LICENSE.txt), of which nothing is "
+    f"installed: {DETECTOR.wanted}.\n"
+)
+
+
+def fetch_detector(folder: Path, packages: Path | None = None) -> None:
+    """Get BlazePose's networks, unless the folder has them; `packages` may have a copy of their package.
+
+    Raises:
+        UserError: they cannot be fetched.
+    """
+    if not all((folder / name).is_file() for name in DETECTOR.members.values()):
+        copy = packages / DETECTOR.file if packages else None
+        fetch(DETECTOR, folder, _NOTE, copy if copy and copy.is_file() else None)
+
+
+def load_detector(folder: Path, threads: int = 1) -> BlazePose:
+    """The detector of a folder that `fetch_detector` made; raises UserError where LiteRT is not installed."""
+    return BlazePose.load(folder / blazepose.DETECTOR, folder / blazepose.LANDMARKS["full"], threads)
+
+
+def find_videos(path: Path) -> list[Path]:
+    """The videos of a path: it itself, if it is a video or a folder of pictures; else the videos below a folder."""
+    if not path.is_dir():
+        return [path] if path.suffix.lower() in SUFFIXES else []
+    found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+    return found or ([path] if Pictures.files(path) else [])
+
+
+def read_video(path: Path, detector: BlazePose, people: int = 1, fps: float = 30.0) -> SourceData:
+    """Detect up to `people` people in a video, or in a folder of pictures taken at `fps` pictures a second.
+
+    A person is whoever keeps a place frame after frame (`BlazePose.track`).
+
+    Raises:
+        UserError: it is no video that can be read, or shows nobody.
+    """
+    video = Pictures.open(path, fps) if path.is_dir() else Video.open(path)
+    keypoints, confidence = [], []
+    for places in detector.track(iter(video), people):
+        keypoints.append(np.stack([np.full((33, 2), np.nan) if one is None else one.keypoints for one in places]))
+        confidence.append(np.stack([np.zeros(33) if one is None else one.confidence for one in places]))
+    points, sure = (torch.from_numpy(np.stack(part)).float() for part in (keypoints, confidence))
+    name = path.name if path.is_dir() else path.stem
+    sequences = list(_sequences(name, video, points, sure))
+    if not sequences:
+        raise UserError(f"{path}: nobody was detected in {len(points)} frames: is a whole person to be seen?")
+    return SourceData(sequences, [], (name,), layout=LAYOUT)
+
+
+def _sequences(name: str, video: Video | Pictures, points: torch.Tensor, sure: torch.Tensor) -> Iterator[PoseSequence]:
+    """A sequence a place that was ever taken, from its first frame to its last."""
+    camera = assumed_camera((video.width, video.height), UNNAMED)
+    for person in range(points.shape[1]):
+        seen = (sure[:, person] > 0).any(-1).nonzero()
+        if len(seen):
+            frames = slice(int(seen[0]), int(seen[-1]) + 1)
+            yield PoseSequence(
+                subject=name,
+                action=name,
+                camera=camera,
+                fps=video.fps,
+                keypoints=points[frames, person],
+                confidence=sure[frames, person],
+                positions=None,
+                group=name,
+                person=person,
+                first_frame=frames.start,
+            )
