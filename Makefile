@@ -49,7 +49,7 @@ clean:  ## the environment and the tools' caches; data, metrics and plots stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find lib stages tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(VENV)/.stamp: requirements.txt requirements-export.txt
+$(VENV)/.stamp: requirements.txt requirements-export.txt requirements-tuning.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || { \
 	  echo "error: Python 3.10 to 3.13 is needed, but $(PYTHON) is $$($(PYTHON) --version 2>&1 | tail -n 1)"; \
 	  echo "       name another one: make PYTHON=python3.12 ..."; exit 1; } >&2

@@ -1,7 +1,8 @@
 """Train a lifter on the 2D of the training subjects and on the anatomical prior: no 3D label is opened.
 
 Reads the store of preprocess; writes the checkpoint, metrics/pretrain.json and plots/training.csv, and beside them
-TensorBoard's logs and data/logs/pretrain_speed.json.
+TensorBoard's logs and data/logs/pretrain_speed.json. A run that was stopped goes on from its last state in
+data/scratch/pretrain, unless something that determines it has changed; of one that ended, last_state.pt is there.
 """
 
 from typing import Any
@@ -9,27 +10,68 @@ from typing import Any
 import pandas as pd
 
 from lib.models.checkpoints import load, save
-from lib.runtime.files import replacing, write_json
+from lib.runtime.console import Console
+from lib.runtime.files import replacing, sha256, write_json
 from lib.runtime.paths import Paths
 from lib.runtime.stage import main
 from lib.runtime.tensorboard import Board
-from lib.training.loop import NEW_WEIGHTS
+from lib.training.params import NONE
 from lib.training.pretraining import PretrainParams, pretrain
+from lib.training.recovery import Recovery
+from lib.training.state import TrainingState, check_same_run, load_state
 
 DRAW = "lib.plotting.examples:draw_examples"
+EMBED = "lib.inference.latents:embed"
+DATA = "data/processed/poses.h5"  # a key beside those of params.yaml
 
 
 def run(params: dict[str, Any], paths: Paths) -> None:
     """Run the stage."""
     chosen = PretrainParams.read(params)
     origin = chosen.training.start
-    start = None if origin == NEW_WEIGHTS else load(paths.start(origin), "generalist")
-    result = pretrain(chosen, paths.poses, Board(paths.logs, "pretrain", DRAW), start=start)
-    save(result.checkpoint, paths.pretrained)
-    with replacing(paths.plot("training.csv")) as temporary:
-        pd.DataFrame(result.curves).to_csv(temporary, index=False)
-    write_json(paths.metrics("pretrain"), result.metrics)
-    write_json(paths.speed("pretrain"), result.speed)
+    start = None if origin == NONE else load(paths.start(origin), "generalist")
+    resume, console = _resumed(chosen, paths), Console()
+    with Recovery(paths.states("pretrain"), run_of(chosen, paths), console.announce) as recovery:
+        result = pretrain(
+            chosen,
+            paths.poses,
+            Board(paths.logs, "pretrain", DRAW, EMBED),
+            console,
+            start=start,
+            resume=recovery.latest() or resume,
+            offer_state=recovery.offer,
+        )
+        save(result.checkpoint, paths.pretrained)
+        with replacing(paths.plot("training.csv")) as temporary:
+            pd.DataFrame(result.curves).to_csv(temporary, index=False)
+        write_json(paths.metrics("pretrain"), result.metrics)
+        write_json(paths.speed("pretrain"), result.speed)
+        recovery.finish()
+
+
+def run_of(chosen: PretrainParams, paths: Paths) -> dict[str, Any]:
+    """What determines the run: params, and hashes of the files that it reads."""
+    training, files = chosen.training, {DATA: sha256(paths.poses)}
+    if training.start != NONE:
+        files[f"data/starts/{training.start}"] = sha256(paths.start(training.start))
+    if training.resume != NONE:
+        files["training.resume"] = sha256(paths.start(training.resume))
+    return {**chosen.run(), **files}
+
+
+def _resumed(chosen: PretrainParams, paths: Paths) -> TrainingState | None:
+    """The state that `training.resume` names."""
+    training = chosen.training
+    if training.resume == NONE:
+        return None
+    state, saved = load_state(paths.start(training.resume))
+    check_same_run(saved, run_of(chosen, paths), state.epochs)
+    if saved["training.epochs"] != training.epochs and training.schedule.depends_on_length:
+        Console().announce(
+            f"the state is of a run of {saved['training.epochs']} epochs: from here on, rates are those of "
+            f"{training.epochs} epochs, so that the result is that of neither"
+        )
+    return state
 
 
 if __name__ == "__main__":

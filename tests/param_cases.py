@@ -172,6 +172,7 @@ PRETRAIN = {
     **_under(
         "training",
         _in("lift", objective=("mask_2d", "mask_3d", "supervised"), prior_epochs=0, start="other.pt"),
+        _in("lift", resume="other.pt"),
         _in(OBJECTIVES, epochs=3, steps_per_epoch=3, batch_size=6, prior_batch_size=6, lr=1e-3),
         _in("no progress", patience=0),
         _under("schedule", _in("plateau", patience=2), _in(("step", "plateau"), factor=0.1)),
@@ -214,7 +215,7 @@ CASES = {
     "evaluate": EVALUATE,
     "visualize": VISUALIZE,
 }
-REFUSED = {"finetune.strict"}  # what the other value does is to refuse
+REFUSED = {"finetune.strict", "training.resume"}  # what the other value does is to refuse: other.pt is no state
 _OF_FINETUNE = "fine-tuning has its own in `finetune`, or none"
 _NOT_PICTURED = "pictures have a row for each motion, draw every pose in the same size, and show no training"
 ELSEWHERE = {
@@ -222,6 +223,7 @@ ELSEWHERE = {
         "data.transforms.normalization": Elsewhere("max", "the checkpoint says in which units its model reads"),
         "training.objective": Elsewhere("supervised", _OF_FINETUNE),
         "training.start": Elsewhere("other.pt", _OF_FINETUNE),
+        "training.resume": Elsewhere("half.pt", _OF_FINETUNE),
         "training.epochs": Elsewhere(3, _OF_FINETUNE),
         "training.steps_per_epoch": Elsewhere(3, _OF_FINETUNE),
         "training.batch_size": Elsewhere(6, _OF_FINETUNE),

@@ -115,7 +115,7 @@ class Runs:
 class NoBoard(Board):
     """Logs nothing: logs are no product of a stage."""
 
-    def __init__(self, logs: Path, name: str, draw: str | None = None) -> None:
+    def __init__(self, logs: Path, name: str, draw: str | None = None, embed: str | None = None) -> None:
         super().__init__(logs, name)
 
     def params(self, params: Mapping[str, Any]) -> None: ...

@@ -24,8 +24,8 @@ from lib.prior.motions import MotionWeights
 from lib.prior.postures import PostureWeights
 from lib.prior.sampler import PosePrior, PriorParams
 from lib.runtime.params import read
-from lib.training.loop import TrainingParams
 from lib.training.optimization import ScheduleParams
+from lib.training.params import TrainingParams
 
 PARAMS = read(Path(__file__).with_name("params.yaml"))  # a copy, so that tuning params.yaml changes no test
 # Fixed, so that tuning params.yaml changes no test.
@@ -123,6 +123,7 @@ TRAINING = TrainingParams(
     device="cpu",
     precision="32-true",
     start="none",
+    resume="none",
     threads=1,
     epochs=4,
     steps_per_epoch=5,

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import h5py
@@ -51,6 +52,39 @@ def test_a_learning_rate_reruns_from_pretrain_and_metrics_differ(project: Projec
     assert "index.html" in project.run("dvc plots show")
     project.run("git checkout -q .")
     project.run("dvc checkout -q")
+
+
+def test_queued_experiments_run_beside_each_other(project: Project) -> None:
+    """Two workers at once, in folders of their own; the workspace stays as it is."""
+    project.run("dvc exp run --queue --name slow -S training.lr=5e-4 pretrain")
+    project.run("dvc exp run --queue --name fast -S training.lr=0.002 pretrain")
+    project.run("dvc queue start -j 2")
+    try:
+        found = _finished(project, {"slow", "fast"})
+    finally:
+        project.attempt("dvc queue stop --kill")
+    assert not project.run("git status --porcelain --ignored=no").strip()
+    rates = {name: _shown(project, f"{ref}:params.yaml").split("lr: ")[1].split()[0] for name, ref in found.items()}
+    assert {name: float(rate) for name, rate in rates.items()} == {"slow": 5e-4, "fast": 2e-3}
+    losses = {json.loads(_shown(project, f"{ref}:metrics/pretrain.json"))["validation_loss"] for ref in found.values()}
+    assert len(losses) == 2
+    assert set(found) <= set(project.run("dvc exp list --name-only").split())
+    project.run(f"dvc exp remove {' '.join(found)}")
+
+
+def _finished(project: Project, names: set[str], seconds: float = 600.0) -> dict[str, str]:
+    """The commits of experiments by their names, once all of them are there."""
+    ends, found = time.monotonic() + seconds, dict[str, str]()
+    while set(found) < names:
+        assert time.monotonic() < ends, project.attempt("dvc queue status").stdout
+        time.sleep(1)
+        refs = project.run("git for-each-ref --format=%(refname) refs/exps").split()
+        found = {ref.split("/")[-1]: ref for ref in refs if ref.split("/")[-1] in names}
+    return found
+
+
+def _shown(project: Project, place: str) -> str:
+    return project.run(f"git show {place}")
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from tests.rooms import ROOMS, modules_of
 
 README = (contract.ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = contract.shell_commands(README)
-TOOLS = ("make", "dvc", "pip", "pytest", "python", "tensorboard")
+TOOLS = ("cp", "make", "dvc", "pip", "pytest", "python", "tensorboard")
 
 
 def test_commands_are_found() -> None:

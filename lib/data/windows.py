@@ -1,6 +1,6 @@
 """Windows over a split's contiguous arrays, a fixed time from frame to frame, and the loader that gathers batches."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, NamedTuple
 
 import torch
@@ -143,3 +143,20 @@ def training_loader(
         num_workers=params.workers,
         persistent_workers=params.workers > 0,
     )
+
+
+class ClipStream(Iterator[WindowBatch]):
+    """Batches of clips on a device, counted, so that another stream of the same ones can begin where this one is."""
+
+    def __init__(self, clips: Iterable[WindowBatch], device: torch.device) -> None:
+        self.read, self._clips, self._device = 0, iter(clips), device
+
+    def __next__(self) -> WindowBatch:
+        self.read += 1
+        return next(self._clips).to(self._device)
+
+    def skip(self, count: int) -> None:
+        """Pass over so many batches."""
+        for _ in range(count):
+            next(self._clips)
+        self.read += count

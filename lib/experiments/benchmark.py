@@ -35,7 +35,7 @@ from lib.runtime.device import resolve_device
 from lib.runtime.errors import UserError
 from lib.runtime.params import section
 from lib.runtime.paths import Paths
-from lib.training.loop import TrainingParams
+from lib.training.params import TrainingParams
 
 TABLES: dict[str, dict[str, Changes]] = {
     "accuracy": {

@@ -121,9 +121,9 @@ class MeteredConsole(Console):
         self._meter = meter
 
     @contextmanager
-    def progress(self, epochs: int, steps_per_epoch: int) -> Iterator[Progress]:
+    def progress(self, epochs: int, steps_per_epoch: int, done: int = 0) -> Iterator[Progress]:
         """The meter."""
-        del epochs, steps_per_epoch
+        del epochs, steps_per_epoch, done
         try:
             yield self._meter
         finally:

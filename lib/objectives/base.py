@@ -63,6 +63,14 @@ class Objective(Protocol):
         """What held-out clips are measured with: the same every time, whatever training has seen."""
         ...
 
+    def state_dict(self) -> dict[str, Any]:
+        """What it has learned, as plain values and tensors."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Know what another one has learned by the time of its state."""
+        ...
+
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:
         """What is minimised."""
         ...

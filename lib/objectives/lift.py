@@ -8,7 +8,7 @@ import copy
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -165,6 +165,17 @@ class Lift:
         fresh = copy.copy(self)
         fresh.bone_lengths = None if self.bone_lengths is None else BoneLengthMemory(H36M)
         return fresh
+
+    def state_dict(self) -> dict[str, Any]:
+        """The mean lengths of the prior's bones, and the bones of each sequence."""
+        known = {} if self.bone_lengths is None else self.bone_lengths.state_dict()
+        return {"lengths": self.prior.lengths, "sequences": known}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        self.prior.lengths.copy_(state["lengths"])
+        if self.bone_lengths is not None:
+            self.bone_lengths.load_state_dict(state["sequences"], self.prior.lengths.device)
 
     @torch.no_grad()
     def before_epoch(self, teacher: LifterModel, clips: Iterator[WindowBatch], epoch: int) -> None:

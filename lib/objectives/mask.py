@@ -7,6 +7,7 @@ on hidden points alone as in K. He et al., Masked autoencoders are scalable visi
 import math
 from collections.abc import Iterator, Mapping
 from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -51,6 +52,13 @@ class Masked:
     def for_validation(self) -> "Masked":
         """Itself: it remembers nothing."""
         return self
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Nothing."""
 
     def terms(
         self,

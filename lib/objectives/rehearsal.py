@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from lib.data.windows import WindowBatch
+from lib.data.windows import ClipStream, WindowBatch
 from lib.models.lifters import LifterModel
 from lib.objectives.base import LiftedExamples, Objective, Step, Terms
 from lib.objectives.lift import Lift
@@ -18,7 +19,7 @@ SETTLING = 8  # moves of the prior's body, after which it is near the people in 
 class Rehearsed:
     """Labelled clips for the one objective, `clips` without labels for the other, whose sum has a weight."""
 
-    def __init__(self, labelled: Supervised, lift: Lift, clips: Iterator[WindowBatch], weight: float) -> None:
+    def __init__(self, labelled: Supervised, lift: Lift, clips: ClipStream, weight: float) -> None:
         self.labelled, self.lift, self.clips, self.weight = labelled, lift, clips, weight
 
     @property
@@ -42,6 +43,15 @@ class Rehearsed:
     def for_validation(self) -> Objective:
         """Lifting against labels, without rehearsal."""
         return self.labelled.for_validation()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the lifting one has learned, and how many of its clips were read."""
+        return {"lift": self.lift.state_dict(), "clips": self.clips.read}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from there, with clips of which none was read yet."""
+        self.lift.load_state_dict(state["lift"])
+        self.clips.skip(state["clips"])
 
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:
         """The weighted sum."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -53,6 +53,13 @@ class Supervised:
     def for_validation(self) -> "Supervised":
         """Itself: it remembers nothing."""
         return self
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Nothing."""
 
     def label(self, clips: WindowBatch) -> Labelled:
         """Clips and their true poses."""

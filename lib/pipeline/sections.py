@@ -32,8 +32,9 @@ from lib.runtime.paths import Paths
 from lib.sources.base import AutoSplit, EvaluationSourceParams, SourceParams
 from lib.sources.catalog import check_source, require_files
 from lib.training.finetuning import FinetuneParams, Finetuning
-from lib.training.loop import NEW_WEIGHTS, TrainingParams
+from lib.training.params import NONE, TrainingParams
 from lib.training.pretraining import PretrainParams, SeedParams
+from lib.training.state import check_same_run, load_state
 
 Params = Mapping[str, Any]
 
@@ -102,6 +103,7 @@ def check_machine(params: Params, paths: Paths) -> None:
         with _about("evaluation.source"), as_evaluation():
             require_files(paths.raw(other.source), other)
     _check_start(params, paths)
+    _check_resume(params, paths)
     _check_checkpoint(section(FinetuneParams, "finetune", params).checkpoint, paths)
 
 
@@ -175,7 +177,7 @@ def _check_start(params: Params, paths: Paths) -> None:
     """Pre-training can start from the checkpoint that `training.start` names."""
     wanted = PretrainParams.read(params)
     name = wanted.training.start
-    if name == NEW_WEIGHTS:
+    if name == NONE:
         return
     path, task = paths.start(name), OBJECTIVES[wanted.training.objective].task
     with _about(f"training.start = {shown(name)}"):
@@ -189,6 +191,18 @@ def _check_start(params: Params, paths: Paths) -> None:
             raise UserError(f"it is for {checkpoint.task}, and training.objective is for {task}")
         if checkpoint.model != wanted.model.dump() or checkpoint.frames != wanted.window.frames:
             raise UserError("its model or its window of frames is another: set model and data.window as it has them")
+
+
+def _check_resume(params: Params, paths: Paths) -> None:
+    """Pre-training can go on from the state that `training.resume` names, as far as params tell."""
+    wanted = PretrainParams.read(params)
+    name = wanted.training.resume
+    if name == NONE:
+        return
+    with _about(f"training.resume = {shown(name)}"):
+        state, saved = load_state(paths.start(name))
+        own = wanted.run()
+        check_same_run({key: saved[key] for key in saved if key in own}, own, state.epochs)
 
 
 @contextmanager

@@ -60,8 +60,8 @@ class Console:
             print(line, file=self._stream, flush=True)  # at once: block buffering would hide a run in a log file
 
     @contextmanager
-    def progress(self, epochs: int, steps_per_epoch: int) -> "Iterator[Progress]":
-        """Show the progress of training."""
+    def progress(self, epochs: int, steps_per_epoch: int, done: int = 0) -> "Iterator[Progress]":
+        """Show the progress of training, of which some epochs are `done`."""
         bars = RichProgress(
             TextColumn("[bold]{task.description}"),
             BarColumn(),
@@ -74,18 +74,18 @@ class Console:
             disable=not self.live or self._quiet,
         )
         with bars:
-            yield Progress(self, bars, epochs, steps_per_epoch)
+            yield Progress(self, bars, epochs, steps_per_epoch, done)
 
 
 class Progress:
     """Made by `Console.progress`: an epoch bar and a batch bar, or plain lines."""
 
-    def __init__(self, console: Console, bars: RichProgress, epochs: int, steps_per_epoch: int) -> None:
+    def __init__(self, console: Console, bars: RichProgress, epochs: int, steps_per_epoch: int, done: int = 0) -> None:
         self._console, self._bars = console, bars
         self._epochs, self._steps = epochs, steps_per_epoch
-        self._epoch, self._step = 0, 0  # epochs that are complete, steps within the next one
+        self._epoch, self._step = done, 0  # epochs that are complete, steps within the next one
         self._losses: Mapping[str, float] = {}
-        self._epoch_bar = bars.add_task("epoch", total=epochs, note="")
+        self._epoch_bar = bars.add_task("epoch", total=epochs, completed=done, note="")
         self._step_bar = bars.add_task("step", total=steps_per_epoch, note="")
         self._poses = 0
         self._began = self._last = self._drawn = time.perf_counter()

@@ -15,8 +15,11 @@ FULL = 1 << 20  # bytes
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it takes the place of `path`, on an error it is removed."""
+def replacing(path: Path, durable: bool = False) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it takes the place of `path`, on an error it is removed.
+
+    What is `durable` is on the disk by then, and survives a loss of power.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{os.getpid()}.{path.name}")  # keeps the suffix, which writers look at
     try:
@@ -26,9 +29,22 @@ def replacing(path: Path) -> Iterator[Path]:
             if shutil.disk_usage(path.parent).free < FULL:
                 raise UserError(f"{path} could not be written: the disk is full") from error
             raise
+        if durable:
+            _flush(temporary)
         os.replace(temporary, path)
+        if durable and os.name == "posix":  # where a folder can be flushed
+            _flush(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    """Have the system write a file, or the names in a folder, onto the disk now."""
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_json(path: Path, content: Mapping[str, object]) -> None:

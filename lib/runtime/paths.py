@@ -70,6 +70,10 @@ class Paths:
         """The checkpoint that is evaluated: fine-tuned, or the pre-trained one where fine-tuning is off."""
         return self.root / "data" / "models" / "finetuned.pt"
 
+    def states(self, stage: str) -> Path:
+        """The states of runs of a stage that are on, or were stopped; not an output of DVC."""
+        return self.root / "data" / "scratch" / stage
+
     @property
     def predictions(self) -> Path:
         """The predicted poses of the test split."""

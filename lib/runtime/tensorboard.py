@@ -3,7 +3,7 @@
 import importlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,13 @@ class Board:
     """One run's logs, in a folder named after the time it began; nothing is made before there is something to log.
 
     `draw` is `MODULE:FUNCTION`, which makes a Figure of what an objective hands out; without it there are no pictures.
-    It is named and not imported, because logs are no output of a stage: a change of how pictures look must not train
-    anything again.
+    `embed` makes vectors for TensorBoard's projector, the names of their labels, and the labels of each. They are named
+    and not imported, because logs are no output of a stage: a change of pictures must not train anything again.
     """
 
-    def __init__(self, logs: Path, name: str, draw: str | None = None) -> None:
+    def __init__(self, logs: Path, name: str, draw: str | None = None, embed: str | None = None) -> None:
         self.folder = logs / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-        self._draw = draw
+        self._draw, self._embed = draw, embed
         self._writer: SummaryWriter | None = None
 
     @property
@@ -40,9 +40,13 @@ class Board:
     def picture(self, examples: object, step: int) -> None:
         """Log a picture of what the model makes of a few windows."""
         if self._draw is not None:
-            module, function = self._draw.split(":")
-            figure = getattr(importlib.import_module(module), function)(examples)
-            self._open().add_figure("windows", figure, step)
+            self._open().add_figure("windows", _named(self._draw)(examples), step)
+
+    def embedding(self, *what: object) -> None:
+        """Log vectors of what `embed` takes, with the labels that they can be coloured by."""
+        if self._embed is not None:
+            vectors, names, labels = _named(self._embed)(*what)
+            self._open().add_embedding(vectors, metadata=labels, metadata_header=names, tag="latents")
 
     def close(self) -> None:
         """Write out what is buffered."""
@@ -52,3 +56,10 @@ class Board:
     def _open(self) -> SummaryWriter:
         self._writer = self._writer or SummaryWriter(str(self.folder))
         return self._writer
+
+
+def _named(place: str) -> Callable[..., Any]:
+    """The function MODULE:FUNCTION."""
+    module, name = place.split(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return found

@@ -5,6 +5,8 @@ error of its length is a large error of its depth. Over a sequence lengths are t
 corrected afterwards, without any label.
 """
 
+from collections.abc import Mapping
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -62,6 +64,14 @@ class BoneLengthMemory:
     def __init__(self, skeleton: Skeleton) -> None:
         self.skeleton = skeleton
         self._sum = self._weight = torch.zeros(0, len(skeleton.bones))
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What was seen."""
+        return {"sum": self._sum, "weight": self._weight}
+
+    def load_state_dict(self, state: Mapping[str, Tensor], device: torch.device) -> None:
+        """Know what was seen by the time of a state."""
+        self._sum, self._weight = (state[name].to(device) for name in ("sum", "weight"))
 
     def update(
         self,

@@ -15,7 +15,7 @@ from lib.data.labels import labelled
 from lib.data.occlusion import OcclusionParams
 from lib.data.store import Split, read_split
 from lib.data.transforms import TransformParams, input_pipeline
-from lib.data.windows import LoaderParams, WindowBatch, WindowParams, Windows, training_loader
+from lib.data.windows import ClipStream, LoaderParams, WindowBatch, WindowParams, Windows, training_loader
 from lib.models.base import Network
 from lib.models.checkpoints import Checkpoint
 from lib.models.lifters import LiftingModel
@@ -32,18 +32,9 @@ from lib.runtime.hardware import Hardware
 from lib.runtime.params import Section, section
 from lib.runtime.tensorboard import Board
 from lib.sources.base import Subject
-from lib.training.loop import (
-    BatchSize,
-    Epochs,
-    LearningRate,
-    RunContext,
-    Steps,
-    TrainingParams,
-    TrainingSetup,
-    fit,
-    held_out_clips,
-)
+from lib.training.loop import RunContext, TrainingSetup, fit, held_out_clips
 from lib.training.optimization import Rates
+from lib.training.params import BatchSize, Epochs, LearningRate, Steps, TrainingParams
 from lib.training.pretraining import SeedParams
 from lib.training.transfer import ENCODER, Part, Transferred, transfer
 
@@ -224,7 +215,7 @@ def _objective(
             device=device,
         )
     )
-    return Rehearsed(supervised, lift, (some.to(device) for some in _clips(params, train, window)), own.rehearsal)
+    return Rehearsed(supervised, lift, ClipStream(_clips(params, train, window), device), own.rehearsal)
 
 
 def _clips(params: Finetuning, split: Split, window: WindowParams) -> DataLoader[WindowBatch]:

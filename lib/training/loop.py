@@ -1,144 +1,35 @@
 """The training loop: one for every device, precision and objective, on lightning-fabric."""
 
-import copy
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
 from itertools import islice
-from typing import Annotated, Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from lightning_fabric import Fabric
-from pydantic import AfterValidator, Field
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lib.data.store import Split
-from lib.data.windows import WindowBatch, WindowParams, Windows
-from lib.objectives.base import REFRESH, Batches, Objective
-from lib.objectives.catalog import OBJECTIVES
+from lib.data.windows import ClipStream, WindowBatch, WindowParams, Windows
+from lib.objectives.base import Objective
 from lib.runtime.console import Console
 from lib.runtime.console import Progress as Bar
 from lib.runtime.errors import UserError
-from lib.runtime.params import DeviceName, FileName, Section
 from lib.runtime.tensorboard import Board
 from lib.runtime.threads import ThreadTuner
-from lib.training.optimization import Rates, Schedule, ScheduleParams, build_optimizer, build_schedule
+from lib.training.optimization import Rates, Schedule, build_optimizer, build_schedule
+from lib.training.params import TrainingParams
+from lib.training.state import OfferState, Progress, TrainingState, random_state, set_random_state
 
-NEW_WEIGHTS = "none"  # the `start` of most runs
-Epochs = Annotated[int, Field(ge=1, le=10_000)]
-Steps = Annotated[int, Field(ge=1, le=100_000)]  # of an epoch
-BatchSize = Annotated[int, Field(ge=1, le=32_768)]
-LearningRate = Annotated[float, Field(gt=0, le=10)]
-VIEWS = 4  # how often training sees a window before the next clips, from different sides
 PICTURES = 5  # of poses, over a whole run
 SHOWN = 6  # windows in a picture
 VALIDATION_STEPS = 16
 VALIDATION_WINDOWS = 1024
 LOG_EVERY = 10  # steps between readings of the losses, each of which waits for the device
-
-
-def _known(objective: str) -> str:
-    if objective not in OBJECTIVES:
-        raise ValueError(f"must be one of {', '.join(OBJECTIVES)}")
-    return objective
-
-
-class TrainingParams(Section):
-    """`training`."""
-
-    objective: Annotated[str, AfterValidator(_known)]  # one of lib.objectives.catalog.OBJECTIVES
-    start: FileName  # of a checkpoint in data/starts; none: new weights
-    device: DeviceName
-    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
-    threads: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)]
-    epochs: Epochs
-    steps_per_epoch: Steps
-    batch_size: BatchSize  # windows of real 2D in a step
-    prior_batch_size: BatchSize  # windows of the prior in a step
-    prior_epochs: Annotated[int, Field(ge=0, le=10_000)]  # first epochs, which see the prior alone
-    constant_bone_lengths: bool  # bones of its poses keep the lengths that they have in all of a recording
-    optimizer: Literal["adamw", "adam", "sgd"]
-    lr: LearningRate
-    weight_decay: Annotated[float, Field(ge=0, le=10)]
-    schedule: ScheduleParams
-    gradient_clip: Annotated[float, Field(ge=0, le=1_000_000)]  # largest norm; 0 turns it off
-    ema_decay: Annotated[float, Field(ge=0, lt=1)]  # of the averaged weights that are validated and kept
-    validate_every: Epochs
-    patience: Annotated[int, Field(ge=0, le=10_000)]  # validations without a better loss until training stops; 0: never
-    debug: bool  # a run of seconds, to see that everything works
-
-    @property
-    def origin(self) -> str:
-        """What training starts from, in words."""
-        return "new weights" if self.start == NEW_WEIGHTS else self.start
-
-    @property
-    def batches(self) -> Batches:
-        """The windows of a step."""
-        return Batches(self.batch_size, self.prior_batch_size, self.prior_epochs)
-
-    def clips(self, window: WindowParams) -> int:
-        """How many clips the loader gives at a time, from which REFRESH steps take their windows."""
-        return max(1, REFRESH * self.batch_size // (window.middles * VIEWS))
-
-    def shortened(self) -> "TrainingParams":
-        """These params, or with `debug` those of a run of seconds."""
-        if not self.debug:
-            return self
-        tiny = {
-            "epochs": 2,
-            "prior_epochs": min(self.prior_epochs, 1),
-            "steps_per_epoch": 5,
-            "batch_size": 16,
-            "prior_batch_size": 16,
-            "validate_every": 1,
-        }
-        return self.model_copy(update=tiny)
-
-
-@dataclass
-class Progress:
-    """What a training run has come to."""
-
-    step: int = 0
-    best_step: int = 0
-    best_loss: float = float("inf")
-    last_loss: float = float("inf")
-    best: dict[str, Tensor] = field(default_factory=dict)  # weights with the best validation loss
-    last: dict[str, Tensor] = field(default_factory=dict)
-    rows: list[dict[str, float]] = field(default_factory=list)  # a row an epoch, for plots/training.csv
-    poses: int = 0
-    training_seconds: float = 0.0  # of the steps alone
-    seconds: float = 0.0  # with validation
-
-    def is_stale(self, params: TrainingParams) -> bool:
-        """Whether the validation loss has not fallen for `patience` validations."""
-        waited = self.step - self.best_step
-        return 0 < params.patience * params.validate_every * params.steps_per_epoch <= waited
-
-    def kept(self, params: TrainingParams) -> tuple[Mapping[str, Tensor], int, float]:
-        """Weights, step and validation loss of what a run hands on: its end, or its best if it may stop early."""
-        if params.patience > 0:
-            return self.best, self.best_step, self.best_loss
-        return self.last, self.step, self.last_loss
-
-    def keep_best(self, loss: float, model: torch.nn.Module) -> None:
-        """Remember a model's weights if its validation loss is the lowest so far.
-
-        Raises:
-            UserError: the loss is not finite.
-        """
-        if not math.isfinite(loss):
-            raise UserError(
-                f"training diverged: the loss at step {self.step} is {loss}; "
-                "lower training.lr, or finetune.lr while fine-tuning"
-            )
-        self.last_loss = loss
-        if loss < self.best_loss:
-            self.best_loss, self.best_step = loss, self.step
-            self.best = copy.deepcopy(model.state_dict())
 
 
 def held_out_clips(split: Split, window: WindowParams) -> WindowBatch:
@@ -164,6 +55,8 @@ class RunContext(NamedTuple):
     seed: int
     tuner: ThreadTuner | None = None  # changes the number of threads on the way, which is fixed without it
     keep: Callable[[Progress, torch.nn.Module], None] | None = None  # is handed the averaged model after validations
+    resume: TrainingState | None = None  # what to go on from; None: from the beginning
+    offer_state: OfferState | None = None  # is asked after each epoch
 
 
 def fit(
@@ -182,7 +75,7 @@ def fit(
     Raises:
         UserError: a validation loss is not finite; before any training, the data are its cause.
     """
-    fabric, console, board, seed, tuner, keep = context
+    fabric, console, board, seed, tuner, keep, resume, offer_state = context
     objective = setup.objective
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(params.ema_decay)).to(fabric.device)
     averaged.eval()
@@ -191,19 +84,24 @@ def fit(
     schedule = build_schedule(optimizer, params.schedule, params.epochs * params.steps_per_epoch)
     student, optimizer = fabric.setup(model, optimizer)
     generator = torch.Generator(fabric.device).manual_seed(seed)
-    run = _Run(fabric, student, averaged, objective, optimizer, schedule, generator, params, tuner)
     validation = setup.validation.to(fabric.device)
-    untrained = validate(averaged.module, objective, validation, params)["validation/total"]
-    if not math.isfinite(untrained):
-        raise UserError(
-            f"before any training the validation loss is {untrained}: its cause is in the 2D of the validation "
-            "subjects (data/processed/stats.json describes it) or in the model's first weights, not in the training"
-        )
-    progress, stream, started = Progress(), (some.to(fabric.device) for some in setup.clips), time.monotonic()
+    if resume is None:
+        _check_untrained(validate(averaged.module, objective, validation, params)["validation/total"])
+    stream = ClipStream(setup.clips, fabric.device)
+    run = _Run(fabric, model, student, averaged, objective, optimizer, schedule, generator, stream, params, tuner)
+    done, progress, started = 0, Progress(), time.monotonic()
+    if resume is not None:
+        done, progress = resume.epochs, run.restore(resume)
+        started -= progress.seconds
+        for row in progress.rows:
+            board.scalars(row, int(row["step"]))
 
-    with console.progress(params.epochs, params.steps_per_epoch) as bar:
-        for epoch in range(1, params.epochs + 1):
-            row = _train_epoch(run, stream, epoch, progress, bar)
+    with console.progress(params.epochs, params.steps_per_epoch, done) as bar:
+        for epoch in range(done + 1, params.epochs + 1):
+            if progress.is_stale(params):
+                console.announce(f"stopped early: the validation loss has not fallen since step {progress.best_step}")
+                break
+            row = _train_epoch(run, epoch, progress, bar)
             if epoch % params.validate_every == 0 or epoch == params.epochs:
                 row |= validate(averaged.module, objective, validation, params)
                 progress.keep_best(row["validation/total"], averaged.module)
@@ -216,12 +114,19 @@ def fit(
             if board.draws and (epoch == params.epochs or epoch % max(1, params.epochs // PICTURES) == 0):
                 shown = torch.linspace(0, len(validation.rays) - 1, SHOWN).long()
                 board.picture(objective.examples(averaged.module, validation.take(shown)), progress.step)
-            if progress.is_stale(params):
-                console.announce(f"stopped early: the validation loss has not fallen since step {progress.best_step}")
-                break
+            progress.seconds = time.monotonic() - started
+            if offer_state is not None:
+                offer_state(partial(run.state, epoch, progress), epoch == params.epochs or progress.is_stale(params))
     progress.last = averaged.module.state_dict()
-    progress.seconds = time.monotonic() - started
     return progress
+
+
+def _check_untrained(loss: float) -> None:
+    if not math.isfinite(loss):
+        raise UserError(
+            f"before any training the validation loss is {loss}: its cause is in the 2D of the validation "
+            "subjects (data/processed/stats.json describes it) or in the model's first weights, not in the training"
+        )
 
 
 @dataclass(frozen=True)
@@ -229,21 +134,60 @@ class _Run:
     """What the steps of a run work with."""
 
     fabric: Fabric
+    model: torch.nn.Module
     student: torch.nn.Module  # the model, wrapped by fabric
     averaged: AveragedModel  # its averaged weights, the teacher
     objective: Objective
     optimizer: torch.optim.Optimizer
     schedule: Schedule
     generator: torch.Generator
+    stream: ClipStream
     params: TrainingParams
     tuner: ThreadTuner | None
 
+    def state(self, epochs: int, progress: Progress) -> TrainingState:
+        """All that the run is after so many epochs."""
+        return TrainingState(
+            epochs=epochs,
+            clips=self.stream.read,
+            model=self.model.state_dict(),
+            averaged=self.averaged.state_dict(),
+            optimizer=self.optimizer.state_dict(),
+            precision=self.fabric.strategy.precision.state_dict(),
+            objective=self.objective.state_dict(),
+            random={"steps": self.generator.get_state(), **random_state(self.fabric.device)},
+            progress=progress,
+        )
 
-def _train_epoch(
-    run: _Run, stream: Iterator[WindowBatch], epoch: int, progress: Progress, bar: Bar
-) -> dict[str, float]:
+    def restore(self, state: TrainingState) -> Progress:
+        """Be what another run was, before any step of this one; returns what that one had come to.
+
+        The schedule is this run's, whose rates by then are played again: where the run is longer, they are others.
+        """
+        for row in state.progress.rows:
+            for _ in range(self.params.steps_per_epoch - 1):
+                self.schedule.step()
+            self.schedule.step(row.get("validation/total"))
+        rates = [group["lr"] for group in self.optimizer.param_groups]
+        try:
+            self.model.load_state_dict(state.model)
+            self.averaged.load_state_dict(state.averaged)
+            self.optimizer.load_state_dict(state.optimizer)
+            self.objective.load_state_dict(state.objective)
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise UserError(f"the state does not fit the model: {' '.join(str(error).split())[:200]}") from None
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
+        self.fabric.strategy.precision.load_state_dict(state.precision)
+        self.stream.skip(state.clips)
+        self.generator.set_state(state.random["steps"])
+        set_random_state(state.random, self.fabric.device)
+        return state.progress
+
+
+def _train_epoch(run: _Run, epoch: int, progress: Progress, bar: Bar) -> dict[str, float]:
     """One epoch of steps; returns its row of the curves."""
-    params, objective, began = run.params, run.objective, time.monotonic()
+    params, objective, stream, began = run.params, run.objective, run.stream, time.monotonic()
     objective.before_epoch(run.averaged.module, stream, epoch)
     steps = islice(objective.steps(run.averaged.module, stream, epoch, run.generator), params.steps_per_epoch)
     recent: list[dict[str, Tensor]] = []

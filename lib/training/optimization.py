@@ -34,6 +34,11 @@ class ScheduleParams(Section):
     factor: Annotated[float, Field(gt=0, lt=1)]  # step, plateau: what the rate is multiplied by
     patience: Annotated[int, Field(ge=0, le=10_000)]  # plateau: validations without a lower loss before the rate falls
 
+    @property
+    def depends_on_length(self) -> bool:
+        """Whether its rates depend on how long the run is."""
+        return self.name in ("cosine", "one_cycle")
+
 
 class Schedule:
     """The learning rate from step to step; made by `build_schedule`."""

@@ -16,6 +16,7 @@ from lib.data.store import read_split
 from lib.data.transforms import InputPipeline, TransformParams, input_pipeline
 from lib.data.windows import LoaderParams, WindowParams, Windows, training_loader
 from lib.models.checkpoints import Checkpoint, start_from
+from lib.models.lifters import LiftingModel
 from lib.models.networks import Architecture
 from lib.models.tasks import build_model
 from lib.objectives.base import ObjectiveContext
@@ -28,10 +29,19 @@ from lib.runtime.console import Console
 from lib.runtime.hardware import Hardware
 from lib.runtime.params import Section, section
 from lib.runtime.tensorboard import Board
-from lib.training.loop import Progress, RunContext, TrainingParams, TrainingSetup, fit, held_out_clips
+from lib.training.loop import RunContext, TrainingSetup, fit, held_out_clips
+from lib.training.params import TrainingParams
+from lib.training.state import OfferState, Progress, TrainingState
 
 LOADER_BATCHES = 50  # gathered once before training, to measure the loader alone
 PRIOR_DRAWS = 4  # drawn once before training, to measure the prior alone
+PLACES = {  # of the sections in params.yaml
+    "window": "data.window",
+    "transforms": "data.transforms",
+    "occlusion": "data.occlusion",
+    "loader": "data.loader",
+    **{name: name for name in ("prior", "losses", "masking", "training")},
+}
 
 
 class SeedParams(Section):
@@ -75,6 +85,12 @@ class PretrainParams:
             training=section(TrainingParams, "training", params).shortened(),
         )
 
+    def run(self) -> dict[str, Any]:
+        """What determines the run beside the data, as plain values by their keys in params.yaml."""
+        sections = {place: getattr(self, name).model_dump(mode="json") for name, place in PLACES.items()}
+        values = {f"{place}.{name}": value for place, section in sections.items() for name, value in section.items()}
+        return {"seed": self.seed, "model": self.model.dump(), **values}
+
     def dump(self) -> dict[str, Any]:
         """Plain dictionaries, for the logs."""
         sections = {name: part.model_dump() for name, part in vars(self).items() if isinstance(part, Section)}
@@ -97,14 +113,17 @@ def pretrain(
     console: Console | None = None,
     keep: Callable[[Checkpoint], None] | None = None,
     start: Checkpoint | None = None,
+    resume: TrainingState | None = None,
+    offer_state: OfferState | None = None,
 ) -> Pretrained:
     """Train on the store's training subjects: on their 2D alone, unless the objective claims labels.
 
     `keep` is handed a checkpoint of the averaged weights after each validation. With `start`, the first weights are a
-    checkpoint's, and no epochs see the prior alone.
+    checkpoint's, and no epochs see the prior alone. `resume` is the state of a run with the same params and data, which
+    this one goes on from; `offer_state` is handed this one's.
 
     Raises:
-        UserError: `start` is of another model, or as the parts say.
+        UserError: `start` or `resume` is of another model, or as the parts say.
     """
     training, console = params.training, console or Console()
     kind = OBJECTIVES[training.objective]
@@ -149,7 +168,8 @@ def pretrain(
             "model": f"{params.model.name}, {sum(p.numel() for p in model.parameters()):,} parameters",
             "data": f"{len(train.rays):,} frames in windows of {frames}, {len(train.table)} sequences",
             "2D noise": f"{1000 * noise:.2f} / 1000 of the focal length, {100 * outliers:.2f} % outliers",
-            "training": f"{training.epochs} epochs of {training.steps_per_epoch} steps, from {training.origin}",
+            "training": f"{training.epochs} epochs of {training.steps_per_epoch} steps, from "
+            + (training.origin if resume is None else f"the end of epoch {resume.epochs}"),
         },
     )
     if hardware.fallback:
@@ -167,8 +187,11 @@ def pretrain(
             weights = averaged.state_dict()
             keep(_checkpoint(params, train.layout, prior.body_size, weights, progress.step, progress.last_loss))
 
-    context = RunContext(hardware.fabric, console, board, params.seed, hardware.tuner, hand_over)
+    context = RunContext(hardware.fabric, console, board, params.seed, hardware.tuner, hand_over, resume, offer_state)
     progress = fit(model, setup, training, context)
+    if isinstance(model, LiftingModel):
+        model.load_state_dict(progress.kept(training)[0])
+        board.embedding(model.eval(), train, inputs)
     board.close()
     return Pretrained(
         checkpoint=_checkpoint(params, train.layout, prior.body_size, *progress.kept(training)),

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from lib.data.windows import ClipStream
 from lib.objectives.base import Batches
 from lib.objectives.lift import Lift, LiftParams
 from lib.objectives.rehearsal import Rehearsed
@@ -15,7 +16,7 @@ def test_the_total_of_labels_and_rehearsal_by_hand() -> None:
     inputs = pipeline(3, transforms=NO_TRANSFORMS, corruption=CLEAN)
     supervised = Supervised(inputs, 8, body_size=3.5)
     lift = Lift(inputs, PosePrior(PRIOR), LiftParams(ALL_LOSSES, Batches(8, 8, 0), constant_bone_lengths=False))
-    both = Rehearsed(supervised, lift, iter([]), 0.5)
+    both = Rehearsed(supervised, lift, ClipStream([], torch.device("cpu")), 0.5)
     labelled = {"supervised": torch.tensor(2.0), "stated": torch.tensor(-1.0)}
     terms = {**labelled, "prior": torch.tensor(3.0), "distillation": torch.tensor(1.0)}
     assert both.total(terms) == pytest.approx(2 - STATED + 0.5 * 0.1 * (3 + 1))

@@ -15,7 +15,8 @@ from lib.runtime.errors import UserError
 from lib.runtime.hardware import make_fabric
 from lib.runtime.tensorboard import Board
 from lib.runtime.threads import ThreadTuner
-from lib.training.loop import Progress, RunContext, TrainingSetup, fit
+from lib.training.loop import RunContext, TrainingSetup, fit
+from lib.training.state import Progress
 from tests.settings import ALL_LOSSES, PRIOR, TRAINING, pipeline, synthetic_split, tiny_model, window
 
 # The mean loss of each of four epochs of five steps on the CPU, with every term on; a refactoring must not change them.
