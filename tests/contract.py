@@ -130,6 +130,14 @@ def covers(declared: str, key: str) -> bool:
     return key == declared or key.startswith(f"{declared}.")
 
 
+def page(folder: str = "") -> str:
+    """The README of the project, or of one of its folders."""
+    return (ROOT / folder / "README.md").read_text(encoding="utf-8")
+
+
+PAGES = ("", "data", "stages", "lib")  # whose READMEs belong together
+
+
 def shell_commands(markdown: str) -> list[str]:
     """The commands in ```bash blocks, one a line; comments, prompts and continued lines resolved."""
     blocks = re.findall(r"^```bash\n(.*?)^```", markdown, flags=re.DOTALL | re.MULTILINE)

@@ -20,7 +20,8 @@ from tests import contract
 from tests.project import Project
 from tests.rooms import ROOMS, modules_of
 
-README = (contract.ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = {folder: contract.page(folder) for folder in contract.PAGES}
+README = "\n".join(PAGES.values())
 COMMANDS = contract.shell_commands(README)
 TOOLS = ("cp", "make", "dvc", "pip", "pytest", "python", "tensorboard")
 
@@ -67,7 +68,7 @@ def test_every_package_is_explained() -> None:
 
 
 def test_every_module_stands_in_the_tree() -> None:
-    tree = README.split("## What is where")[1].split("```")[1]
+    tree = PAGES["lib"].split("```")[1]
     rooms = dict(re.findall(r"^  (\w+)/(.*\n(?: {20,}.*\n)*)", tree, re.MULTILINE))
     modules: dict[str, set[str]] = {room: set() for room in ROOMS}
     for path, source in modules_of(contract.ROOT / "lib").items():
@@ -88,8 +89,12 @@ def test_what_to_add_is_named_where_the_readme_says() -> None:
         owner, _, member = name.partition(".")
         assert re.search(rf"^(?:class |def |async def )?{owner}\b", source, re.MULTILINE), (name, path)
         assert not member or re.search(rf"^    def {member}\b", source, re.MULTILINE), (name, path)
-    for path in re.findall(r"\]\((\S+\.md)\)", README):
-        assert (contract.ROOT / path).is_file(), path
+
+
+@pytest.mark.parametrize("folder", contract.PAGES)
+def test_what_pages_point_to_is_there(folder: str) -> None:
+    for path in re.findall(r"\]\((?!https?:|#)(\S+)\)", PAGES[folder]):
+        assert (contract.ROOT / folder / path).is_file(), path
 
 
 def test_the_model_loads_as_the_readme_says(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,7 +97,7 @@ def test_another_model_is_one_file_and_one_entry(copy: Project) -> None:
 
 def chapter(title: str) -> list[str]:
     """The commands of a chapter of the README's data."""
-    text = (contract.ROOT / "README.md").read_text(encoding="utf-8")
+    text = contract.page("data")
     return contract.shell_commands(text.split(f"**{title}.**")[1].split("\n**")[0])
 
 
@@ -187,8 +187,7 @@ def test_the_example_refuses_what_is_no_table(content: str, tmp_path: Path) -> N
 
 
 def test_detector_output_is_read_in_one_command(copy: Project) -> None:
-    readme = (contract.ROOT / "README.md").read_text(encoding="utf-8")
-    chapter = readme.split("**Your own keypoints.**")[1].split("\n**")[0]
+    chapter = contract.page("data").split("**Your own keypoints.**")[1].split("\n**")[0]
     for number, subject in enumerate(("ann", "ben", "cleo")):
         poses = prior_keypoints("body_25", 40, seed=number)
         write_openpose(copy.root / "data/raw/keypoints" / subject / "walk", [[pose] for pose in poses])

@@ -34,7 +34,7 @@ pytest.importorskip("onnxscript")
 
 GENERALIST = contract.ROOT / "data" / "starts" / "generalist.pt.gz"
 TOLERANCE = 1e-4
-README = (contract.ROOT / "README.md").read_text(encoding="utf-8")
+README = contract.page("stages")
 
 
 def command(checkpoint: Path | None, output: Path, **others: Any) -> argparse.Namespace:
