@@ -93,7 +93,7 @@ def test_what_to_add_is_named_where_the_readme_says() -> None:
 
 @pytest.mark.parametrize("folder", contract.PAGES)
 def test_what_pages_point_to_is_there(folder: str) -> None:
-    for path in re.findall(r"\]\((?!https?:|#)(\S+)\)", PAGES[folder]):
+    for path in re.findall(r"\]\((?!https?:|#)([^\s)]+)\)", PAGES[folder]):
         assert (contract.ROOT / folder / path).is_file(), path
 
 

@@ -24,7 +24,8 @@ FILE = "generalist.pt.gz"  # in data/starts
 CHANGES: Changes = {
     "training.objective": "lift",
     "training.start": "none",
-    "training.epochs": 48,
+    "training.epochs": 80,
+    "data.transforms.live_probability": 0.15,
     "prior.other_layouts_probability": 0.5,
     "prior.any_elevation_probability": 0.25,
     "prior.roll_std_deg": 5,
