@@ -119,7 +119,7 @@ TRANSFORMS = _under(
     _in(OBJECTIVES, flip_probability=0.9, rotation_deg=90),
     _in(("lift", "supervised"), normalization="max", noise_std=0.01, noise_correlation_seconds=1.0),
     _in(("lift", "supervised"), outlier_probability=0.3, hidden_probability=0.3),
-    _in(("lift", "supervised"), live_probability=1.0, clean_probability=1.0, any_noise_probability=1.0),
+    _in(("lift", "supervised"), clean_probability=1.0, any_noise_probability=1.0),
 )
 OCCLUSION = _under(
     "data.occlusion",

@@ -45,7 +45,6 @@ class TransformParams(Section):
     noise_correlation_seconds: Annotated[
         float, Field(ge=0, le=10)
     ]  # after which a joint's noise has forgotten itself to 1/e
-    live_probability: Share  # of windows that end with the frame that is lifted, as those of a live stream do
     clean_probability: Share  # of windows without what the next one and `data.occlusion` draw
     any_noise_probability: Share  # of windows with noise as any detector's
     outlier_probability: (
@@ -61,7 +60,6 @@ class Corruption:
     layout: Layout
     noise_std: tuple[float, ...]  # standard deviation of each keypoint's rays: pixels over the focal length
     correlation: float  # of a joint's noise with that of the window's next frame
-    live: float  # share of windows that end with their middle frame
     clean: float  # share of windows with the data's own noise and nothing that is hidden together
     any_noise: float  # share of windows with noise as any detector's
     outliers: float  # probability that a joint is somewhere else
@@ -179,18 +177,7 @@ def corrupt(
         displaced = torch.rand(std.shape, generator=generator, device=device) < corruption.outliers
         far = 2 * torch.rand(place.shape, generator=generator, device=device) - 1
         place = place + far * (displaced * unit)[..., None]
-    if corruption.live > 0 and frames > 1:
-        live = torch.rand(len(place), generator=generator, device=device) < corruption.live
-        place, told = _ended(place, live), _ended(told, live)
     return Rays(place, told, layout)
-
-
-def _ended(values: Tensor, chosen: Tensor) -> Tensor:
-    """Windows, the chosen ones of which stand still after their middle frame."""
-    frames = values.shape[1]
-    number = torch.arange(frames, device=values.device)
-    index = torch.where(chosen[:, None], number.clamp_max(frames // 2), number)
-    return values[torch.arange(len(values), device=values.device)[:, None], index]
 
 
 def _noise_levels(
@@ -231,7 +218,6 @@ def corruption_like(
         layout=split.layout,
         noise_std=tuple(own.tolist()),
         correlation=noise.correlation(params.noise_correlation_seconds, window.interval_seconds),
-        live=params.live_probability,
         clean=params.clean_probability,
         any_noise=params.any_noise_probability,
         outliers=_jumps(split) / 3 if outliers == "auto" else outliers,

@@ -24,8 +24,7 @@ FILE = "generalist.pt.gz"  # in data/starts
 CHANGES: Changes = {
     "training.objective": "lift",
     "training.start": "none",
-    "training.epochs": 80,
-    "data.transforms.live_probability": 0.15,
+    "training.epochs": 48,
     "prior.other_layouts_probability": 0.5,
     "prior.any_elevation_probability": 0.25,
     "prior.roll_std_deg": 5,

@@ -24,7 +24,6 @@ from lib.pose.skeleton import H36M
 from lib.prior.sampler import PosePrior, PriorSample
 from tests.settings import CLEAN, NO_OCCLUSION, NO_TRANSFORMS, OCCLUSION, PRIOR, TRANSFORMS, synthetic_split, window
 
-LIVE = replace(CLEAN, live=1.0)
 AUTO = TRANSFORMS.model_copy(update={"noise_std": "auto", "outlier_probability": "auto"})
 
 
@@ -251,14 +250,3 @@ def test_windows_of_a_split_know_what_is_hidden_and_how_well_the_rest_is_known(l
     assert torch.equal(rays.std[:, 1].isfinite(), confidence > 0)
     seen = confidence > 0
     assert torch.equal(rays.std[:, 1][seen], split.std[seen])
-
-
-def test_live_windows_stand_still_after_their_middle() -> None:
-    seen, given = corrupt(windows(), LIVE, seeded()), windows()
-    assert torch.equal(seen.rays[:, :2], given.rays[:, :2])
-    assert torch.equal(seen.rays[:, 2], given.rays[:, 1])
-    assert torch.equal(seen.std[:, 2], given.std[:, 1])
-    some = corrupt(windows(), replace(CLEAN, live=0.5), seeded())
-    ended = (some.rays[:, 2] == given.rays[:, 1]).flatten(1).all(1)
-    assert 0 < ended.sum() < len(ended)
-    assert torch.equal(some.rays[~ended], given.rays[~ended])
