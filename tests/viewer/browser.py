@@ -49,7 +49,7 @@ class Page:
     def open(
         self, path: Path | str, size: tuple[int, int] = (1280, 800), theme: str = "light", still: bool = True
     ) -> None:
-        """Load a file or an address in a window of a size, for somebody who likes a theme, and pages that move or do not."""
+        """Load a file or an address in a window of a size, for somebody who likes a theme, and motion or not."""
         self.complaints.clear()
         self.addresses.clear()
         self.resize(size)
