@@ -14,7 +14,7 @@ from lib.sources.base import AutoSplit, PoseSequence, SourceParams, VirtualCamer
 from lib.sources.cameras import with_cameras
 from lib.sources.keypoints.formats import FORMATS, SUFFIXES, Unit, units
 from lib.sources.keypoints.read import LEFT_OUT, read_folder_or_file
-from lib.sources.videos import LAYOUT, find_videos, read_video
+from lib.sources.videos import LAYOUT, find_videos, open_video, read_video
 from lib.sources.videos import SUFFIXES as VIDEO_SUFFIXES
 
 MOST_PEOPLE = 4  # that are looked for in a video
@@ -114,12 +114,18 @@ def _read_keypoints(path: Path, given: Given, console: Console) -> Iterator[Read
 def _read_videos(
     path: Path, videos: Sequence[Path], given: Given, detector: Callable[[], BlazePose], console: Console
 ) -> Iterator[Read]:
-    blazepose = detector()
+    wrong = {video: _wrong(video, given.fps) for video in videos}
+    if len(videos) == 1 and (error := wrong[videos[0]]) is not None:
+        raise error
+    blazepose = detector() if not all(wrong.values()) else None  # it may have to be fetched
     if path.is_dir() and (others := sum(len(unit.files) for unit in units(path))):
         note = f"{path}: people are detected in its pictures; to lift its {others} files of keypoints, name these"
         yield Read((), LAYOUT, notes=(note,))
     people = 1 if given.person is None else MOST_PEOPLE
     for video in videos:
+        if (error := wrong[video]) is not None or blazepose is None:
+            yield Read((), LAYOUT, left_out=(f"{LEFT_OUT}{error}",))
+            continue
         console.announce(f"detecting people in {video}")
         try:
             found = read_video(video, blazepose, people, given.fps, console)
@@ -128,6 +134,15 @@ def _read_videos(
             if len(videos) == 1:
                 raise
             yield Read((), LAYOUT, left_out=(f"{LEFT_OUT}{error}",))
+
+
+def _wrong(video: Path, fps: float) -> UserError | None:
+    """Why a video cannot be read, if its first frame says so."""
+    try:
+        open_video(video, fps)
+    except UserError as error:
+        return error
+    return None
 
 
 def as_options(text: str) -> str:

@@ -75,6 +75,11 @@ def find_videos(path: Path) -> list[Path]:
     return [] if any(suffix in found for suffix in KEYPOINTS) else sorted(folders)
 
 
+def open_video(path: Path, fps: float = 30.0) -> Video | Pictures:
+    """A video, or a folder of pictures taken at `fps` pictures a second; raises UserError where there is none."""
+    return Pictures.open(path, fps) if path.is_dir() else Video.open(path)
+
+
 def read_video(
     path: Path, detector: BlazePose, people: int = 1, fps: float = 30.0, console: Console | None = None
 ) -> SourceData:
@@ -85,7 +90,7 @@ def read_video(
     Raises:
         UserError: it is no video that can be read, or shows nobody.
     """
-    video = Pictures.open(path, fps) if path.is_dir() else Video.open(path)
+    video = open_video(path, fps)
     keypoints, confidence = [], []
     frames = iter(video) if console is None else console.track(iter(video), path.name, video.length or None)
     for places in detector.track(frames, people):

@@ -108,7 +108,10 @@ def test_a_video_that_cannot_be_used_does_not_stop_the_others(tmp_path: Path) ->
     assert [bool(one.sequences) for one in read] == [True, False, True]
     assert read[1].left_out[0].startswith("left out: ") and "b.mp4 is no video" in read[1].left_out[0]
     with pytest.raises(UserError, match=r"b\.mp4 is no video"):
-        reads(tmp_path / "b.mp4", Seeing(people(4)))
+        reads(tmp_path / "b.mp4")  # for which no detector is asked
+    for name in ("a.avi", "c.avi"):
+        (tmp_path / name).write_bytes(b"")
+    assert [len(one.left_out) for one in reads(tmp_path)] == [1, 1, 1]
 
 
 def test_without_a_detector_no_video_is_said_to_be_bad(tmp_path: Path) -> None:
