@@ -62,17 +62,18 @@ def find_videos(path: Path) -> list[Path]:
     """
     if not path.is_dir():
         return [path] if path.suffix.lower() in SUFFIXES else []
-    found: dict[str, list[Path]] = {}
+    videos, folders, keypoints = list[Path](), set[Path](), False
     for folder, _, names in os.walk(path):
         for name in names:
-            if not name.startswith("."):
-                found.setdefault(os.path.splitext(name)[1].lower(), []).append(Path(folder, name))
-    if videos := sorted(each for suffix in SUFFIXES for each in found.get(suffix, ())):
-        return videos
-    folders = {picture.parent for suffix in PICTURES for picture in found.get(suffix, ())}
-    if path in folders:
-        return [path]
-    return [] if any(suffix in found for suffix in KEYPOINTS) else sorted(folders)
+            suffix = "" if name.startswith(".") else os.path.splitext(name)[1].lower()
+            keypoints |= suffix in KEYPOINTS
+            if suffix in SUFFIXES:
+                videos.append(Path(folder, name))
+            elif suffix in PICTURES:
+                folders.add(Path(folder))
+    if videos or path in folders:
+        return sorted(videos) or [path]
+    return [] if keypoints else sorted(folders)
 
 
 def open_video(path: Path, fps: float = 30.0) -> Video | Pictures:
