@@ -1,7 +1,6 @@
 """Frames of a video file or of a folder of pictures, read by OpenCV."""
 
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from jaxtyping import UInt8
 
 from lib.detection.networks import Array
 from lib.runtime.errors import UserError
+from lib.runtime.files import PICTURES, pictures_in
 
 _MOST_FRAMES = 1e9  # headers of streams say anything
 
@@ -87,9 +87,6 @@ class Webcam:
             yield np.asarray(frame, dtype=np.uint8)
 
 
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
-
-
 @dataclass(frozen=True)
 class Pictures:
     """A folder of pictures, in the order of their names; the size is that of the first, and iterating as of `Video`."""
@@ -104,12 +101,6 @@ class Pictures:
         """Frames."""
         return len(self.paths)
 
-    @staticmethod
-    def files(folder: Path) -> list[Path]:
-        """The pictures of a folder, numbers in names in their order."""
-        found = (path for path in folder.iterdir() if path.suffix.lower() in PICTURES and not path.name.startswith("."))
-        return sorted(found, key=lambda path: [int(x) if x.isdecimal() else x for x in re.split(r"(\d+)", path.name)])
-
     @classmethod
     def open(cls, folder: Path, fps: float) -> "Pictures":
         """Look at the first picture.
@@ -117,7 +108,7 @@ class Pictures:
         Raises:
             UserError: there is none, or it cannot be read.
         """
-        paths = cls.files(folder)
+        paths = pictures_in(folder)
         if not paths:
             raise UserError(f"{folder} has no pictures ({', '.join(PICTURES)})")
         height, width, _ = _picture(paths[0]).shape

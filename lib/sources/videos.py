@@ -9,11 +9,12 @@ import torch
 
 from lib.detection import blazepose
 from lib.detection.blazepose import BlazePose
-from lib.detection.video import PICTURES, Pictures, Video
+from lib.detection.video import Pictures, Video
 from lib.pose.cameras import UNNAMED, assumed_camera
 from lib.pose.layouts import LAYOUTS
 from lib.runtime.console import Console
 from lib.runtime.errors import UserError
+from lib.runtime.files import PICTURES
 from lib.sources.base import PoseSequence, SourceData
 from lib.sources.keypoints.formats import SUFFIXES as KEYPOINTS
 from lib.sources.parcels import Parcel, fetch

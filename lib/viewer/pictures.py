@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from lib.runtime.errors import UserError
+from lib.runtime.files import pictures_in
 
 Image = UInt8[np.ndarray[Any, Any], "height width 3"]
 
@@ -45,9 +46,7 @@ def _frames(video: Path, wanted: set[int]) -> Iterator[tuple[int, Image]]:
     """The wanted frames of a video file or of a folder of pictures, in BGR, with their numbers."""
     cv2 = _opencv()
     if video.is_dir():
-        from lib.detection.video import Pictures as Folder  # noqa: PLC0415 - needs OpenCV
-
-        files = Folder.files(video)
+        files = pictures_in(video)
         for number in sorted(wanted):
             image = cv2.imread(str(files[number])) if number < len(files) else None
             if image is not None:
