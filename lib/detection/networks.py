@@ -3,9 +3,11 @@
 LiteRT is an optional dependency (requirements-video.txt), so it is imported when a network is loaded.
 """
 
+import contextlib
 import importlib
+import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +31,9 @@ class Network:
         interpreter, schema, flatbuffers = litert()
         try:
             content = _with_outputs(path.read_bytes(), outputs, schema, flatbuffers)
-            self._interpreter = interpreter.Interpreter(model_content=content, num_threads=threads)
-            self._interpreter.allocate_tensors()
+            with _silence():
+                self._interpreter = interpreter.Interpreter(model_content=content, num_threads=threads)
+                self._interpreter.allocate_tensors()
         except FileNotFoundError:
             raise UserError(f"{path} is missing: run `python -m stages.wild --prepare`, which fetches it") from None
         except (ValueError, IndexError, RuntimeError, AttributeError, TypeError, struct.error) as error:
@@ -46,6 +49,19 @@ class Network:
         self._interpreter.set_tensor(self._input, picture[None])
         self._interpreter.invoke()
         return [self._interpreter.get_tensor(index)[0] for index in self._outputs]
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Keep from standard error what LiteRT notes about itself; what is wrong it raises."""
+    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
 
 
 def litert() -> tuple[Any, Any, Any]:

@@ -1,6 +1,6 @@
 """Frames of a video file or of a folder of pictures, read by OpenCV."""
 
-import re
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,16 +11,20 @@ from jaxtyping import UInt8
 
 from lib.detection.networks import Array
 from lib.runtime.errors import UserError
+from lib.runtime.files import PICTURES, pictures_in
+
+_MOST_FRAMES = 1e9  # headers of streams say anything
 
 
 @dataclass(frozen=True)
 class Video:
-    """A video file: its size in pixels and its frame rate, as its header says; iterating gives its frames in BGR."""
+    """A video file: its size in pixels and its frame rate; iterating gives its frames in BGR."""
 
     path: Path
     width: int
     height: int
     fps: float
+    length: int  # frames, as the header says, which may be wrong; 0: it does not say
 
     @classmethod
     def open(cls, path: Path) -> "Video":
@@ -31,17 +35,19 @@ class Video:
         """
         if not path.is_file():
             raise UserError(f"{path} is missing: name a video file that is there")
-        reader = cv2.VideoCapture(str(path))
+        if not path.stat().st_size:
+            raise UserError(f"{path} is empty: copy the video again")
+        reader = _reader(path)
         read, frame = reader.read()  # turned upright, which the header's size may not be
-        fps = float(reader.get(cv2.CAP_PROP_FPS))
+        fps, length = float(reader.get(cv2.CAP_PROP_FPS)), reader.get(cv2.CAP_PROP_FRAME_COUNT)
         reader.release()
         if not read or not fps > 0:
             raise UserError(f"{path} is no video that OpenCV reads: convert it to an .mp4 file")
-        return cls(path, frame.shape[1], frame.shape[0], fps)
+        return cls(path, frame.shape[1], frame.shape[0], fps, int(length) if 0 < length < _MOST_FRAMES else 0)
 
     def __iter__(self) -> Iterator[UInt8[Array, "height width 3"]]:
         """All frames from the first on, anew each time."""
-        reader = cv2.VideoCapture(str(self.path))
+        reader = _reader(self.path)
         try:
             while True:
                 read, frame = reader.read()
@@ -50,6 +56,11 @@ class Video:
                 yield np.asarray(frame, dtype=np.uint8)
         finally:
             reader.release()
+
+
+def _reader(path: Path) -> cv2.VideoCapture:
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # what is wrong with a file, we say
+    return cv2.VideoCapture(str(path))
 
 
 class Webcam:
@@ -76,9 +87,6 @@ class Webcam:
             yield np.asarray(frame, dtype=np.uint8)
 
 
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
-
-
 @dataclass(frozen=True)
 class Pictures:
     """A folder of pictures, in the order of their names; the size is that of the first, and iterating as of `Video`."""
@@ -88,11 +96,10 @@ class Pictures:
     height: int
     fps: float
 
-    @staticmethod
-    def files(folder: Path) -> list[Path]:
-        """The pictures of a folder, numbers in names in their order."""
-        found = (path for path in folder.iterdir() if path.suffix.lower() in PICTURES and not path.name.startswith("."))
-        return sorted(found, key=lambda path: [int(x) if x.isdigit() else x for x in re.split(r"(\d+)", path.name)])
+    @property
+    def length(self) -> int:
+        """Frames."""
+        return len(self.paths)
 
     @classmethod
     def open(cls, folder: Path, fps: float) -> "Pictures":
@@ -101,7 +108,7 @@ class Pictures:
         Raises:
             UserError: there is none, or it cannot be read.
         """
-        paths = cls.files(folder)
+        paths = pictures_in(folder)
         if not paths:
             raise UserError(f"{folder} has no pictures ({', '.join(PICTURES)})")
         height, width, _ = _picture(paths[0]).shape

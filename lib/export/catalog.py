@@ -8,10 +8,12 @@ from types import MappingProxyType
 import torch
 
 from lib.export import arrays, bvh, c3d, glb, trc
+from lib.export.names import file_names
 from lib.export.upright import check_spacing
 from lib.inference.motion import Motion
 from lib.runtime.errors import UserError
 from lib.runtime.files import replacing
+from lib.sources.keypoints.read import LEFT_OUT
 
 _LONGEST_NAME = 200  # of 255 bytes that file systems have for a name
 _NO_NAME = set('/\\:*?"<>|')  # what file systems have other uses for
@@ -39,6 +41,27 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "glb": Format(".glb", "an animated figure, in metres", glb.write),
     }
 )
+
+
+def write_motions(
+    motions: Sequence[Sequence[Motion]], folder: Path, formats: Sequence[str], leave_out: Callable[[str], None]
+) -> list[Path]:
+    """Write the people of several videos; `leave_out` gets a line on each who cannot be written.
+
+    Raises:
+        UserError: nobody can.
+    """
+    people, written = [motion for of_video in motions for motion in of_video], list[Path]()
+    for motion, name in zip(people, file_names(people), strict=True):
+        try:
+            written += write_motion(motion, folder, name, formats)
+        except UserError as error:
+            if len(people) == 1:
+                raise
+            leave_out(f"{LEFT_OUT}{error}")
+    if not written:
+        raise UserError("nothing could be written: why is said above")
+    return written
 
 
 def write_motion(motion: Motion, folder: Path, name: str, formats: Sequence[str]) -> list[Path]:

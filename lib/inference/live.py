@@ -19,7 +19,7 @@ from lib.sources.base import PoseSequence
 
 MARGIN = 3  # frames that are kept beyond a window's first
 MOST = 1024  # frames that are kept
-FORGOTTEN = 1.0  # seconds without anybody, after which a person is a new one
+FORGOTTEN = 1.0  # seconds without anybody, or backwards, after which a person is a new one
 SIZE_SECONDS = 0.3  # after which the body's size in the picture has forgotten itself to 1/e
 
 
@@ -56,11 +56,11 @@ class Live:
     ) -> LivePose | None:
         """The 3D of the next frame, taken at `seconds`; None of one that shows nobody.
 
-        Time must go on from frame to frame: what does not come later than the last frame is as if it came a
-        millisecond later.
+        Time should go on from frame to frame: what comes no later than the last frame is as if it came a millisecond
+        later, and after a leap backwards the stream begins anew.
         """
         last = self._frames[-1][2] if self._frames else None
-        if last is not None and seconds - last > FORGOTTEN:
+        if last is not None and abs(seconds - last) > FORGOTTEN:
             self._forget()
             last = None
         seconds = seconds if last is None else max(seconds, last + 1e-3)

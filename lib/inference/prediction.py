@@ -1,6 +1,7 @@
 """From the 2D of people in videos to their motions in metres, by a trained lifter."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lib.data.store import Split, split_of
+from lib.detection.blazepose import BlazePose
 from lib.inference.lifter import LiftedSplit, Lifter
 from lib.inference.motion import Motion
 from lib.inference.trajectory import SIZE_SECONDS, World, floor_height, planted, root_distances, world_rotation
@@ -19,9 +21,12 @@ from lib.pose.geometry import bone_lengths
 from lib.pose.layouts import Layout
 from lib.pose.skeleton import H36M
 from lib.prior.bodies import BONE_SEGMENTS, SEGMENTS
+from lib.runtime.console import Console
 from lib.runtime.errors import UserError
 from lib.sequences.noise import smooth
 from lib.sources.base import PoseSequence
+from lib.sources.inputs import Given, read_input
+from lib.sources.keypoints.read import LEFT_OUT
 
 STATURE = 1.72  # metres, of the body in the tables of lib.prior.bodies
 TABLED_SIZE = sum(list(SEGMENTS.values())[segment] for segment in BONE_SEGMENTS)  # metres, of all its bones
@@ -55,18 +60,77 @@ class Who:
         return cls(sequence.group or sequence.action, str(sequence.person), sequence.first_frame, video)
 
 
+def predict_inputs(
+    lifter: Lifter,
+    paths: Sequence[Path],
+    given: Given,
+    options: Options,
+    detector: Callable[[], BlazePose],
+    console: Console,
+    leave_out: Callable[[str], None],
+) -> list[list[Motion]]:
+    """The people of each video of some inputs (`lib.sources.inputs`); `leave_out` gets a line on each that is bad.
+
+    Raises:
+        UserError: none can be used, or the lifter does not know a layout, or gives what is not finite.
+    """
+    motions, said = list[list[Motion]](), set[str]()
+    for path in paths:
+        try:
+            for read in read_input(path, given, detector, console):
+                for line in read.left_out:
+                    leave_out(line)
+                for line in read.notes:
+                    if line not in said:
+                        console.announce(line)
+                said |= {*read.notes}
+                motions += _by_video(predict(lifter, read.sequences, read.layout, options, read.video, console))
+        except UserError as error:
+            if len(paths) == 1:
+                raise
+            leave_out(f"{LEFT_OUT}{error}")
+    if not motions:
+        raise UserError("nothing could be lifted: why is said above")
+    return motions
+
+
+def predict_test(lifter: Lifter, split: Split, options: Options, console: Console) -> list[list[Motion]]:
+    """The sequences of the pipeline's test split, each a video of its own but for people who are in one together."""
+    columns = (split.table[name] for name in ("subject", "action", "camera"))
+    names, people = ["/".join(row) for row in zip(*columns, strict=True)], Counter[str]()
+    who = list[Who]()
+    for name in names:
+        who.append(Who(name, str(people[name])))
+        people[name] += 1
+    return _by_video(predict_split(lifter, split, who, options, console))
+
+
+def _by_video(motions: list[Motion]) -> list[list[Motion]]:
+    return [list(group) for _, group in groupby(motions, key=lambda motion: motion.name)]
+
+
 def predict(
-    lifter: Lifter, sequences: Sequence[PoseSequence], layout: Layout, options: Options, video: Path | None = None
+    lifter: Lifter,
+    sequences: Sequence[PoseSequence],
+    layout: Layout,
+    options: Options,
+    video: Path | None = None,
+    console: Console | None = None,
 ) -> list[Motion]:
     """The motions of the sequences of one layout, in their order; those of one video lie beside each other.
 
     Raises:
         UserError: the lifter does not know the layout, or gives what is not finite.
     """
-    return predict_split(lifter, split_of(sequences, layout), [Who.of(one, video) for one in sequences], options)
+    if not sequences:
+        return []
+    who = [Who.of(one, video) for one in sequences]
+    return predict_split(lifter, split_of(sequences, layout), who, options, console)
 
 
-def predict_split(lifter: Lifter, split: Split, who: Sequence[Who], options: Options) -> list[Motion]:
+def predict_split(
+    lifter: Lifter, split: Split, who: Sequence[Who], options: Options, console: Console | None = None
+) -> list[Motion]:
     """The motions of a split's sequences, with true keypoints where it has positions.
 
     Windows are lifted in batches over all videos; what a whole recording says is found in each video alone, so that a
@@ -76,19 +140,35 @@ def predict_split(lifter: Lifter, split: Split, who: Sequence[Who], options: Opt
         UserError: the lifter does not know the layout, or gives what is not finite.
     """
     videos = list(_videos(split, who))
-    measured = torch.cat([part.std for part, _, _ in videos])
-    poses = lifter.lift_windows(replace(split, positions=None).with_std(measured), options.batch_size)
-    if not poses.points.isfinite().all():
-        raise UserError("the model's predictions are not finite: its training diverged; take another checkpoint")
+    measured = replace(split, positions=None).with_std(torch.cat([part.std for part, _, _ in videos]))
     motions: list[Motion] = []
-    for part, frames, people in videos:
-        of_video = Poses(*(values[frames.to(values.device)] for values in poses))
-        motions += _of_video(lifter, part, of_video, people, options)
+    lifted = _lifted(lifter, measured, videos, options.batch_size)
+    for (part, _, people), poses in lifted if console is None else console.track(lifted, "lifting", len(videos)):
+        motions += _of_video(lifter, part, poses, people, options)
     return motions
 
 
-def _videos(split: Split, who: Sequence[Who]) -> Iterator[tuple[Split, Tensor, list[Who]]]:
-    """The sequences of each video: as a split, the numbers of their frames, and whom they show."""
+Video = tuple[Split, Tensor, list[Who]]  # as a split, the numbers of its frames, and whom it shows
+
+
+def _lifted(lifter: Lifter, split: Split, videos: Sequence[Video], batch_size: int) -> Iterator[tuple[Video, Poses]]:
+    """Each video with its poses; as many videos together as fill a batch."""
+    waiting: list[Video] = []
+    for number, video in enumerate(videos):
+        waiting.append(video)
+        lengths = [len(frames) for _, frames, _ in waiting]
+        if sum(lengths) < batch_size and number + 1 < len(videos):
+            continue
+        numbers = torch.cat([frames for _, frames, _ in waiting])
+        poses = lifter.lift_windows(split, batch_size, frames=numbers)
+        if not poses.points.isfinite().all():
+            raise UserError("the model's predictions are not finite: its training diverged; take another checkpoint")
+        parts = zip(*(values.split(lengths) for values in poses), strict=True)
+        yield from ((one, Poses(*part)) for one, part in zip(waiting, parts, strict=True))
+        waiting = []
+
+
+def _videos(split: Split, who: Sequence[Who]) -> Iterator[Video]:
     first = 0
     for _, group in groupby(who, key=lambda one: (one.name, one.video)):
         people = list(group)

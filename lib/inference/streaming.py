@@ -1,29 +1,26 @@
 """A stream of frames to lines of JSON: one a frame, as soon as the frame came."""
 
+import contextlib
 import statistics
 import time
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
 
 from lib.inference.lifter import Lifter
 from lib.inference.live import Live, LivePose
-from lib.pose.cameras import Camera
-from lib.pose.layouts import Layout
 from lib.pose.skeleton import H36M
+from lib.sources.inputs import as_options
 from lib.sources.keypoints.detections import BadFile
-from lib.sources.streams import Moment, layout_of
+from lib.sources.streams import Moment, Stream, layout_of
 
 DIGITS = 4  # of metres
 
 
 def stream(
     lifter: Lifter,
-    moments: Iterable[Moment],
-    said: Layout | None,
-    camera: Camera,
+    source: Stream,
     write: Callable[[dict[str, Any]], None],
     body_size: float | None = None,
     smooth: bool = True,
@@ -32,27 +29,26 @@ def stream(
 
     `write` gets what stands in the lines: first about the stream, as soon as its layout is known, then of each frame
     its number, its time and, if it shows somebody, `joints` and `keypoints` with the errors that the model states, in
-    metres and in the camera frame. A frame that cannot be read has `bad` in place of them.
+    metres and in the camera frame. A frame that cannot be read has `bad` in place of them. The stream ends when there
+    are no more frames, when nobody reads the lines any more, or at Ctrl-C.
     """
     live: Live | None = None
-    taken = []
-    for number, moment in enumerate(moments):
-        began = time.perf_counter()
-        line: dict[str, Any] = {"frame": number, "time": round(moment.seconds, 6)}
-        try:
-            if live is None and len(moment.points):
-                live = Live(lifter, layout_of(moment, said), camera, body_size, smooth)
-                write(_about(live))
-            pose = None if live is None or not len(moment.points) else _lifted(live, moment)
-            bad = moment.bad
-        except BadFile as error:
-            pose, bad = None, str(error)
-        if bad:
-            line["bad"] = bad
-        elif pose is not None:
-            line |= {name: _rounded(part) for name, part in pose._asdict().items()}
-        write(line)
-        taken.append(1e3 * (time.perf_counter() - began))
+    taken: list[float] = []
+    with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
+        for number, moment in enumerate(source.moments):
+            line: dict[str, Any] = {"frame": number, "time": round(moment.seconds, 6)}
+            try:
+                if moment.bad:
+                    raise BadFile(moment.bad)
+                if live is None and len(moment.points):
+                    live = Live(lifter, layout_of(moment, source.layout), source.camera, body_size, smooth)
+                    write(_about(live))
+                pose = None if live is None or not len(moment.points) else _lifted(live, moment)
+                line |= {} if pose is None else {name: _rounded(part) for name, part in pose._asdict().items()}
+            except BadFile as error:
+                line["bad"] = as_options(str(error))
+            write(line)
+            taken.append(1e3 * (time.perf_counter() - moment.came))
     return taken
 
 
@@ -60,9 +56,10 @@ def speed(taken: list[float]) -> str:
     """How long frames took, in one line."""
     if not taken:
         return "the stream ended without a frame"
+    frames = f"{len(taken)} frame{'s' if len(taken) > 1 else ''}"
     most = sorted(taken)[int(0.95 * (len(taken) - 1))]
     return (
-        f"{len(taken)} frames: {statistics.median(taken):.1f} ms each, 95 % within {most:.1f} ms, "
+        f"{frames}: {statistics.median(taken):.1f} ms each, 95 % within {most:.1f} ms, "
         f"{1e3 * len(taken) / sum(taken):.0f} a second"
     )
 
@@ -94,13 +91,3 @@ def _about(live: Live) -> dict[str, Any]:
 def _rounded(values: Tensor) -> list[Any]:
     rounded: list[Any] = values.double().mul(10**DIGITS).round().div(10**DIGITS).tolist()
     return rounded
-
-
-CAMERA_PREFIX = "camera:"
-
-
-def camera_number(path: Path) -> int | None:
-    """Of an input such as camera:0; None: it is something else."""
-    name = str(path)
-    number = name.removeprefix(CAMERA_PREFIX)
-    return int(number) if name.startswith(CAMERA_PREFIX) and number.isdigit() else None

@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.linalg import solveh_banded
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -97,6 +96,8 @@ def planted(
     force[1:] -= (now * slid).sum(-1)
     force[:-1] += (before * slid).sum(-1)
     beside = -stands.sum(-1) * (now * before).sum(-1) - smooth
+    from scipy.linalg import solveh_banded  # noqa: PLC0415 - a fifth of a second, for the world frame alone
+
     bands = np.stack([np.concatenate([[0.0], beside.double().numpy()]), diagonal.double().numpy()])
     move = torch.from_numpy(solveh_banded(bands, force.double().numpy())).to(sight)
     return move[:, None] * sight

@@ -69,7 +69,7 @@ class Camera:
         """Pixels -> rays (x, y), lens distortion undone by fixed-point iteration."""
         distorted = (pixels - pixels.new_tensor(self.center)) / pixels.new_tensor(self.focal)
         rays = distorted
-        for _ in range(UNDISTORT_STEPS):
+        for _ in range(UNDISTORT_STEPS if any((*self.radial, *self.tangential)) else 0):
             rays = rays + (distorted - self._distort(rays))
         return rays
 

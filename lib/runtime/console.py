@@ -3,8 +3,9 @@
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 from rich.console import Console as RichConsole
 from rich.markup import escape
@@ -15,6 +16,8 @@ from rich.table import Table
 
 REDRAW_SECONDS = 0.2  # a redraw costs milliseconds, which the training loop waits for
 LINE_SECONDS = 10.0  # how often a plain line is written within an epoch
+
+Item = TypeVar("Item")
 
 
 class Console:
@@ -58,6 +61,29 @@ class Console:
             self._rich.print(escape(line))
         elif not self._quiet:
             print(line, file=self._stream, flush=True)  # at once: block buffering would hide a run in a log file
+
+    def track(self, items: Iterable[Item], what: str, total: int | None = None) -> Iterator[Item]:
+        """The items, with a bar of how many are done, or a plain line now and then; `total` need not be exact."""
+        bars = RichProgress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=self._rich,
+            auto_refresh=False,
+            transient=True,
+            disable=not self.live or self._quiet,
+        )
+        with bars:
+            bar, drawn = bars.add_task(escape(what), total=total), time.perf_counter()
+            for done, item in enumerate(items):
+                now = time.perf_counter()
+                if now - drawn >= (REDRAW_SECONDS if self.live else LINE_SECONDS):
+                    drawn = now
+                    bars.update(bar, completed=done, refresh=True)
+                    if not self.live:
+                        self.announce(f"{what}: {done}" + (f" of {total}" if total else ""))
+                yield item
 
     @contextmanager
     def progress(self, epochs: int, steps_per_epoch: int, done: int = 0) -> "Iterator[Progress]":

@@ -1,18 +1,21 @@
 """What a trained model is given to lift: videos, folders of pictures, and keypoints of any detector."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from lib.detection.blazepose import BlazePose
+from lib.pose.cameras import assumption
+from lib.pose.layouts import Layout
+from lib.runtime.console import Console
 from lib.runtime.errors import UserError
-from lib.sources.base import AutoSplit, SourceData, SourceParams, VirtualCameraParams
+from lib.sources.base import AutoSplit, PoseSequence, SourceParams, VirtualCameraParams
 from lib.sources.cameras import with_cameras
-from lib.sources.keypoints.formats import FORMATS, SUFFIXES
-from lib.sources.keypoints.read import check, read_folder_or_file
+from lib.sources.keypoints.formats import FORMATS, SUFFIXES, Unit, units
+from lib.sources.keypoints.read import LEFT_OUT, read_folder_or_file
+from lib.sources.videos import LAYOUT, find_videos, open_video, read_video
 from lib.sources.videos import SUFFIXES as VIDEO_SUFFIXES
-from lib.sources.videos import find_videos, read_video
 
 MOST_PEOPLE = 4  # that are looked for in a video
 Person = Literal["all", "longest"] | int
@@ -37,7 +40,7 @@ class Given(NamedTuple):
             source="keypoints",
             keypoints=self.keypoints,
             layout=self.layout,
-            cameras="auto",
+            cameras="auto" if self.camera is None else str(self.camera.resolve()),  # says how large pictures are
             fps=self.fps,
             size=self.size,
             rotate=self.rotate,
@@ -51,10 +54,13 @@ class Given(NamedTuple):
 
 
 class Read(NamedTuple):
-    """What an input holds."""
+    """What an input holds, or a part of it; no sequences, if there is only something to say of it."""
 
-    source: SourceData
-    video: Path | None = None  # that its keypoints were detected in
+    sequences: Sequence[PoseSequence]
+    layout: Layout
+    video: Path | None = None  # that the keypoints were detected in
+    notes: tuple[str, ...] = ()  # what the user should know: a line each
+    left_out: tuple[str, ...] = ()  # what cannot be used, and why: a line each
 
 
 def check_given(given: Given) -> None:
@@ -63,61 +69,108 @@ def check_given(given: Given) -> None:
         raise UserError(f"no format of keypoints is named {given.keypoints!r}: choose of auto, {', '.join(FORMATS)}")
     if given.camera is not None and not given.camera.is_file():
         raise UserError(f"{given.camera} is missing: name a YAML file of cameras")
-    check(given.params)
 
 
-def read_input(
-    path: Path, given: Given, detector: Callable[[], BlazePose], announce: Callable[[str], None]
-) -> Iterator[Read]:
+def read_input(path: Path, given: Given, detector: Callable[[], BlazePose], console: Console) -> Iterator[Read]:
     """Read an input; `detector` is called if it is a video or a folder of some, or of pictures.
+
+    Of several videos, those that cannot be used are left out, and said.
 
     Raises:
         UserError: it is missing, or holds nothing that can be used.
     """
     if not path.exists():
         raise UserError(f"{path} is missing: name a video, or a file or folder of keypoints")
-    videos = find_videos(path)
-    if not videos:
-        if path.is_file() and path.suffix.lower() not in SUFFIXES:
-            known = ", ".join((*VIDEO_SUFFIXES, *SUFFIXES))
-            raise UserError(f"{path} is neither a video nor a file of keypoints that is known by its name ({known})")
-        try:
-            found = read_folder_or_file(path, given.params)
-        except UserError as error:
-            raise UserError(_as_options(str(error))) from None
-        for source in found:
-            notes = tuple(map(_as_options, source.notes))
-            yield Read(_before_camera(source._replace(notes=notes), given))
+    if videos := find_videos(path):
+        if given.rotate != "auto":
+            raise UserError(f"--rotate turns keypoints of files, and {path} is pictures: turn these upright yourself")
+        yield from _read_videos(path, videos, given, detector, console)
         return
+    if path.is_file() and path.suffix.lower() not in SUFFIXES:
+        known = ", ".join((*VIDEO_SUFFIXES, *SUFFIXES))
+        raise UserError(f"{path} is neither a video nor a file of keypoints that is known by its name ({known})")
+    for read in _read_keypoints(path, given, console):
+        yield _before_camera(read, given)
+
+
+def _read_keypoints(path: Path, given: Given, console: Console) -> Iterator[Read]:
+    def track(found: Sequence[Unit]) -> Iterator[Unit]:
+        return console.track(found, f"reading {path}", len(found))
+
+    try:
+        found = read_folder_or_file(path, given.params, track)
+    except UserError as error:
+        if path.is_dir() and not any(True for _ in units(path)):
+            known = ", ".join((*VIDEO_SUFFIXES, *SUFFIXES))
+            raise UserError(f"{path} holds neither videos nor pictures nor files of keypoints ({known})") from None
+        raise UserError(as_options(str(error))) from None
+    for source in found:
+        left_out = tuple(as_options(note) for note in source.notes if note.startswith(LEFT_OUT))
+        notes = tuple(as_options(note) for note in source.notes if not note.startswith(LEFT_OUT))
+        assert source.layout is not None
+        yield Read(source.sequences, source.layout, None, notes, left_out)
+
+
+def _read_videos(
+    path: Path, videos: Sequence[Path], given: Given, detector: Callable[[], BlazePose], console: Console
+) -> Iterator[Read]:
+    wrong = {video: _wrong(video, given.fps) for video in videos}
+    if len(videos) == 1 and (error := wrong[videos[0]]) is not None:
+        raise error
+    blazepose = detector() if not all(wrong.values()) else None  # it may have to be fetched
+    if path.is_dir() and (others := sum(len(unit.files) for unit in units(path))):
+        note = f"{path}: people are detected in its pictures; to lift its {others} files of keypoints, name these"
+        yield Read((), LAYOUT, notes=(note,))
+    people = 1 if given.person is None else MOST_PEOPLE
     for video in videos:
-        announce(f"detecting people in {video}")
-        people = 1 if given.person is None else MOST_PEOPLE
-        yield Read(_before_camera(_chosen(read_video(video, detector(), people, given.fps), given), given), video)
+        if (error := wrong[video]) is not None or blazepose is None:
+            yield Read((), LAYOUT, left_out=(f"{LEFT_OUT}{error}",))
+            continue
+        console.announce(f"detecting people in {video}")
+        try:
+            found = read_video(video, blazepose, people, given.fps, console)
+            yield _before_camera(Read(_chosen(found.sequences, video, given), LAYOUT, video), given)
+        except UserError as error:
+            if len(videos) == 1:
+                raise
+            yield Read((), LAYOUT, left_out=(f"{LEFT_OUT}{error}",))
 
 
-def _as_options(text: str) -> str:
+def _wrong(video: Path, fps: float) -> UserError | None:
+    """Why a video cannot be read, if its first frame says so."""
+    try:
+        open_video(video, fps)
+    except UserError as error:
+        return error
+    return None
+
+
+def as_options(text: str) -> str:
     """What a reader says of params, as options of a command."""
-    text = text.replace("data.size=[WIDTH,HEIGHT]", "--size WIDTH HEIGHT").replace("data.cameras", "--camera")
+    text = text.replace("data.size=[WIDTH,HEIGHT]", "--size WIDTH HEIGHT").replace("data.cameras", "--camera FILE")
     text = text.replace("data.people", "--person").replace("; data/processed/stats.json counts them", "")
-    return (
-        re.sub(r"\bdata\.(layout|size|fps|rotate|keypoints)\b=?", r"--\1 ", text).replace("  ", " ").replace(" )", ")")
-    )
+    text = re.sub(r"params\.yaml: data\.size = \[(\d+), (\d+)\]", r"--size \1 \2", text)
+    text = text.replace("say data.size=auto", "leave --size out")
+    text = re.sub(r"\bdata\.(layout|size|fps|rotate|keypoints)=", r"--\1 ", text)
+    return re.sub(r"\bdata\.(layout|size|fps|rotate|keypoints)\b", r"--\1", text)
 
 
-def _before_camera(source: SourceData, given: Given) -> SourceData:
+def _before_camera(read: Read, given: Given) -> Read:
+    """Before the camera that is given; else what is assumed of it is said."""
     if given.camera is None:
-        return source
-    return source._replace(sequences=with_cameras(source.sequences, str(given.camera.resolve()), Path()))
+        assumed = {as_options(assumption(one.camera)): None for one in read.sequences if one.camera.assumed}
+        return read._replace(notes=(*read.notes, *assumed))
+    return read._replace(sequences=with_cameras(read.sequences, str(given.camera.resolve()), Path()))
 
 
-def _chosen(source: SourceData, given: Given) -> SourceData:
+def _chosen(there: Sequence[PoseSequence], video: Path, given: Given) -> Sequence[PoseSequence]:
     """The people of a video that are wanted."""
-    there = source.sequences
     if given.person == "longest":
-        there = [max(there, key=lambda sequence: len(sequence.keypoints))]
-    elif isinstance(given.person, int):
-        there = [sequence for sequence in there if sequence.person == given.person]
-        if not there:
-            known = ", ".join(str(sequence.person) for sequence in source.sequences)
-            raise UserError(f"{source.subjects[0]} has no person {given.person}: choose of {known}")
-    return source._replace(sequences=there)
+        return [max(there, key=lambda sequence: len(sequence.keypoints))]
+    if not isinstance(given.person, int):
+        return there
+    wanted = [sequence for sequence in there if sequence.person == given.person]
+    if not wanted:
+        known = ", ".join(str(sequence.person) for sequence in there)
+        raise UserError(f"{video} has no person {given.person}: choose of {known} (--person)")
+    return wanted

@@ -1,7 +1,8 @@
 """Streams of one person's keypoints, frame by frame: lines of JSON, or what a detector sees in a camera or a video."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,13 +13,26 @@ from torch import Tensor
 
 from lib.detection.blazepose import BlazePose
 from lib.detection.networks import Array
+from lib.detection.video import Video, Webcam
 from lib.pose.camera_files import read_cameras
 from lib.pose.cameras import UNNAMED, Camera, assumed_camera
-from lib.pose.layouts import LAYOUTS, Layout
-from lib.sources.inputs import Given
-from lib.sources.keypoints.detections import BadFile, Detections, detections
+from lib.pose.layouts import LAYOUTS, Layout, layout_named
+from lib.runtime.errors import UserError
+from lib.sources.inputs import Given, as_options
+from lib.sources.keypoints.detections import BadFile, Detections, detections, expect
 from lib.sources.keypoints.formats import of_json
 from lib.sources.keypoints.layout import body_part, find_layout
+
+DETECTED = LAYOUTS["mediapipe_33"]  # by BlazePose
+LATEST = 1e12  # seconds: thousands of years after any beginning
+
+
+class Stream(NamedTuple):
+    """Frames as they come."""
+
+    moments: Iterable["Moment"]
+    camera: Camera
+    layout: Layout | None = None  # of the keypoints; None: as the first ones tell
 
 
 class Moment(NamedTuple):
@@ -26,78 +40,119 @@ class Moment(NamedTuple):
 
     points: Float[Tensor, "keypoint 3"]  # x and y in pixels, confidence
     seconds: float
+    came: float  # when the frame came, by time.perf_counter
     bad: str = ""  # what is wrong with a line that could not be read
 
 
 NOBODY = torch.zeros(0, 3)
 
 
+def open_stream(
+    path: Path | None, given: Given, detector: Callable[[], BlazePose], lines: Iterable[str | bytes]
+) -> Stream:
+    """The frames of camera:0, of a video, or without a path of lines.
+
+    Raises:
+        UserError: there is no such video or camera, or nobody says how large the pictures are that lines are of.
+    """
+    if path is None:
+        layout = None if given.layout == "auto" else layout_named(given.layout, Path())
+        described = None if given.camera is None else read_cameras(given.camera).find(*_NAMES)
+        size = described.size if described is not None and given.size == "auto" else given.size
+        if size == "auto":
+            raise UserError("lines do not say how large the pictures are: say --size WIDTH HEIGHT")
+        return Stream(of_lines(lines, given), _camera(given, size), layout)
+    number = camera_number(path)
+    video: Video | Webcam = Video.open(path) if number is None else Webcam(number)
+    camera, fps = _camera(given, (video.width, video.height)), video.fps if isinstance(video, Video) else None
+    return Stream(of_pictures(video, detector(), fps), camera, DETECTED)
+
+
+_NAMES = ("stream", "stream", UNNAMED)  # of a stream's camera in a file of several
+
+
+def _camera(given: Given, size: tuple[int, int]) -> Camera:
+    """The camera of a stream: that of the user's file, or an assumed one."""
+    return assumed_camera(size, UNNAMED) if given.camera is None else read_cameras(given.camera).of(*_NAMES, size)
+
+
 def of_lines(lines: Iterable[str | bytes], given: Given) -> Iterator[Moment]:
     """A frame a line: what a detector writes of one frame in JSON, or {"keypoints": [[x, y, confidence], ...]}.
 
     `time` in a line is its time in seconds; else frames are as far apart as `given.fps` says. Of several people, the
-    largest counts.
+    largest counts. Empty lines are none.
     """
-    for number, line in enumerate(lines):
-        seconds = number / given.fps
+    frames = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
+    for frame, (number, line) in enumerate(frames):
+        seconds, came = frame / given.fps, time.perf_counter()
         try:
             content = orjson.loads(line)
-            if isinstance(content, Mapping) and isinstance(content.get("time"), int | float):
-                seconds = float(content["time"])
-            yield Moment(_largest(_read(content, given)), seconds)
+            own = content.get("time") if isinstance(content, Mapping) else None
+            seconds = seconds if own is None else _seconds(own)
+            yield Moment(_largest(_read(content, given)), seconds, came)
         except (orjson.JSONDecodeError, BadFile) as error:
-            yield Moment(NOBODY, seconds, f"line {number + 1}: {error}")
+            yield Moment(NOBODY, seconds, came, f"line {number}: {as_options(str(error))}")
+
+
+def _seconds(own: Any) -> float:
+    expect(
+        isinstance(own, int | float) and not isinstance(own, bool) and abs(own) < LATEST,
+        f"time {own!r} is no number of seconds",
+    )
+    return float(own)
 
 
 def _read(content: Any, given: Given) -> Detections:
     keypoints = content.get("keypoints") if isinstance(content, Mapping) else None
-    if isinstance(keypoints, list) and keypoints and isinstance(keypoints[0], list) and given.keypoints == "auto":
-        return detections([keypoints], [0])
+    if isinstance(keypoints, list) and given.keypoints == "auto" and (not keypoints or isinstance(keypoints[0], list)):
+        return detections([keypoints] if keypoints else [], [0] if keypoints else [])
     return of_json(content, given.keypoints)
 
 
 def _largest(found: Detections) -> Float[Tensor, "keypoint 3"]:
-    """The person of the largest extent."""
-    if not len(found.points):
+    """The person of the largest extent; a keypoint that was not detected is not a number, and has confidence 0."""
+    points = body_part(found.points)[(found.points[..., 2] > 0).any(-1)]
+    if not len(points):
         return NOBODY
-    extent = np.nanmax(found.points[..., :2], 1) - np.nanmin(found.points[..., :2], 1)
-    return torch.from_numpy(body_part(found.points)[int(np.nanargmax(extent.prod(-1)))].astype(np.float32))
+    extent = np.nanmax(points[..., :2], 1) - np.nanmin(points[..., :2], 1)
+    return torch.from_numpy(points[int(extent.prod(-1).argmax())].astype(np.float32))
 
 
 def of_pictures(
     pictures: Iterable[UInt8[Array, "height width 3"]], detector: BlazePose, fps: float | None
 ) -> Iterator[Moment]:
     """What BlazePose sees in each picture; of a camera (no `fps`), at the time at which the picture came."""
-    began = time.monotonic()
-    for number, ((person,), seconds) in enumerate(_timed(pictures, detector, began)):
-        when = seconds if fps is None else number / fps
+    began = time.perf_counter()
+    for number, ((person,), came) in enumerate(_timed(pictures, detector)):
+        seconds = came - began if fps is None else number / fps
         if person is None:
-            yield Moment(NOBODY, when)
+            yield Moment(NOBODY, seconds, came)
         else:
             points = np.concatenate([person.keypoints, person.confidence[:, None]], 1)
-            yield Moment(torch.from_numpy(points.astype(np.float32)), when)
+            yield Moment(torch.from_numpy(points.astype(np.float32)), seconds, came)
 
 
-def _timed(pictures: Iterable[Any], detector: BlazePose, began: float) -> Iterator[tuple[Any, float]]:
+def _timed(pictures: Iterable[Any], detector: BlazePose) -> Iterator[tuple[Any, float]]:
+    """The places of people in each picture, and when it came."""
     times: list[float] = []
 
     def taken() -> Iterator[Any]:
         for picture in pictures:
-            times.append(time.monotonic() - began)
+            times.append(time.perf_counter())
             yield picture
 
     for places in detector.track(taken(), 1):
         yield places, times.pop()
 
 
-def camera_of(given: Given, size: tuple[int, int]) -> Camera:
-    """The camera of a stream: that of the user's file, or an assumed one."""
-    if given.camera is None:
-        return assumed_camera(size, UNNAMED)
-    return read_cameras(given.camera).of("stream", "stream", UNNAMED, size)
+CAMERA_PREFIX = "camera:"
 
 
-DETECTED = LAYOUTS["mediapipe_33"]
+def camera_number(path: Path) -> int | None:
+    """Of an input such as camera:0; None: it is something else."""
+    name = str(path)
+    number = name.removeprefix(CAMERA_PREFIX)
+    return int(number) if name.startswith(CAMERA_PREFIX) and number.isdecimal() else None
 
 
 def layout_of(moment: Moment, said: Layout | None) -> Layout:

@@ -1,5 +1,6 @@
 """Videos and folders of pictures, whose people BlazePose sees: 33 keypoints, without 3D."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +12,11 @@ from lib.detection.blazepose import BlazePose
 from lib.detection.video import Pictures, Video
 from lib.pose.cameras import UNNAMED, assumed_camera
 from lib.pose.layouts import LAYOUTS
+from lib.runtime.console import Console
 from lib.runtime.errors import UserError
+from lib.runtime.files import PICTURES
 from lib.sources.base import PoseSequence, SourceData
+from lib.sources.keypoints.formats import SUFFIXES as KEYPOINTS
 from lib.sources.parcels import Parcel, fetch
 
 SUFFIXES = (".mp4", ".mov", ".webm", ".avi", ".mkv", ".m4v")
@@ -53,31 +57,52 @@ def load_detector(folder: Path, threads: int = 1) -> BlazePose:
 
 
 def find_videos(path: Path) -> list[Path]:
-    """The videos of a path: it itself, if it is a video or a folder of pictures; else the videos below a folder."""
+    """The videos of a path: it itself, if it is a video or a folder of pictures; else those in a folder.
+
+    Folders of pictures in it count if there is neither a video nor a file that may be keypoints.
+    """
     if not path.is_dir():
         return [path] if path.suffix.lower() in SUFFIXES else []
-    found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
-    return found or ([path] if Pictures.files(path) else [])
+    videos, folders, keypoints = list[Path](), set[Path](), False
+    for folder, _, names in os.walk(path):
+        for name in names:
+            suffix = "" if name.startswith(".") else os.path.splitext(name)[1].lower()
+            keypoints |= suffix in KEYPOINTS
+            if suffix in SUFFIXES:
+                videos.append(Path(folder, name))
+            elif suffix in PICTURES:
+                folders.add(Path(folder))
+    if videos or path in folders:
+        return sorted(videos) or [path]
+    return [] if keypoints else sorted(folders)
 
 
-def read_video(path: Path, detector: BlazePose, people: int = 1, fps: float = 30.0) -> SourceData:
+def open_video(path: Path, fps: float = 30.0) -> Video | Pictures:
+    """A video, or a folder of pictures taken at `fps` pictures a second; raises UserError where there is none."""
+    return Pictures.open(path, fps) if path.is_dir() else Video.open(path)
+
+
+def read_video(
+    path: Path, detector: BlazePose, people: int = 1, fps: float = 30.0, console: Console | None = None
+) -> SourceData:
     """Detect up to `people` people in a video, or in a folder of pictures taken at `fps` pictures a second.
 
-    A person is whoever keeps a place frame after frame (`BlazePose.track`).
+    A person is whoever keeps a place frame after frame (`BlazePose.track`). How far it is is shown on `console`.
 
     Raises:
         UserError: it is no video that can be read, or shows nobody.
     """
-    video = Pictures.open(path, fps) if path.is_dir() else Video.open(path)
+    video = open_video(path, fps)
     keypoints, confidence = [], []
-    for places in detector.track(iter(video), people):
+    frames = iter(video) if console is None else console.track(iter(video), path.name, video.length or None)
+    for places in detector.track(frames, people):
         keypoints.append(np.stack([np.full((33, 2), np.nan) if one is None else one.keypoints for one in places]))
         confidence.append(np.stack([np.zeros(33) if one is None else one.confidence for one in places]))
     points, sure = (torch.from_numpy(np.stack(part)).float() for part in (keypoints, confidence))
     name = path.name if path.is_dir() else path.stem
     sequences = list(_sequences(name, video, points, sure))
     if not sequences:
-        raise UserError(f"{path}: nobody was detected in {len(points)} frames: is a whole person to be seen?")
+        raise UserError(f"{path}: nobody was detected in {len(points)} frames: is a whole person to be seen, upright?")
     return SourceData(sequences, [], (name,), layout=LAYOUT)
 
 

@@ -114,6 +114,15 @@ def _points(
     skeleton: Skeleton,
     names: Sequence[str],
 ) -> dict[str, Any]:
+    return {
+        **skeleton_of(skeleton, names),
+        "positions": quantised(positions),
+        "error": quantised(error[..., None]),
+    }
+
+
+def skeleton_of(skeleton: Skeleton, names: Sequence[str]) -> dict[str, Any]:
+    """What figures are drawn by, with the points' names as people read them."""
     sides = {"left": 1, "right": 2}
     torso = ("left_shoulder", "right_shoulder", "right_hip", "left_hip")
     return {
@@ -122,8 +131,6 @@ def _points(
         "sides": [sides.get(side_of(name)[0], 0) for name in skeleton.names],
         "centre": list(skeleton.centre),
         "torso": [skeleton.index(name) for name in torso] if set(torso) <= set(skeleton.names) else [],
-        "positions": quantised(positions),
-        "error": quantised(error[..., None]),
     }
 
 

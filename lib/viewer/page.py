@@ -5,17 +5,15 @@ lets this one script and style run, by their hashes, and forbids every other and
 texts reach the page as data alone, which the script shows as text: a name cannot be markup.
 """
 
-import base64
-import hashlib
 import html
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from lib.runtime.errors import UserError
 from lib.runtime.files import replacing
+from lib.viewer.assets import asset, filled, policy
 from lib.viewer.packing import Scene, pack_scene
 from lib.viewer.pictures import Pictures, embed
 
@@ -29,12 +27,12 @@ SCRIPTS = (
     "picture.js",
     "timeline.js",
     "app.js",
+    "pointers.js",
     "controls.js",
 )  # one after the other
 LEFT, RIGHT = "#0072B2", "#D55E00"  # suit any colour vision (Okabe and Ito)
 SMALL = Pictures()
 EMPTY = "There is nothing to show."
-_HERE = Path(__file__).parent
 
 
 def write_viewer(
@@ -54,15 +52,15 @@ def write_viewer(
         UserError: a video cannot be read, or a scene has no motion in it.
     """
     data = {"title": title, "empty": empty, "colors": list(colors), "scenes": _packed(scenes, pictures)}
-    style, script = _asset(STYLE), "\n".join(_asset(name) for name in SCRIPTS)
+    style, script = asset(STYLE), "\n".join(asset(name) for name in SCRIPTS)
     parts = {
         "title": html.escape(title),
-        "policy": _policy(style, script),
+        "policy": policy(style, script),
         "style": style,
         "script": script,
         "data": _json(data),
     }
-    page = re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _asset(TEMPLATE))
+    page = filled(TEMPLATE, parts)
     with replacing(path) as temporary:
         # A title may be a file's name, which need not be text
         temporary.write_text(page, encoding="utf-8", errors="replace", newline="\n")
@@ -85,20 +83,7 @@ def _packed(scenes: Sequence[Scene], pictures: Pictures | None) -> list[dict[str
     return packed
 
 
-def _policy(style: str, script: str) -> str:
-    """What the page may do: run its own script, use its own style, and show the pictures inside it."""
-    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii") for text in (script, style)]
-    return (
-        f"default-src 'none'; script-src 'sha256-{hashes[0]}'; style-src 'sha256-{hashes[1]}'; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
-    )
-
-
 def _json(data: object) -> str:
     """JSON that can stand in HTML: no text in it can end the script element that it stands in."""
     text = json.dumps(data, allow_nan=False, separators=(",", ":"))
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-
-
-def _asset(name: str) -> str:
-    return (_HERE / name).read_text(encoding="utf-8")

@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from lib.runtime.errors import UserError
+from lib.runtime.files import pictures_in
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 Image = UInt8[np.ndarray[Any, Any], "height width 3"]
 
 
@@ -46,7 +46,7 @@ def _frames(video: Path, wanted: set[int]) -> Iterator[tuple[int, Image]]:
     """The wanted frames of a video file or of a folder of pictures, in BGR, with their numbers."""
     cv2 = _opencv()
     if video.is_dir():
-        files = sorted(path for path in video.iterdir() if path.suffix.lower() in SUFFIXES)
+        files = pictures_in(video)
         for number in sorted(wanted):
             image = cv2.imread(str(files[number])) if number < len(files) else None
             if image is not None:

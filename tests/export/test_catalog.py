@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lib.export import catalog
-from lib.export.catalog import FORMATS, Format, write_motion
+from lib.export.catalog import FORMATS, Format, write_motion, write_motions
 from lib.inference.motion import Motion
 from lib.runtime.errors import UserError
 from tests.inference.motions import walking
@@ -97,3 +97,19 @@ def test_a_file_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.Monkey
         write_motion(walking(2), tmp_path, "walk", ["bad"])
     assert [path.name for path in tmp_path.iterdir()] == ["walk.bad"]
     assert (tmp_path / "walk.bad").read_text() == "old"
+
+
+def test_of_several_motions_one_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    good = walking(5)
+    bad = replace(good, name="bad", joints=good.joints * torch.nan)
+    said = list[str]()
+    written = write_motions([[good, replace(good, person="1")], [bad]], tmp_path, ["json", "csv"], said.append)
+    assert [path.name for path in written] == [
+        *("walk_person0.json", "walk_person0.csv", "walk_person1.json", "walk_person1.csv")
+    ]
+    assert sorted(written) == sorted(tmp_path.iterdir())
+    assert len(said) == 1 and said[0].startswith("left out: bad: joints are not numbers")
+    with pytest.raises(UserError, match="bad: joints are not numbers"):
+        write_motions([[bad]], tmp_path, ["json"], said.append)
+    with pytest.raises(UserError, match="nothing could be written"):
+        write_motions([[bad], [bad]], tmp_path, ["json"], said.append)

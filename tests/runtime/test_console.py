@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -130,6 +130,28 @@ def test_bars_in_a_terminal(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> No
     assert "10/10" in text
     assert "loss 0.25  167 poses/s" in text  # the last losses given stay
     assert "epoch 1/2  step 10  loss 0.125" in text
+
+
+def test_what_takes_long_is_counted(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+    def items() -> Iterator[int]:
+        for number in range(50):
+            clock.now += 0.5
+            yield number
+
+    stdout = to_file(monkeypatch)
+    console = Console()
+    assert [*console.track(items(), "reading [walk]", 50)] == [*range(50)]
+    assert stdout.getvalue().splitlines() == ["reading [walk]: 19 of 50", "reading [walk]: 39 of 50"]
+    assert [*console.track(items(), "film")] == [*range(50)]
+    assert stdout.getvalue().splitlines()[2:] == ["film: 19", "film: 39"]
+    assert [*Console(quiet=True).track(items(), "film")] == [*range(50)]
+    terminal = to_terminal(monkeypatch)
+    console = Console()
+    for number in console.track(items(), "reading [walk]", 50):
+        if number == 20:
+            console.announce("one is bad")
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue())
+    assert "reading [walk]" in text and "49/50" in text and "one is bad" in text
 
 
 def test_redraws_are_rare(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lib.runtime.errors import UserError
-from lib.runtime.files import replacing, sha256, write_json
+from lib.runtime.files import pictures_in, replacing, sha256, write_json
 
 
 def test_a_writer_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -64,3 +64,10 @@ def test_a_number_that_json_has_not_is_an_error_that_names_it(tmp_path: Path, va
     with pytest.raises(UserError, match=r"stats\.json: splits\.train\.box_px\.1\.mean would be -?(nan|inf)"):
         write_json(path, content)
     assert not list(tmp_path.iterdir())
+
+
+def test_pictures_are_in_the_order_of_the_numbers_in_their_names(tmp_path: Path) -> None:
+    names = ["1.png", "2.jpg", "10.PNG", "a2.png", "a10.png", "²1.png"]
+    for name in (*names, ".3.png", "notes.txt"):
+        (tmp_path / name).touch()
+    assert [path.name for path in pictures_in(tmp_path)] == names

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lib.detection.blazepose import BlazePose
+from lib.runtime.console import Console
 from lib.runtime.errors import UserError
 from lib.sources.base import AutoSplit, SourceData
 from lib.sources.inputs import Given, read_input
@@ -85,7 +86,7 @@ def no_video() -> BlazePose:
 def test_a_described_camera_says_the_size_of_what_is_predicted(tmp_path: Path) -> None:
     write_json(tmp_path / "walk.json", coco_results(prior_keypoints("coco")))
     (tmp_path / "phone.yaml").write_text("size: [2000, 1500]\nfocal: 1500\n")
-    (given,) = read_input(tmp_path / "walk.json", Given(camera=tmp_path / "phone.yaml"), no_video, print)
-    camera = given.source.sequences[0].camera
+    (given,) = read_input(tmp_path / "walk.json", Given(camera=tmp_path / "phone.yaml"), no_video, Console())
+    camera = given.sequences[0].camera
     assert (camera.size, camera.focal, camera.assumed) == ((2000, 1500), (1500, 1500), False)
-    assert not any("is taken" in note for note in given.source.notes)
+    assert not any("is taken" in note for note in given.notes)

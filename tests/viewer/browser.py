@@ -46,15 +46,18 @@ class Page:
         for domain in ("Page", "Runtime", "Log", "Network"):
             self._call(f"{domain}.enable")
 
-    def open(self, path: Path, size: tuple[int, int] = (1280, 800), theme: str = "light", still: bool = True) -> None:
-        """Load a file in a window of a size, for somebody who likes a theme, and pages that move or do not."""
+    def open(
+        self, path: Path | str, size: tuple[int, int] = (1280, 800), theme: str = "light", still: bool = True
+    ) -> None:
+        """Load a file or an address in a window of a size, for somebody who likes a theme, and motion or not."""
         self.complaints.clear()
         self.addresses.clear()
         self.resize(size)
         wishes = {"prefers-color-scheme": theme, "prefers-reduced-motion": "reduce" if still else "no-preference"}
         self._call("Emulation.setEmulatedMedia", features=[{"name": n, "value": v} for n, v in wishes.items()])
-        self._call("Page.navigate", url=path.as_uri())
-        self.wait(f"document.readyState === 'complete' && location.href === {path.as_uri()!r}")
+        address = path if isinstance(path, str) else path.as_uri()
+        self._call("Page.navigate", url=address)
+        self.wait(f"document.readyState === 'complete' && location.href === {address!r}")
         self.settle()
 
     def resize(self, size: tuple[int, int], touch: bool = False) -> None:

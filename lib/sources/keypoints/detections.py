@@ -12,6 +12,7 @@ from lib.sources.base import Reason
 Array = npt.NDArray[Any]
 FAR = 1e5  # pixels: no picture is so wide
 MOST_FAR = 0.05  # of the keypoints that are seen: fewer are outliers, which are hidden
+_NOT_SEEN = np.array([np.nan, np.nan, 0.0])
 _MOST_FRAME = 1 << 40
 _LARGEST_NUMBER = 1 << 62  # in a file's name, which may be a time
 
@@ -92,6 +93,9 @@ def clean(points: Array) -> Array:
         BadFile: much is far beyond any picture.
     """
     x, y, confidence = points[..., 0], points[..., 1], points[..., 2]
+    if points.size and np.abs(points).max() <= FAR:  # nothing is beyond, or no number: as usual, and quick
+        seen = (confidence > 0) & ((x != 0) | (y != 0))
+        return np.where(seen[..., None], points, _NOT_SEEN).astype(np.float32)
     seen = np.isfinite(points).all(-1) & (confidence > 0) & (confidence <= FAR) & ((x != 0) | (y != 0))
     with np.errstate(invalid="ignore"):
         near = seen & (np.abs(x) <= FAR) & (np.abs(y) <= FAR)
@@ -100,7 +104,7 @@ def clean(points: Array) -> Array:
         largest = float(np.abs(points[..., :2][seen & ~near]).max())
         raise BadFile(f"coordinates up to {largest:.3g} are no pixels", "not_pixels")
     seen = near
-    return np.where(seen[..., None], points, np.array([np.nan, np.nan, 0.0])).astype(np.float32)
+    return np.where(seen[..., None], points, _NOT_SEEN).astype(np.float32)
 
 
 def joined(frames: Sequence[Detections], numbers: Sequence[int]) -> Detections:

@@ -1,6 +1,7 @@
 """The formats by their name in `data.keypoints`, and which files of a folder are one video."""
 
 import contextlib
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -47,18 +48,15 @@ def units(raw: Path, unnamed: str = "video") -> Iterator[Unit]:
     Files of JSON or text in one folder whose names differ by their last number alone are the frames of one video, if
     the first that holds anything holds a single frame. A folder of a single such video gives it its name.
     """
-    folders: dict[Path, list[Path]] = {}
-    for path in sorted(raw.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(raw).parts)
-        if path.suffix.lower() in SUFFIXES and not hidden and not path.is_dir():
-            folders.setdefault(path.parent, []).append(path)
-    for folder, files in folders.items():
+    for folder, names in _files(raw):
         where = folder.relative_to(raw)
         series: dict[tuple[str, str], list[tuple[int, Path]]] = {}
-        for path in files:
-            parts = _DIGITS.match(path.stem) if path.suffix.lower() in (".json", ".txt") else None
-            prefix, number, rest = parts.groups() if parts else (path.stem, "", "")
-            series.setdefault((prefix, rest + path.suffix.lower()), []).append((int(number or -1), path))
+        for name in names:
+            stem, suffix = os.path.splitext(name)
+            suffix = suffix.lower()
+            parts = _DIGITS.match(stem) if suffix in (".json", ".txt") else None
+            prefix, number, rest = parts.groups() if parts else (stem, "", "")
+            series.setdefault((prefix, rest + suffix), []).append((int(number or -1), folder / name))
         several = {key: some for key, some in series.items() if some[0][0] >= 0 and _a_file_a_frame(some)}
         for key, some in series.items():
             if key in several:
@@ -68,6 +66,22 @@ def units(raw: Path, unnamed: str = "video") -> Iterator[Unit]:
             else:
                 for _, path in some:
                     yield Unit(path.stem, where, (path,), None)
+
+
+def _files(raw: Path) -> Iterator[tuple[Path, list[str]]]:
+    """The folders with files that may be keypoints, and the names of these, in the order of their paths."""
+    found = []
+    for folder, folders, names in os.walk(raw):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        parts = Path(folder).parts
+        for name in names:
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES:
+                found.append((*parts, name))
+    by_folder: dict[tuple[str, ...], list[str]] = {}
+    for *parts_, name in sorted(found):
+        by_folder.setdefault(tuple(parts_), []).append(name)
+    for parts, names in by_folder.items():
+        yield Path(*parts), names
 
 
 def _named(where: Path, prefix: str, alone: bool, unnamed: str) -> tuple[str, Path]:

@@ -6,7 +6,7 @@ counted. All videos have one layout: that of most frames.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from lib.pose.layouts import Layout, layout_named
@@ -18,6 +18,7 @@ from lib.sources.keypoints.pictures import described, sized, standing
 from lib.sources.keypoints.videos import Report, Video, one_layout, told_apart, videos_of
 
 SHOWN = 5  # files that a message names
+LEFT_OUT = "left out: "  # what notes of what is not used begin with
 
 
 def read(raw: Path, params: SourceParams) -> SourceData:
@@ -37,12 +38,15 @@ def read(raw: Path, params: SourceParams) -> SourceData:
     return source
 
 
-def read_folder_or_file(path: Path, params: SourceParams) -> list[SourceData]:
+def read_folder_or_file(
+    path: Path, params: SourceParams, track: Callable[[Sequence[Unit]], Iterable[Unit]] = iter
+) -> list[SourceData]:
     """Read a file, or all videos below a folder, wherever it is: what there is in each layout, most frames first.
 
     `group` of a sequence is its video, by which no two are called alike, `person` the number of the person in it, and
     `first_frame` the number of its first frame, from 0 at the first of the video. What was left out, notes and counts
-    are of all layouts, and stand in the first. Names of files in params are relative to the folder.
+    are of all layouts, and stand in the first. Names of files in params are relative to the folder. `track` is given
+    the files of all videos, and may show how many are read.
 
     Raises:
         UserError: there is nothing of keypoints, or nothing that can be used.
@@ -54,10 +58,10 @@ def read_folder_or_file(path: Path, params: SourceParams) -> list[SourceData]:
     if not found or not path.is_dir() and path.suffix.lower() not in SUFFIXES:
         raise UserError(f"{path} has no keypoints: name a file of them ({', '.join(SUFFIXES)}) or a folder of such")
     report = Report([], [], [])
-    return _by_layout(path, found, _all_videos(found, folder, params, report), params, report)
+    return _by_layout(path, found, _all_videos(track(found), folder, params, report), params, report)
 
 
-def _all_videos(found: Sequence[Unit], raw: Path, params: SourceParams, report: Report) -> list[Video]:
+def _all_videos(found: Iterable[Unit], raw: Path, params: SourceParams, report: Report) -> list[Video]:
     said = None if params.layout == "auto" else layout_named(params.layout, raw)
     videos = told_apart([video for unit in found for video in videos_of(unit, raw, params, said, report)])
     return described(videos, params, raw)
@@ -95,9 +99,9 @@ def _by_layout(
 
 def _notes(report: Report, inferred: tuple[int, int] | None) -> tuple[str, ...]:
     """What is left out and what is doubtful, a line each."""
-    notes = [f"left out: {line}" for line in report.bad[:SHOWN]]
+    notes = [LEFT_OUT + line for line in report.bad[:SHOWN]]
     if len(report.bad) > SHOWN:
-        notes.append(f"left out: {len(report.bad) - SHOWN} more; data/processed/stats.json counts them")
+        notes.append(f"{LEFT_OUT}{len(report.bad) - SHOWN} more; data/processed/stats.json counts them")
     notes += report.doubts[:SHOWN]
     if len(report.doubts) > SHOWN:
         notes.append(f"and {len(report.doubts) - SHOWN} more such videos")
