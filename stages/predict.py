@@ -1,8 +1,8 @@
 """Lift videos, or keypoints of any detector, to 3D: python -m stages.predict INPUT... [--viewer] [--world] ...
 
 INPUT is a video, a folder of pictures, a file of keypoints, or a folder of any of these. Without --checkpoint the model
-is data/models/finetuned.pt, or else data/starts/generalist.pt.gz. Writes a file for each person and format to --output,
-or to data/predictions/NAME, and says which.
+is data/models/finetuned.pt where it was trained on keypoints of the same layout, or else data/starts/generalist.pt.gz.
+Writes a file for each person and format to --output, or to data/predictions/NAME, and says which.
 
 --stream lifts frame by frame: camera:0, a video, or, without INPUT, lines from standard input: what a detector writes
 of one frame in JSON, or {"keypoints": [[x, y, confidence], ...], "time": seconds}. A line of JSON a frame goes to
@@ -31,6 +31,7 @@ from lib.inference.motion import Motion
 from lib.inference.prediction import Options, Smoothing, predict_inputs, predict_test, size_of_height
 from lib.inference.streaming import speed, stream
 from lib.pose.cameras import assumption
+from lib.pose.layouts import Layout
 from lib.runtime.console import Console
 from lib.runtime.errors import UserError
 from lib.runtime.paths import Paths
@@ -41,6 +42,7 @@ from lib.sources.videos import fetch_detector, load_detector
 from lib.viewer.live import LivePage
 from lib.viewer.page import Scene, write_viewer
 
+Lifters = Callable[[Layout | None], Lifter]
 GENERALIST = "generalist.pt.gz"
 PAGE = "viewer.html"
 THREADS = 2  # of the detector
@@ -50,9 +52,9 @@ def run(arguments: argparse.Namespace, paths: Paths) -> None:
     """Predict, write, and say where."""
     given = _given(arguments)
     check_given(given)
-    lifter = _lifter(arguments, paths)
+    lifter_for = _lifters(arguments, paths)
     if arguments.stream:
-        _stream(lifter, arguments, given, paths)
+        _stream(lifter_for, arguments, given, paths)
         return
     console, left_out = Console(), list[str]()
 
@@ -63,9 +65,9 @@ def run(arguments: argparse.Namespace, paths: Paths) -> None:
     options = Options(arguments.batch_size, arguments.world, arguments.height, arguments.smooth)
     if arguments.test_data:
         split = read_split(tested(paths.poses, paths.other_test), "test", "if any")
-        motions, name = predict_test(lifter, split, options, console), "test"
+        motions, name = predict_test(lifter_for(split.layout), split, options, console), "test"
     else:
-        motions = predict_inputs(lifter, arguments.inputs, given, options, _detector(paths), console, leave_out)
+        motions = predict_inputs(lifter_for, arguments.inputs, given, options, _detector(paths), console, leave_out)
         name = file_name(arguments.inputs[0].resolve().stem)
     folder = arguments.output or paths.predictions.parent / name
     written = write_motions(motions, folder, arguments.format, leave_out)
@@ -84,11 +86,20 @@ def _given(arguments: argparse.Namespace) -> Given:
     return given if arguments.rotate is None else given._replace(rotate=arguments.rotate)
 
 
-def _lifter(arguments: argparse.Namespace, paths: Paths) -> Lifter:
-    path = arguments.checkpoint or (paths.finetuned if paths.finetuned.is_file() else paths.start(GENERALIST))
-    if not path.is_file():
-        raise UserError(f"{path} is missing: name a checkpoint that is there (--checkpoint)")
-    return Lifter.load(path, arguments.device)
+def _lifters(arguments: argparse.Namespace, paths: Paths) -> Lifters:
+    """What lifts a layout: the named checkpoint, or the pipeline's if it was trained on it, or else the generalist."""
+    load = cache(partial(Lifter.load, device=arguments.device))
+    if arguments.checkpoint is not None:
+        if not arguments.checkpoint.is_file():
+            raise UserError(f"{arguments.checkpoint} is missing: name a checkpoint that is there (--checkpoint)")
+        load(arguments.checkpoint)  # before anything is read
+        return lambda layout: load(arguments.checkpoint)
+
+    def lifter_for(layout: Layout | None) -> Lifter:
+        own = load(paths.finetuned) if paths.finetuned.is_file() else None
+        return own if own is not None and own.layout == layout else load(paths.start(GENERALIST))
+
+    return lifter_for
 
 
 def _detector(paths: Paths) -> Callable[[], BlazePose]:
@@ -114,7 +125,7 @@ def _summary(motions: list[list[Motion]], written: list[Path], folder: Path) -> 
     return f"lifted {frames} of {count}; wrote {files} to {folder}"
 
 
-def _stream(lifter: Lifter, arguments: argparse.Namespace, given: Given, paths: Paths) -> None:
+def _stream(lifter_for: Lifters, arguments: argparse.Namespace, given: Given, paths: Paths) -> None:
     """Lift frame by frame."""
     torch.set_num_threads(1)  # one frame is too little to be shared
     path = arguments.inputs[0] if arguments.inputs else None
@@ -132,7 +143,7 @@ def _stream(lifter: Lifter, arguments: argparse.Namespace, given: Given, paths: 
                 page.send(line)
             _write_line(line)
 
-        taken = stream(lifter, source, write, body_size, arguments.smooth != "off")
+        taken = stream(lifter_for(source.layout), source, write, body_size, arguments.smooth != "off")
     print(speed(taken), file=sys.stderr)
 
 

@@ -133,7 +133,7 @@ def make_quick(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("lib.training.loop.VALIDATION_WINDOWS", 16)
     patch.setattr("lib.objectives.plausibility.STEPS", 2)
     patch.setattr("lib.objectives.rehearsal.SETTLING", 1)
-    patch.setattr("lib.plotting.prior._rows", _written_rows)
+    patch.setattr("lib.plotting.prior.rows_of_poses", _written_rows)
 
 
 def _written_rows(rows: Mapping[str, Float[Tensor, "person joint 3"]], *_: object) -> Figure:

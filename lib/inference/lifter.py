@@ -57,6 +57,7 @@ class Lifter:
         self.normalization = checkpoint.normalization
         self.noise_correlation_seconds = checkpoint.noise_correlation_seconds
         self.body_size = checkpoint.body_size
+        self.layout = checkpoint.layout  # of the data that it was trained on
         self.device = device
 
     @classmethod

@@ -61,7 +61,7 @@ class Who:
 
 
 def predict_inputs(
-    lifter: Lifter,
+    lifter_for: Callable[[Layout], Lifter],
     paths: Sequence[Path],
     given: Given,
     options: Options,
@@ -70,6 +70,8 @@ def predict_inputs(
     leave_out: Callable[[str], None],
 ) -> list[list[Motion]]:
     """The people of each video of some inputs (`lib.sources.inputs`); `leave_out` gets a line on each that is bad.
+
+    `lifter_for` gives what lifts keypoints of a layout.
 
     Raises:
         UserError: none can be used, or the lifter does not know a layout, or gives what is not finite.
@@ -84,6 +86,7 @@ def predict_inputs(
                     if line not in said:
                         console.announce(line)
                 said |= {*read.notes}
+                lifter = lifter_for(read.layout)
                 motions += _by_video(predict(lifter, read.sequences, read.layout, options, read.video, console))
         except UserError as error:
             if len(paths) == 1:

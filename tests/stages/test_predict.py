@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 
 from lib.data.store import write as write_store
 from lib.models.checkpoints import save
-from lib.pose.layouts import H36M_LAYOUT
+from lib.pose.layouts import H36M_LAYOUT, LAYOUTS
 from lib.pose.skeleton import H36M
 from lib.runtime.errors import UserError
 from lib.runtime.paths import Paths
@@ -160,7 +161,7 @@ def test_words_that_do_not_fit_are_refused(words: list[str], message: str, capsy
     assert message in " ".join(capsys.readouterr().err.split())
 
 
-def test_the_finetuned_model_lifts_or_else_the_generalist(walk: Path, tmp_path: Path) -> None:
+def test_the_finetuned_model_lifts_its_own_layout_and_else_the_generalist(walk: Path, tmp_path: Path) -> None:
     arguments = predict._arguments([str(walk), "--output", str(tmp_path / "out")])
     with pytest.raises(UserError, match=r"generalist\.pt\.gz is missing"):
         predict.run(arguments, Paths(tmp_path))
@@ -168,10 +169,13 @@ def test_the_finetuned_model_lifts_or_else_the_generalist(walk: Path, tmp_path: 
     paths.start(predict.GENERALIST).parent.mkdir(parents=True)
     shutil.copy(MODEL, paths.start(predict.GENERALIST))
     predict.run(arguments, paths)
-    trained = (tmp_path / "out" / "walk.json").read_text()
-    save(tiny_checkpoint(5), paths.finetuned)
+    by_generalist = (tmp_path / "out" / "walk.json").read_text()
+    save(tiny_checkpoint(5), paths.finetuned)  # of Human3.6M's joints
     predict.run(arguments, paths)
-    assert (tmp_path / "out" / "walk.json").read_text() != trained
+    assert (tmp_path / "out" / "walk.json").read_text() == by_generalist
+    save(replace(tiny_checkpoint(5), layout=LAYOUTS["body_25"]), paths.finetuned)
+    predict.run(arguments, paths)
+    assert (tmp_path / "out" / "walk.json").read_text() != by_generalist
 
 
 def test_videos_and_pictures_are_detected(
