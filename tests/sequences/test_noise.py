@@ -105,7 +105,7 @@ def test_even_times_are_a_rate() -> None:
     inside = torch.cat(
         [torch.arange(30, 1970), torch.arange(2030, 2970)]
     )  # ends stand still in one, go on in the other
-    torch.testing.assert_close(smooth[inside], expected[inside], atol=5e-4, rtol=0)
+    torch.testing.assert_close(smooth[inside], expected[inside], atol=1e-3, rtol=0)
 
 
 def test_steady_motion_at_uneven_times_is_no_noise() -> None:

@@ -23,7 +23,10 @@ def test_the_preview_shows_poses_and_motion(tmp_path: Path) -> None:
             assert len(image.convert("RGB").getcolors(1 << 24) or []) > 100
 
 
-def test_presets_lists_every_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_presets_lists_every_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(presets, "BATCH", 2)
     presets.run(argparse.Namespace(device="cpu", seconds=0.01), PARAMS, Paths(tmp_path))
     output = capsys.readouterr().out
     for name in NETWORKS:
