@@ -45,6 +45,7 @@ from lib.viewer.page import Scene, write_viewer
 Lifters = Callable[[Layout | None], Lifter]
 GENERALIST = "generalist.pt.gz"
 PAGE = "viewer.html"
+LEAST_HEIGHT, MOST_HEIGHT = 0.4, 2.6  # metres
 THREADS = 2  # of the detector
 
 
@@ -80,7 +81,8 @@ def run(arguments: argparse.Namespace, paths: Paths) -> None:
 
 
 def _given(arguments: argparse.Namespace) -> Given:
-    given = Given(arguments.keypoints, arguments.layout, arguments.camera, arguments.fps, person=arguments.person)
+    fps = {} if arguments.fps is None else {"fps": arguments.fps, "fps_given": True}
+    given = Given(arguments.keypoints, arguments.layout, arguments.camera, person=arguments.person)._replace(**fps)
     if arguments.size is not None:
         given = given._replace(size=tuple(arguments.size))
     return given if arguments.rotate is None else given._replace(rotate=arguments.rotate)
@@ -95,9 +97,13 @@ def _lifters(arguments: argparse.Namespace, paths: Paths) -> Lifters:
         load(arguments.checkpoint)  # before anything is read
         return lambda layout: load(arguments.checkpoint)
 
+    @cache
     def lifter_for(layout: Layout | None) -> Lifter:
         own = load(paths.finetuned) if paths.finetuned.is_file() else None
-        return own if own is not None and own.layout == layout else load(paths.start(GENERALIST))
+        suits = own is not None and own.layout == layout
+        path = paths.finetuned if suits else paths.start(GENERALIST)
+        print(f"lifting by {path}", file=sys.stderr)
+        return load(path)
 
     return lifter_for
 
@@ -137,14 +143,19 @@ def _stream(lifter_for: Lifters, arguments: argparse.Namespace, given: Given, pa
         if page is not None:
             print(f"open {page.address}", file=sys.stderr, flush=True)
 
+        bad = list[str]()
+
         def write(content: dict[str, Any]) -> None:
+            bad.extend([content["bad"]] if "bad" in content else [])
             line = orjson.dumps(content)
             if page is not None:
                 page.send(line)
             _write_line(line)
 
         taken = stream(lifter_for(source.layout), source, write, body_size, arguments.smooth != "off")
-    print(speed(taken), file=sys.stderr)
+    print(speed(taken, len(bad)), file=sys.stderr)
+    if bad or not taken:
+        raise UserError(f"not all of the stream could be read, first {bad[0]}" if bad else "the stream has no frame")
 
 
 def _write_line(line: bytes) -> None:
@@ -154,6 +165,13 @@ def _write_line(line: bytes) -> None:
     except BrokenPipeError:  # who read is gone, and what is still to be written would be an error at the end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise
+
+
+def _height(text: str) -> float:
+    metres = positive(float)(text)
+    if not LEAST_HEIGHT <= metres <= MOST_HEIGHT:
+        raise argparse.ArgumentTypeError(f"{text} is no height in metres from {LEAST_HEIGHT} to {MOST_HEIGHT}")
+    return metres
 
 
 def _person(text: str) -> str | int:
@@ -180,13 +198,13 @@ def _arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--format", type=_formats, default=["json"], help=f"one or several: {','.join(FORMATS)}")
     parser.add_argument("--viewer", action="store_true", help="a page that shows the motions, of a stream live")
     parser.add_argument("--world", action="store_true", help="upright, with feet on the floor; else before the camera")
-    parser.add_argument("--height", type=positive(float), metavar="METRES", help="how tall people are")
+    parser.add_argument("--height", type=_height, metavar="METRES", help="how tall people are")
     parser.add_argument("--camera", type=Path, metavar="FILE", help="a YAML file of cameras, as data.cameras")
     parser.add_argument("--person", type=_person, metavar="N", help="a number, all, or longest")
     parser.add_argument("--smooth", choices=get_args(Smoothing), default="default")
     parser.add_argument("--batch-size", type=positive(int), default=4096, help="windows at once")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--fps", type=positive(float), default=30.0, help="where files say nothing")
+    parser.add_argument("--fps", type=positive(float), help=f"where files say nothing; {Given().fps:g} unless named")
     parser.add_argument("--size", type=positive(int), nargs=2, metavar=("WIDTH", "HEIGHT"), help="of the pictures")
     parser.add_argument("--rotate", type=int, choices=(0, 90, 180, 270), help="degrees clockwise")
     parser.add_argument("--keypoints", default="auto", help="the files' format")

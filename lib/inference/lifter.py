@@ -58,6 +58,7 @@ class Lifter:
         self.noise_correlation_seconds = checkpoint.noise_correlation_seconds
         self.body_size = checkpoint.body_size
         self.layout = checkpoint.layout  # of the data that it was trained on
+        self.layouts = checkpoint.layouts  # that it knows
         self.device = device
 
     @classmethod

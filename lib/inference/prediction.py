@@ -122,13 +122,34 @@ def predict(
 ) -> list[Motion]:
     """The motions of the sequences of one layout, in their order; those of one video lie beside each other.
 
+    Of a layout that the lifter does not know, it reads the keypoints that are those of one that it knows.
+
     Raises:
-        UserError: the lifter does not know the layout, or gives what is not finite.
+        UserError: the lifter knows no such layout, or gives what is not finite.
     """
     if not sequences:
         return []
+    known, part = _known(layout, lifter)
+    if part is not None:
+        if console is not None:
+            console.announce(f"{layout.name} is not known to the model: its keypoints of {known.name} are lifted")
+        sequences, layout = [_reduced(one, part) for one in sequences], known
     who = [Who.of(one, video) for one in sequences]
     return predict_split(lifter, split_of(sequences, layout), who, options, console)
+
+
+def _known(layout: Layout, lifter: Lifter) -> tuple[Layout, list[int] | None]:
+    """The largest layout of a lifter that is a part of this one, and which keypoints it has; None: all as they are."""
+    if layout in lifter.layouts:
+        return layout, None
+    parts = [(known, part) for known in lifter.layouts if (part := known.within(layout)) is not None]
+    return max(parts, key=lambda pair: len(pair[1])) if parts else (layout, None)
+
+
+def _reduced(sequence: PoseSequence, part: list[int]) -> PoseSequence:
+    keypoints, confidence = sequence.keypoints[:, part], sequence.confidence[:, part]
+    positions = None if sequence.positions is None else sequence.positions[:, part]
+    return replace(sequence, keypoints=keypoints, confidence=confidence, positions=positions)
 
 
 def predict_split(
@@ -243,13 +264,15 @@ def _stance(motion: Motion, told: Tensor) -> Stance:
 
 
 def in_world(motions: Sequence[Motion], stances: Sequence[Stance]) -> list[Motion]:
-    """The people of one video from the camera frame to the world frame, which they share."""
+    """The people of one video from the camera frame to the world frame, which they share.
+
+    Everybody is on the floor: who is not of the size that bodies are taken to have would be above or below it.
+    """
     rotation = world_rotation(up_direction(stances)[0])
     turned = [motion.joints @ rotation.mT for motion in motions]
-    floor = floor_height(torch.cat(turned))
     x, _, z = turned[0][0, 0].tolist()
-    world = World(rotation, rotation.new_tensor([-x, -floor, -z]))
-    return [_placed(motion, world) for motion in motions]
+    shifts = [rotation.new_tensor([-x, -floor_height(joints), -z]) for joints in turned]
+    return [_placed(motion, World(rotation, shift)) for motion, shift in zip(motions, shifts, strict=True)]
 
 
 def _placed(motion: Motion, world: World) -> Motion:

@@ -52,7 +52,7 @@ def stream(
     return taken
 
 
-def speed(taken: list[float]) -> str:
+def speed(taken: list[float], bad: int = 0) -> str:
     """How long frames took, in one line."""
     if not taken:
         return "the stream ended without a frame"
@@ -60,7 +60,7 @@ def speed(taken: list[float]) -> str:
     most = sorted(taken)[int(0.95 * (len(taken) - 1))]
     return (
         f"{frames}: {statistics.median(taken):.1f} ms each, 95 % within {most:.1f} ms, "
-        f"{1e3 * len(taken) / sum(taken):.0f} a second"
+        f"{1e3 * len(taken) / sum(taken):.0f} a second" + (f"; {bad} could not be read" if bad else "")
     )
 
 

@@ -104,6 +104,12 @@ class Layout:
         of_joints[..., [self.slots[key] for key in keypoints], :] = values[..., keypoints, :]
         return of_joints
 
+    def within(self, other: "Layout") -> list[int] | None:
+        """Which of another layout's keypoints mark what these mark; None: it does not mark all of it."""
+        there = {mixture: number for number, mixture in enumerate(other.mixtures)}
+        found = [there.get(mixture) for mixture in self.mixtures]
+        return None if None in found else [number for number in found if number is not None]
+
     def dump(self) -> dict[str, Any]:
         """Plain values, for checkpoints and files."""
         return {

@@ -32,6 +32,8 @@ def command(run: Callable[[Paths], None]) -> None:
         run(Paths())
     except UserError as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("stopped")
     except OSError as error:  # a folder that cannot be written, a full disk
         sys.exit(f"error: {error.filename or 'files'}: {error.strerror or error}")
 

@@ -28,6 +28,7 @@ class Given(NamedTuple):
     layout: str = "auto"
     camera: Path | None = None  # a YAML file of cameras; None: assumed
     fps: float = 30.0
+    fps_given: bool = False  # whether somebody said it
     size: Literal["auto"] | tuple[int, int] = "auto"
     rotate: Literal["auto", 0, 90, 180, 270] = "auto"
     person: Person | None = None  # None: all of keypoints, and the largest of a video
@@ -107,6 +108,8 @@ def _read_keypoints(path: Path, given: Given, console: Console) -> Iterator[Read
     for source in found:
         left_out = tuple(as_options(note) for note in source.notes if note.startswith(LEFT_OUT))
         notes = tuple(as_options(note) for note in source.notes if not note.startswith(LEFT_OUT))
+        if not given.fps_given:
+            notes += (f"where files do not say it, there are {given.fps:g} frames a second: say --fps if not",)
         assert source.layout is not None
         yield Read(source.sequences, source.layout, None, notes, left_out)
 

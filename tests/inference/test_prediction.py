@@ -9,9 +9,11 @@ import torch
 
 from lib.inference.lifter import Lifter
 from lib.inference.prediction import Options, Who, predict, predict_split, size_of_height
+from lib.inference.trajectory import ANKLE_HEIGHT
+from lib.inference.uprightness import ANKLE_JOINTS
 from lib.pose.cameras import assumed_camera
 from lib.pose.geometry import bone_lengths
-from lib.pose.layouts import H36M_LAYOUT, LAYOUTS
+from lib.pose.layouts import FURTHER_LAYOUTS, H36M_LAYOUT, LAYOUTS
 from lib.pose.skeleton import H36M
 from lib.sources.base import PoseSequence
 from tests import contract
@@ -110,3 +112,22 @@ def test_a_split_with_3d_gives_the_true_keypoints_too() -> None:
     target = motions[1].target
     assert target is not None and torch.equal(target, split.positions[12:])
     assert motions[0].layout == H36M_LAYOUT
+
+
+def test_everybody_stands_on_the_floor_whatever_their_size() -> None:
+    child = of_video(person=1, seed=0)
+    middle = torch.tensor([SIZE[0] / 2, SIZE[1] / 2])
+    child = replace(child, keypoints=(child.keypoints - middle) * 0.6 + middle + torch.tensor([400.0, 150.0]))
+    for motion in predict(generalist(), [of_video(), child], COCO, Options(world=True)):
+        lower = motion.joints[:, list(ANKLE_JOINTS), 1].amin(-1)
+        assert lower.quantile(0.33) == pytest.approx(ANKLE_HEIGHT, abs=0.05)
+
+
+def test_of_an_unknown_layout_the_known_part_is_lifted() -> None:
+    points = torch.from_numpy(prior_keypoints("coco_18", 10)).float()
+    given = replace(of_video(frames=10), keypoints=points[..., :2], confidence=points[..., 2])
+    (motion,) = predict(generalist(), [given], FURTHER_LAYOUTS["coco_18"], Options())
+    assert motion.layout == COCO
+    nose, theirs = (layout.keypoints.index("nose") for layout in (COCO, FURTHER_LAYOUTS["coco_18"]))
+    assert torch.equal(motion.pixels[:, nose], points[:, theirs, :2])
+    assert FURTHER_LAYOUTS["body_25b"].within(COCO) is None

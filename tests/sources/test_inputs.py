@@ -44,8 +44,10 @@ def test_a_folder_of_openpose_is_a_video_whose_doubts_are_said(tmp_path: Path) -
 def test_what_is_known_is_not_said(tmp_path: Path) -> None:
     write_openpose(tmp_path / "walk", [[pose] for pose in prior_keypoints("body_25", 12)])
     (tmp_path / "camera.yaml").write_text("size: [1920, 1080]\nfocal: 1500\n")
-    (read,) = reads(tmp_path / "walk", camera=tmp_path / "camera.yaml")
+    (read,) = reads(tmp_path / "walk", camera=tmp_path / "camera.yaml", fps_given=True)
     assert said(read) == ""
+    (read,) = reads(tmp_path / "walk", camera=tmp_path / "camera.yaml")
+    assert said(read) == "where files do not say it, there are 30 frames a second: say --fps if not"
     assert {one.camera.focal for one in read.sequences} == {(1500, 1500)}
 
 

@@ -319,14 +319,16 @@ def test_a_file_that_is_damaged_anywhere_is_one_line(seed: int, tmp_path: Path) 
 def test_what_is_doubtful_is_said(tmp_path: Path) -> None:
     write(tmp_path / "walk.json")
     for changes, said in (
-        ({"size": (100, 100)}, r"walk/walk: \d+ % of the keypoints are outside its pictures of 100 x 100"),
+        ({"size": (1920, 540)}, r"walk/walk: \d+ % of the keypoints are outside its pictures of 1920 x 540"),
         ({"rotate": 90}, r"walk/walk: people are on their sides after data\.rotate=90, which turns all videos"),
         ({"rotate": 180}, r"walk/walk: people are upside down after data\.rotate=180"),
     ):
         data = read_folder(tmp_path, **changes)
         assert data.sequences and any(re.search(said, note) for note in data.notes)
     write(tmp_path / "off" / "walk.json", moved(prior_keypoints("coco"), -5000.0))
-    assert any("off/walk: 100 % of the keypoints are outside" in note for note in read_folder(tmp_path).notes)
+    data = read_folder(tmp_path)
+    assert any("off/walk: all keypoints are outside" in note for note in data.notes)
+    assert [dropped.reason for dropped in data.dropped] == ["not_pixels"]
     (tmp_path / "off" / "walk.json").unlink()
     assert not any("people are" in note or "outside" in note for note in read_folder(tmp_path, rotate=0).notes)
 

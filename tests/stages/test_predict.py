@@ -146,6 +146,7 @@ def test_what_cannot_be_used_is_one_line_and_nothing_is_written(walk: Path, tmp_
         (["a.mp4", "--format", "json,xyz"], "'xyz' is no format: choose of json, csv"),
         (["a.mp4", "--person", "ann"], "'ann' is neither a number nor all nor longest"),
         (["a.mp4", "--height", "-1"], "'-1' is not a number above 0"),
+        (["a.mp4", "--height", "175"], "175 is no height in metres from 0.4 to 2.6"),
         (["camera:0"], "camera:0 never ends: say --stream"),
         (["--stream", "a.mp4", "b.mp4"], "--stream takes one INPUT, or standard input"),
         (["--stream", "--world"], "--stream goes without --world"),
@@ -236,12 +237,13 @@ def test_as_a_command_it_reads_no_params_and_an_error_is_one_line(tmp_path: Path
 def test_a_stream_writes_lines_alone_to_standard_output(tmp_path: Path) -> None:
     lines = [json.dumps({"keypoints": pose.tolist()}) for pose in prior_keypoints("coco", 4)]
     done = command(tmp_path, "--stream", "--size", "1920", "1080", given="\n".join([*lines[:2], "{", *lines[2:]]))
-    assert done.returncode == 0
+    assert done.returncode == 1
     about, *frames = map(json.loads, done.stdout.splitlines())
     assert about["about"]["layout"] == "coco"
     assert ["bad" in line for line in frames] == [False, False, True, False, False]
     said = done.stderr.splitlines()
-    assert "(--camera FILE)" in said[0] and said[1].startswith("5 frames: ") and len(said) == 2
+    assert "(--camera FILE)" in said[0] and said[1].startswith("5 frames: ") and len(said) == 3
+    assert said[1].endswith("; 1 could not be read") and "first line 3: unexpected end" in said[2]
     assert names(tmp_path) == set()
 
 

@@ -26,6 +26,7 @@ USUAL = (
     (7680, 4320),
 )
 _OUTSIDE = 0.002  # of the keypoints, which may lie beyond the picture
+_ALL = 0.95  # of the keypoints: when so many do, they are none of such pictures
 _MANY = 0.2  # of the keypoints: when more lie beyond the picture, its size is doubtful
 _SHARES = 1.5  # coordinates below this are no pixels
 _CONSTANT = 0.7  # length of the mean unit vector to people's heads, from which on a video has a direction of its own
@@ -78,14 +79,21 @@ def sized(videos: Sequence[Video], params: SourceParams, report: Report) -> tupl
         leave_out(report, video[:2], f"{video.subject}/{video.action}", error, found.length)
     unsized = [video for video in kept if video.detections.size is None]
     usual, inferred = (_infer_size(unsized), bool(unsized)) if params.size == "auto" else (params.size, False)
+    within = []
     for video in kept:
         width, height = video.detections.size or usual
-        if (beyond := _beyond(video.detections.points, (width, height))) > _MANY:
+        beyond = _beyond(video.detections.points, (width, height))
+        if beyond > _ALL:
+            error = BadFile(f"all keypoints are outside the pictures of {width} x {height}", "not_pixels")
+            leave_out(report, video[:2], f"{video.subject}/{video.action}", error, video.detections.length)
+            continue
+        within.append(video)
+        if beyond > _MANY:
             report.doubts.append(
                 f"{video.subject}/{video.action}: {100 * beyond:.0f} % of the keypoints are outside its pictures of "
                 f"{width} x {height}: look at data.size, and at what the files say"
             )
-    return kept, usual, inferred
+    return within, usual, inferred
 
 
 def _beyond(points: Array, size: tuple[int, int]) -> float:
