@@ -60,11 +60,14 @@ class Lifter:
         self.layout = checkpoint.layout  # of the data that it was trained on
         self.layouts = checkpoint.layouts  # that it knows
         self.device = device
+        self.name = ""  # of its file
 
     @classmethod
     def load(cls, path: Path, device: str = "auto") -> "Lifter":
         """Load a checkpoint onto a device ('auto' picks the fastest); raises UserError where it cannot."""
-        return cls(checkpoints.load(path), resolve_device(device))
+        lifter = cls(checkpoints.load(path), resolve_device(device))
+        lifter.name = path.name
+        return lifter
 
     def untrained(self) -> "Lifter":
         """The same lifter with new random weights, to compare with."""

@@ -44,7 +44,7 @@ class Motion:
     joint_error: Float[Tensor, "frame joint"]  # metres
     target: Float[Tensor, "frame keypoint 3"] | None = None  # the true keypoints, where they are known
     video: Path | None = None  # a file or a folder of pictures that `pixels` belong to
-    model: str = ""  # which one predicted it, where several are compared
+    model: str = ""  # which one predicted it: its file's name
 
     def __len__(self) -> int:
         return len(self.times)

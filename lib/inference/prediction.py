@@ -215,7 +215,7 @@ def _of_video(lifter: Lifter, split: Split, poses: Poses, who: Sequence[Who], op
         joints, keypoints, root = (smooth(part, split.timing, STRONG_SECONDS) for part in parts)
         metres = metres._replace(joints=joints, keypoints=keypoints, root=root[:, 0])
     scale = "the size of an average body" if options.height is None else f"a height of {options.height:g} m, as given"
-    motions = [_motion(split, metres, row, one, scale) for row, one in enumerate(who)]
+    motions = [replace(_motion(split, metres, row, one, scale), model=lifter.name) for row, one in enumerate(who)]
     if not options.world:
         return motions
     ups = metres.up.split(split.table["length"].tolist())

@@ -41,7 +41,7 @@ COCO = LAYOUTS["coco"]
 def test_a_motion_says_whose_when_and_where() -> None:
     (motion,) = predict(generalist(), [of_video(person=3, first=6)], COCO, Options(), Path("a.mp4"))
     assert (motion.name, motion.person, motion.frame, motion.size) == ("a", "3", "camera", SIZE)
-    assert motion.video == Path("a.mp4")
+    assert motion.video == Path("a.mp4") and motion.model == "generalist.pt.gz"
     assert motion.numbers.tolist() == list(range(6, 26))
     torch.testing.assert_close(motion.times, torch.arange(6, 26, dtype=torch.float64) / 30)
     assert motion.keypoints.shape == (20, 17, 3)
