@@ -17,6 +17,7 @@ from lib.sources.keypoints.read import LEFT_OUT, read_folder_or_file
 from lib.sources.videos import LAYOUT, find_videos, open_video, read_video
 from lib.sources.videos import SUFFIXES as VIDEO_SUFFIXES
 
+MOMENT = 0.4  # seconds: who is seen for less, beside somebody who stays, is mostly nobody
 MOST_PEOPLE = 4  # that are looked for in a video
 Person = Literal["all", "longest"] | int
 
@@ -111,7 +112,22 @@ def _read_keypoints(path: Path, given: Given, console: Console) -> Iterator[Read
         if not given.fps_given:
             notes += (f"where files do not say it, there are {given.fps:g} frames a second: say --fps if not",)
         assert source.layout is not None
-        yield Read(source.sequences, source.layout, None, notes, left_out)
+        kept, brief = _lasting(source.sequences) if given.person is None else (source.sequences, ())
+        yield Read(kept, source.layout, None, (*notes, *brief), left_out)
+
+
+def _lasting(sequences: Sequence[PoseSequence]) -> tuple[list[PoseSequence], list[str]]:
+    """Without whom detectors take for a person for a moment, beside somebody who stays; and a line on each of them."""
+    longest: dict[str, float] = {}
+    for one in sequences:
+        longest[one.group] = max(longest.get(one.group, 0.0), len(one.keypoints) / one.fps)
+    brief = [one for one in sequences if len(one.keypoints) / one.fps < min(MOMENT, longest[one.group])]
+    notes = [
+        f"{one.group}: person {one.person} is there for {len(one.keypoints) / one.fps:.2f} seconds and is not lifted: "
+        "say --person all"
+        for one in brief
+    ]
+    return [one for one in sequences if not any(one is other for other in brief)], notes
 
 
 def _read_videos(

@@ -70,7 +70,7 @@ def test_a_person_is_chosen_by_number_or_by_length(tmp_path: Path) -> None:
     poses = prior_keypoints("coco", 12)
     frames = [[pose, moved(pose, 500)] if number < 8 else [pose] for number, pose in enumerate(poses)]
     write_openpose(tmp_path / "pair", [[pose for pose in people] for people in frames])
-    assert len(reads(tmp_path / "pair")[0].sequences) == 2
+    assert len(reads(tmp_path / "pair", person="all")[0].sequences) == 2
     (read,) = reads(tmp_path / "pair", person="longest")
     assert [len(one.keypoints) for one in read.sequences] == [12]
     (read,) = reads(tmp_path / "pair", person=1)
@@ -194,3 +194,16 @@ def test_keypoints_turned_are_those_of_a_camera_on_its_side(tmp_path: Path) -> N
     (read,) = reads(tmp_path / "walk.json", rotate=90, size=(1080, 1920))
     torch.testing.assert_close(read.sequences[0].keypoints, torch.from_numpy(poses[..., :2]).float(), atol=0.01, rtol=0)
     assert read.sequences[0].camera.size == (1920, 1080)
+
+
+def test_who_is_there_for_a_moment_is_left_out_unless_all_are_wanted(tmp_path: Path) -> None:
+    walk, other = prior_keypoints("body_25", 40), moved(prior_keypoints("body_25", 6, seed=1), 700)
+    write_openpose(tmp_path / "walk", [[pose, *other[n : n + 1]] if n < 6 else [pose] for n, pose in enumerate(walk)])
+    (read,) = reads(tmp_path / "walk", fps_given=True)
+    assert [len(one.keypoints) for one in read.sequences] == [40]
+    assert "is there for 0.20 seconds and is not lifted: say --person all" in said(read)
+    (read,) = reads(tmp_path / "walk", person="all")
+    assert sorted(len(one.keypoints) for one in read.sequences) == [6, 40]
+    write_openpose(tmp_path / "short", [[pose] for pose in walk[:3]])
+    (read,) = reads(tmp_path / "short")
+    assert len(read.sequences[0].keypoints) == 3
