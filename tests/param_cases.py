@@ -106,7 +106,7 @@ def _under(section: str, *parts: dict[str, Case]) -> dict[str, Case]:
 PREPROCESS = _under(
     "data",
     _in("lift", source="sample", keypoints="other", layout=("h36m_from_coco",), cameras=("assumed",), min_frames=25),
-    _in("detector output", fps=60.0, size=([400, 3000],), rotate=(180,), people=("longest", 1)),
+    _in("detector output", fps=60.0, size=([2500, 3000],), rotate=(180,), people=("longest", 1)),
     _under("split", _in("lift", train=["S1"], validation=["S7"], test=["S11"])),
     _under(
         "virtual_cameras",
