@@ -1,5 +1,6 @@
 """Frame by frame: 3D of each frame as it comes, by windows that end with it."""
 
+import math
 from collections import deque
 from typing import NamedTuple
 
@@ -83,9 +84,9 @@ class Live:
         poses = self.lifter.lift_windows(split, frames=torch.tensor([len(times) - 1]), live=True)
         points, rotation = poses.points[0].cpu(), poses.rotation[0].mT.cpu()
         size = float(bone_lengths(points[:JOINTS], H36M).sum().clamp_min(1e-9).log())
-        keep = 0.0 if self._log_size is None else float(torch.tensor(-since / SIZE_SECONDS).exp())
+        keep = 0.0 if self._log_size is None else math.exp(-since / SIZE_SECONDS)
         self._log_size = size if self._log_size is None else keep * self._log_size + (1 - keep) * size
-        distance = self.body_size / float(torch.tensor(self._log_size).exp())
+        distance = self.body_size / math.exp(self._log_size)
         placed = distance * rotate(rotation, points + points.new_tensor([0.0, 0.0, 1.0]))
         error = distance * poses.error[0].cpu()
         if self._filter is not None:

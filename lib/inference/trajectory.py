@@ -3,8 +3,8 @@
 A lifted pose is in units of the root's distance, so that bones of a known size tell the distance. How long all bones
 are together is the same in all frames of a person, and what that says is smoothed over time.
 
-In the world frame feet stand on the floor and do not slide: where an ankle is low and slow, the person is moved along
-the line of sight, so that what is seen stays where it is seen, until it does not move.
+In the world frame feet stand on the floor and slide less: where an ankle is low and slow, the person is moved along
+the line of sight, so that what is seen stays where it is seen, until it hardly moves.
 """
 
 from typing import NamedTuple

@@ -38,7 +38,7 @@ class Given(NamedTuple):
     def params(self) -> SourceParams:
         """For readers of keypoints; nothing is dropped for being short."""
         nobody = VirtualCameraParams(count=1, elevation_deg=(0, 0), distance_m=(5, 5), fov_deg=50, seed=0)
-        params = SourceParams(
+        return SourceParams(
             source="keypoints",
             keypoints=self.keypoints,
             layout=self.layout,
@@ -51,8 +51,6 @@ class Given(NamedTuple):
             min_frames=1,
             virtual_cameras=nobody,
         )
-        # Which says the size of the pictures, too.
-        return params.model_copy(update={"cameras": str(self.camera.resolve())} if self.camera else {})
 
 
 class Read(NamedTuple):
@@ -121,13 +119,15 @@ def _lasting(sequences: Sequence[PoseSequence]) -> tuple[list[PoseSequence], lis
     longest: dict[str, float] = {}
     for one in sequences:
         longest[one.group] = max(longest.get(one.group, 0.0), len(one.keypoints) / one.fps)
-    brief = [one for one in sequences if len(one.keypoints) / one.fps < min(MOMENT, longest[one.group])]
-    notes = [
-        f"{one.group}: person {one.person} is there for {len(one.keypoints) / one.fps:.2f} seconds and is not lifted: "
-        "say --person all"
-        for one in brief
-    ]
-    return [one for one in sequences if not any(one is other for other in brief)], notes
+    kept, notes = list[PoseSequence](), list[str]()
+    for one in sequences:
+        seconds = len(one.keypoints) / one.fps
+        if seconds >= min(MOMENT, longest[one.group]):
+            kept.append(one)
+        else:
+            who = f"{one.group}: person {one.person}"
+            notes.append(f"{who} is there for {seconds:.2f} seconds and is not lifted: say --person all")
+    return kept, notes
 
 
 def _read_videos(

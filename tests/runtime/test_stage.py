@@ -11,7 +11,7 @@ from lib.runtime.errors import UserError
 from lib.runtime.files import write_json
 from lib.runtime.params import read
 from lib.runtime.paths import Paths
-from lib.runtime.stage import main, positive
+from lib.runtime.stage import command, main, positive
 from tests import contract
 
 
@@ -72,6 +72,15 @@ def test_a_bug_keeps_its_traceback() -> None:
 
     with pytest.raises(ZeroDivisionError):
         main(run)
+
+
+def test_ctrl_c_is_one_word() -> None:
+    def run(paths: Paths) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as stopped:
+        command(run)
+    assert stopped.value.code == "stopped"
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(project: Path) -> None:
