@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lib.pose.geometry import align_scale, align_similarity, bone_lengths
+from lib.pose.alignment import align_scale, align_similarity
+from lib.pose.geometry import bone_lengths
 from lib.pose.skeleton import Skeleton
 
 PCK_THRESHOLD = 150.0  # mm: about half a head, Mehta et al. 2017
@@ -26,7 +27,8 @@ def mpjpe(
 
     Source: C. Ionescu et al., Human3.6M, TPAMI 2014 (protocol 1 of the literature).
     """
-    return (predicted - target).square().sum(-1).sqrt()
+    distance: Tensor = torch.linalg.vector_norm(predicted - target, dim=-1)
+    return distance
 
 
 def n_mpjpe(

@@ -1,4 +1,4 @@
-"""Rotations, projection, bone lengths and alignment: pure functions on batches, in torch.
+"""Rotations, projection and bone lengths: pure functions on batches, in torch.
 
 Camera frame: x right, y down, z forward, as in OpenCV. A ray is the point (x, y, 1) that a calibrated camera sees a
 joint along; lifting finds how far along. Everything keeps the dtype and the device of its input.
@@ -88,34 +88,6 @@ def mirror_pose(pose: Float[Tensor, "*batch joint 3"], skeleton: Skeleton) -> Fl
     """The pose in a mirror: x changes its sign, left and right joints their names."""
     order = torch.tensor(skeleton.mirror, device=pose.device)
     return pose[..., order, :] * pose.new_tensor([-1.0, 1.0, 1.0])
-
-
-def align_scale(
-    predicted: Float[Tensor, "*batch joint 3"], target: Float[Tensor, "*batch joint 3"]
-) -> Float[Tensor, "*batch joint 3"]:
-    """Scale each prediction by its least-squares factor to the target; both root-centred already."""
-    factor = (predicted * target).sum((-2, -1)) / predicted.square().sum((-2, -1)).clamp_min(1e-12)
-    return predicted * factor[..., None, None]
-
-
-def align_similarity(
-    predicted: Float[Tensor, "*batch joint 3"], target: Float[Tensor, "*batch joint 3"]
-) -> Float[Tensor, "*batch joint 3"]:
-    """Move each prediction onto its target by the best rotation, translation and scale, without reflection.
-
-    Source: S. Umeyama, Least-squares estimation of transformation parameters between two point patterns, TPAMI 1991,
-    equations 39 to 43.
-    """
-    target_mean = target.mean(-2, keepdim=True)
-    p, t = predicted - predicted.mean(-2, keepdim=True), target - target_mean
-    u, singular, vh = torch.linalg.svd(t.mT @ p)
-    nearest = u @ vh  # orthogonal; its determinant as a triple product costs a tenth of two calls of linalg.det
-    determinant = (torch.linalg.cross(nearest[..., 0], nearest[..., 1]) * nearest[..., 2]).sum(-1)
-    sign = torch.ones_like(singular)
-    sign[..., -1] = determinant.sign()
-    rotation = (u * sign[..., None, :]) @ vh
-    factor = (singular * sign).sum(-1) / p.square().sum((-2, -1)).clamp_min(1e-12)
-    return rotate(factor[..., None, None] * rotation, p) + target_mean
 
 
 def levelling(up: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:

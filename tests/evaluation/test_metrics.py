@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from lib.evaluation import metrics
-from lib.pose.geometry import align_similarity, quaternion_to_matrix, rotate
+from lib.pose.alignment import align_similarity
+from lib.pose.geometry import quaternion_to_matrix, rotate
 from lib.pose.skeleton import H36M
 
 

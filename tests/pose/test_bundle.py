@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from lib.pose.alignment import align_similarity
 from lib.pose.bundle import Prior, adjust
-from lib.pose.geometry import align_similarity
 from lib.pose.triangulation import Views, triangulate
 from tests.pose.test_triangulation import VIEWS, points
 

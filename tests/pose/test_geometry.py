@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from scipy.linalg import orthogonal_procrustes
 from scipy.spatial.transform import Rotation
 
+from lib.pose.alignment import align_scale, align_similarity
 from lib.pose.geometry import (
-    align_scale,
-    align_similarity,
     bone_lengths,
     homogeneous,
     project,
@@ -106,3 +105,19 @@ def test_dtypes_stay(dtype: torch.dtype) -> None:
     pose = poses(0, 2).to(dtype)
     results = (project(pose), bone_lengths(pose, H36M), root_centred(pose, H36M))
     assert {result.dtype for result in (*results, align_similarity(pose, pose), align_scale(pose, pose))} == {dtype}
+
+
+def test_alignment_is_certain_where_directions_are_equally_good() -> None:
+    """A mirrored pose and points on a line have several rotations that are about as good; one point has all."""
+    pose = poses(3, 300)
+    line = pose[:10, :, :1] * torch.tensor([1.0, 2.0, 3.0])
+    for predicted, target in ((pose * torch.tensor([-1.0, 1.0, 1.0]), pose), (line, pose[:10]), (pose[:10], line)):
+        error = (align_similarity(predicted.float(), target.float()) - target).norm(dim=-1).mean(-1)
+        p, t = (part - part.mean(-2, keepdim=True) for part in (predicted, target))
+        u, singular, vh = torch.linalg.svd(p.mT @ t)
+        sign = torch.ones_like(singular)
+        sign[:, 2] = torch.linalg.det(u @ vh)
+        factor = (sign * singular).sum(-1) / p.square().sum((-2, -1))
+        best = factor[:, None, None] * (p @ (u * sign[:, None]) @ vh)
+        torch.testing.assert_close(error, (best - t).norm(dim=-1).mean(-1), atol=1e-5, rtol=1e-4)
+    assert align_similarity(0 * line, line).isfinite().all()
