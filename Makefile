@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # dvc.yaml says `python -m stages...`: that must be the environment's own
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: reproduce predict test benchmark ablation label-efficiency generalist wild check format clean
+.PHONY: reproduce predict test benchmark benchmark-speed ablation label-efficiency generalist wild check format clean
 
 reproduce: $(VENV)/.stamp  ## the whole pipeline, only the stages that something changed for
 	$(RUN) dvc repro
@@ -22,6 +22,10 @@ test: $(VENV)/.stamp  ## lint, types, tests
 
 benchmark: $(VENV)/.stamp  ## the accuracy table on data/raw/h36m, three seeds for each kind of 2D it holds
 	$(RUN) python -m stages.benchmark accuracy --seeds 3
+
+benchmark-speed: $(VENV)/.stamp  ## how fast the parts are, each beside what bounds it; after a pipeline run, with nothing beside it
+	$(RUN) python -m stages.speed
+	$(RUN) python -m stages.overhead
 
 ablation: $(VENV)/.stamp  ## the tables of terms, windows, and what detectors see, on the validation subjects
 	$(RUN) python -m stages.benchmark ablation --keypoints gt --split validation --epochs 12 --seeds 3

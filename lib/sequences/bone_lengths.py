@@ -15,6 +15,7 @@ from lib.pose.geometry import bone_lengths
 from lib.pose.landmarks import JOINT_OF, JOINTS
 from lib.pose.layouts import Layout
 from lib.pose.skeleton import Skeleton
+from lib.sequences.noise import some
 
 LEAST_SPREAD = 0.01  # of a bone's length over a sequence, since joints are not quite where bones meet
 DENOISED = 0.5  # of the keypoints' noise is left in what a model lifts
@@ -189,7 +190,8 @@ def _depth_variance(joints: Tensor, lengths: Tensor, across: Tensor, skeleton: S
     """The variance of bones' predicted depths, from that of their lengths where they point along the line of sight."""
     _, length, sight = _bones(joints, skeleton)
     squares = (length - lengths).square()
-    squares = torch.minimum(squares, OUTLIER**2 * squares.median(0).values / 0.45)  # the median of chi-squared is 0.45
+    furthest = OUTLIER**2 * some(squares).median(0).values / 0.45  # the median of chi-squared is 0.45
+    squares = torch.minimum(squares, furthest)
     excess = sight.square() * (squares - _length_variance(lengths, sight, across))
     variance = (excess.sum(0) / sight.pow(4).sum(0).clamp_min(1e-6)).clamp_min(LEAST_DEPTH**2)
     return (variance + variance[torch.tensor(skeleton.mirror_bones, device=variance.device)]) / 2

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 SCALES = (0.02, 0.04, 0.08, 0.16)  # seconds: standard deviations of the Gaussians that smooth
 LEAST = 1e-12
 BREAK = 3.0  # median distances: frames that are further apart say nothing about each other's noise
+ENOUGH = 1 << 13  # frames, for a median: more make it slow and hardly any better
 MAD_TO_STD = 1.4826  # from the median absolute deviation of a normal distribution to its standard deviation
 
 
@@ -107,6 +108,7 @@ def denoise(
     """
     known = torch.ones_like(values[:, 0, 0], dtype=torch.bool) if known is None or not known.any() else known
     noise = noise_std(values.masked_fill(~known[:, None, None], torch.nan), timing, seconds).square()
+    measured = some(known.nonzero()[:, 0])
     before, result = values, values
     for scale, finer in zip(SCALES, (0.0, *SCALES), strict=False):
         after = smooth(values, timing, scale)
@@ -115,10 +117,15 @@ def denoise(
             of_band = _band_variance(finer * fps, scale * fps, correlation(seconds, 1 / fps))
             left += length / len(values) * of_band
         band = before - after
-        variance = (MAD_TO_STD * band[known].abs().median(0).values).square()
+        variance = (MAD_TO_STD * band[measured].abs().median(0).values).square()
         result = result - (noise * left / variance.clamp_min(LEAST)).clamp_max(1) * band
         before = after
     return result
+
+
+def some(values: Shaped[Tensor, " frame *rest"]) -> Shaped[Tensor, " some *rest"]:
+    """All of them, or of too many about ENOUGH, evenly spaced."""
+    return values[:: -(-len(values) // ENOUGH)] if len(values) > ENOUGH else values
 
 
 def _band_variance(finer: float, coarser: float, correlation: float) -> float:
