@@ -58,6 +58,19 @@ class Board:
         return self._writer
 
 
+class NoBoard(Board):
+    """Logs nothing: of several processes that train together, the first one does."""
+
+    def __init__(self) -> None:
+        super().__init__(Path(), "none")
+
+    def params(self, params: Mapping[str, Any]) -> None:
+        """Nothing."""
+
+    def scalars(self, row: Mapping[str, float], step: int) -> None:
+        """Nothing."""
+
+
 def _named(place: str) -> Callable[..., Any]:
     """The function MODULE:FUNCTION."""
     module, name = place.split(":")

@@ -119,7 +119,8 @@ class Recovery:
 
 def _key(run: Mapping[str, Any]) -> str:
     """What stands for a run: what determines it, the code's bytes and torch's version."""
-    digest = sha256(json.dumps({**run, "torch": torch.__version__}, sort_keys=True).encode())
+    deciding = {key: value for key, value in run.items() if key != "training.devices"}
+    digest = sha256(json.dumps({**deciding, "torch": torch.__version__}, sort_keys=True).encode())
     for path in sorted(path for room in ROOMS for path in (LIB / room).rglob("*.py")):
         digest.update(path.relative_to(LIB).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()[:16]
