@@ -3,6 +3,7 @@
 A single process is a group of one, in which nothing is exchanged. Of several, the first one alone speaks and writes.
 """
 
+import io
 import os
 import sys
 import threading
@@ -53,11 +54,13 @@ class Group:
         """Wait for the others, with whom tensors on the device are exchanged from here on."""
         if self.size == 1 or distributed.is_initialized():
             return
-        if device.type == "cuda":
-            torch.cuda.set_device(device)
         threading.Thread(target=_end_with_parent, args=(os.getppid(), self.first), daemon=True).start()
         with _losing_nobody():
-            distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
+            if device.type == "cuda":
+                torch.cuda.set_device(device)
+                distributed.init_process_group("nccl", timeout=TIMEOUT, device_id=device)
+            else:
+                distributed.init_process_group("gloo", timeout=TIMEOUT)
 
     def leave(self) -> None:
         """Exchange nothing any more: all are done."""
@@ -82,16 +85,19 @@ class Group:
         return torch.cat(parts)
 
     def gather_values(self, values: list[ValueT]) -> list[ValueT]:
-        """The lists of all processes in their order, as one; tensors in them are on the CPU."""
+        """The lists of all processes in their order, as one: of plain values and tensors, which are on the CPU then."""
         if self.size == 1:
             return values
-        parts: list[list[ValueT]] = [[] for _ in range(self.size)]
+        file = io.BytesIO()
+        torch.save(values, file)
+        files = [b""] * self.size
         with _losing_nobody():
-            distributed.all_gather_object(parts, values)
+            distributed.all_gather_object(files, file.getvalue())
+        parts = (torch.load(io.BytesIO(part), map_location="cpu", weights_only=True) for part in files)
         return [value for part in parts for value in part]
 
     def broadcast(self, value: ValueT) -> ValueT:
-        """The first process's value; tensors in it are on the CPU."""
+        """The first process's value, whose tensors are on the CPU."""
         if self.size == 1:
             return value
         box = [value]

@@ -108,9 +108,11 @@ def processes_to_start(training: TrainingParams) -> int:
     """How many processes to start for `training.devices`; 1: this one trains, as it does where torchrun started it.
 
     Raises:
-        UserError: there are not so many devices.
+        UserError: there are not so many devices, or torchrun's processes cannot share the shards.
     """
-    if Group.of_environment().size > 1 or training.devices == 1:
+    group = Group.of_environment()
+    shards_of(group, training.shards)
+    if group.size > 1 or training.devices == 1:
         return 1
     device = resolve_device(training.device)
     most = most_processes(device)
