@@ -20,6 +20,7 @@ from lib.runtime.errors import UserError
 from lib.runtime.paths import Paths
 
 STAGES = {"pretrain": ("training.csv", "train/total"), "finetune": ("finetuning.csv", "train/supervised")}
+WINDOWS = 16  # of a shard in a step, real and drawn ones each
 MODULES = Path(__file__).parents[2]  # the folder of lib and stages
 
 
@@ -60,13 +61,17 @@ def data_parallel(
 
 
 def _short(params: Mapping[str, Any], steps: int, shards: int, devices: int) -> dict[str, Any]:
-    """The params of a run whose epochs have one step, so that curves have every step; a fifth sees the prior alone."""
+    """The params of a run whose epochs have one step, so that curves have every step; a fifth sees the prior alone.
+
+    Batches are small, since every epoch begins with new clips and draws, which take longer than its step.
+    """
     short: dict[str, Any] = copy.deepcopy(dict(params))
     short["training"] |= {"device": "cpu", "precision": "32-true", "threads": 1, "debug": False, "patience": 0}
     short["training"] |= {"shards": shards, "devices": devices, "start": "none", "resume": "none"}
+    short["training"] |= {"batch_size": WINDOWS * shards, "prior_batch_size": WINDOWS * shards}
     short["training"] |= {"epochs": steps, "steps_per_epoch": 1, "validate_every": steps, "prior_epochs": steps // 5}
     short["finetune"] |= {"enabled": True, "checkpoint": "data/models/pretrained.pt", "label_fraction": 0.5}
-    short["finetune"] |= {"epochs": steps, "steps_per_epoch": 1}
+    short["finetune"] |= {"epochs": steps, "steps_per_epoch": 1, "batch_size": WINDOWS * shards}
     return short
 
 
