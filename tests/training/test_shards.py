@@ -13,15 +13,16 @@ import pandas as pd
 import pytest
 import torch
 
+from lib.data.windows import Windows
 from lib.models import checkpoints
 from lib.runtime.errors import UserError
 from lib.runtime.group import Group
 from lib.runtime.paths import Paths
 from lib.training import recovery
 from lib.training.params import TrainingParams
-from lib.training.shards import Shard, processes_to_start, shard_seed, shards_of
+from lib.training.shards import MeanGradient, Shard, check_same_weights, processes_to_start, shard_seed, shards_of
 from stages import finetune, pretrain
-from tests.settings import TRAINING
+from tests.settings import TRAINING, synthetic_split, window
 from tests.training.test_state import assert_same, params_with, paths, quick, trained
 
 __all__ = ["paths", "quick"]  # fixtures
@@ -113,6 +114,37 @@ def test_processes_share_all_shards_evenly() -> None:
         UserError, match=r"2 processes cannot share training\.shards = 3 evenly: make it a multiple of 2"
     ):
         shards_of(Group(0, 2), 3)
+
+
+def test_the_mean_gradient_is_that_of_the_mean_loss() -> None:
+    used, frozen, unused = (torch.nn.Parameter(torch.tensor([1.0, 2.0])) for _ in range(3))
+    frozen.requires_grad_(False)
+    mean = MeanGradient([used, frozen, unused], 3, Group())
+    for factor in (1.0, 2.0, 6.0):
+        (factor * used * used + frozen).sum().backward()
+        mean.add()
+    mean.put()
+    assert used.grad is not None and unused.grad is not None
+    assert used.grad.tolist() == [6.0, 12.0] and unused.grad.tolist() == [0.0, 0.0] and frozen.grad is None
+
+
+def test_processes_whose_weights_come_apart_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    factor = 1.0
+    monkeypatch.setattr(Group, "gather", lambda _, tensor: torch.cat([tensor, factor * tensor]))
+    check_same_weights(torch.nn.Linear(2, 2), Group(0, 2))
+    factor = 1.01
+    with pytest.raises(UserError, match="the weights of the processes have come apart"):
+        check_same_weights(torch.nn.Linear(2, 2), Group(0, 2))
+
+
+def test_shards_have_all_windows_once_and_evenly() -> None:
+    windows = Windows(synthetic_split(7, 4, 9), window(1))
+    parts = [windows.shard(number, 3) for number in range(3)]
+    assert torch.equal(torch.cat([part.middle for part in parts]), windows.middle)
+    assert [len(part) for part in parts] == [6, 7, 7]
+    assert torch.equal(parts[1][torch.arange(7)].rays, windows[torch.arange(6, 13)].rays)
+    with pytest.raises(UserError, match=r"20 windows are too few for training\.shards = 21"):
+        windows.shard(0, 21)
 
 
 def test_seeds_of_shards_differ_in_what_torch_takes_of_them() -> None:
