@@ -1,7 +1,8 @@
 """Fine-tune the pre-trained model with a share of the labels, if `finetune.enabled` says so; else pass it on.
 
 Reads the store and a checkpoint of any objective; writes data/models/finetuned.pt, which is what evaluate measures,
-metrics/finetune.json and plots/finetuning.csv.
+metrics/finetune.json and plots/finetuning.csv. A run that was stopped goes on from its last state in
+data/scratch/finetune, as that of pretrain does.
 """
 
 from typing import Any
@@ -9,33 +10,44 @@ from typing import Any
 import pandas as pd
 
 from lib.models.checkpoints import load, save
+from lib.runtime.console import Console
 from lib.runtime.errors import UserError
-from lib.runtime.files import replacing, write_json
+from lib.runtime.files import replacing, sha256, write_json
 from lib.runtime.params import section
 from lib.runtime.paths import Paths
 from lib.runtime.stage import main
 from lib.runtime.tensorboard import Board
 from lib.training.finetuning import CURVES, Finetuned, FinetuneParams, Finetuning, finetune
+from lib.training.recovery import USUAL, Pace, Recovery
 
 DRAW = "lib.plotting.examples:draw_examples"
 
 
-def run(params: dict[str, Any], paths: Paths) -> None:
-    """Run the stage."""
+def run(params: dict[str, Any], paths: Paths, pace: Pace = USUAL) -> None:
+    """Run the stage; `pace` is how often states are written."""
     own = section(FinetuneParams, "finetune", params)
     path = paths.root / own.checkpoint
     if path != paths.pretrained and not path.exists():
         raise UserError(f"params.yaml: finetune.checkpoint = {own.checkpoint!r}: there is no such file")
     pretrained = load(path)
-    result = Finetuned(pretrained, pd.DataFrame(columns=pd.Index(CURVES)), {"enabled": False}, {})
-    if own.enabled:
-        result = finetune(Finetuning.read(params), pretrained, paths.poses, Board(paths.logs, "finetune", DRAW))
+    if not own.enabled:
+        _write(Finetuned(pretrained, pd.DataFrame(columns=pd.Index(CURVES)), {"enabled": False}, {}), paths)
+        return
+    chosen, console = Finetuning.read(params), Console()
+    files = {"checkpoint": sha256(path), "poses": sha256(paths.poses)}
+    with Recovery(paths.states("finetune"), {**chosen.run(), **files}, console.announce, pace) as recovery:
+        board, resume = Board(paths.logs, "finetune", DRAW), recovery.latest()
+        result = finetune(chosen, pretrained, paths.poses, board, console, resume, recovery.offer)
+        _write(result, paths)
+        write_json(paths.speed("finetune"), result.speed)
+        recovery.finish()
+
+
+def _write(result: Finetuned, paths: Paths) -> None:
     save(result.checkpoint, paths.finetuned)
     with replacing(paths.plot("finetuning.csv")) as temporary:
         result.curves.to_csv(temporary, index=False)
     write_json(paths.metrics("finetune"), result.metrics)
-    if own.enabled:
-        write_json(paths.speed("finetune"), result.speed)
 
 
 if __name__ == "__main__":

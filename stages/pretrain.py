@@ -17,7 +17,7 @@ from lib.runtime.stage import main
 from lib.runtime.tensorboard import Board
 from lib.training.params import NONE
 from lib.training.pretraining import PretrainParams, pretrain
-from lib.training.recovery import Recovery
+from lib.training.recovery import USUAL, Pace, Recovery
 from lib.training.state import TrainingState, check_same_run, load_state
 
 DRAW = "lib.plotting.examples:draw_examples"
@@ -25,13 +25,13 @@ EMBED = "lib.inference.latents:embed"
 DATA = "data/processed/poses.h5"  # a key beside those of params.yaml
 
 
-def run(params: dict[str, Any], paths: Paths) -> None:
-    """Run the stage."""
+def run(params: dict[str, Any], paths: Paths, pace: Pace = USUAL) -> None:
+    """Run the stage; `pace` is how often states are written."""
     chosen = PretrainParams.read(params)
     origin = chosen.training.start
     start = None if origin == NONE else load(paths.start(origin), "generalist")
     resume, console = _resumed(chosen, paths), Console()
-    with Recovery(paths.states("pretrain"), run_of(chosen, paths), console.announce) as recovery:
+    with Recovery(paths.states("pretrain"), run_of(chosen, paths), console.announce, pace) as recovery:
         result = pretrain(
             chosen,
             paths.poses,

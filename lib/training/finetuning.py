@@ -36,6 +36,7 @@ from lib.training.loop import RunContext, TrainingSetup, fit, held_out_clips
 from lib.training.optimization import Rates
 from lib.training.params import BatchSize, Epochs, LearningRate, Steps, TrainingParams
 from lib.training.pretraining import SeedParams
+from lib.training.state import OfferState, TrainingState
 from lib.training.transfer import ENCODER, Part, Transferred, transfer
 
 CURVES = ("step", "lr", "train/supervised", "validation/supervised")  # metres; rehearsal has more
@@ -112,6 +113,11 @@ class Finetuning:
             training=training.shortened(),
         )
 
+    def run(self) -> dict[str, Any]:
+        """What determines the run beside the data and the checkpoint, as plain values."""
+        parts = vars(self).items()
+        return {name: part.model_dump(mode="json") if isinstance(part, Section) else part for name, part in parts}
+
 
 class Finetuned(NamedTuple):
     """What fine-tuning leaves behind."""
@@ -122,15 +128,24 @@ class Finetuned(NamedTuple):
     speed: dict[str, float]  # differs from run to run, so it is no metric
 
 
-def finetune(params: Finetuning, pretrained: Checkpoint, poses: Path, board: Board) -> Finetuned:
+def finetune(
+    params: Finetuning,
+    pretrained: Checkpoint,
+    poses: Path,
+    board: Board,
+    console: Console | None = None,
+    resume: TrainingState | None = None,
+    offer_state: OfferState | None = None,
+) -> Finetuned:
     """Train the network of a checkpoint to lift, from its weights, with some labels of the training subjects.
 
-    The model is the averaged one at the end: validation labels make a curve and choose nothing.
+    The model is the averaged one at the end: validation labels make a curve and choose nothing. `resume` is the state
+    of a run with the same params, checkpoint and data, which this one goes on from; `offer_state` is handed this one's.
 
     Raises:
         UserError: the checkpoint does not fit, or there is no 3D.
     """
-    own, training, console = params.finetune, params.training, Console()
+    own, training, console = params.finetune, params.training, console or Console()
     hardware = Hardware.prepare(training.device, training.precision, training.threads, console.announce)
     train, validation = (read_split(poses, split, "needed") for split in ("train", "validation"))
     unlabelled = read_split(poses, "train")  # all sequences, of which some may have no 3D
@@ -153,7 +168,8 @@ def finetune(params: Finetuning, pretrained: Checkpoint, poses: Path, board: Boa
             "weights": "all new" if own.from_scratch else f"{', '.join(pretrained.objectives)}: {taken.describe()}",
             "beside labels": "lift on all 2D" if isinstance(objective, Rehearsed) else "nothing",
             "trained": f"{_trained(model):,} of {sum(p.numel() for p in model.parameters()):,} parameters",
-            "training": f"{training.epochs} epochs of {training.steps_per_epoch} steps",
+            "training": f"{training.epochs} epochs of {training.steps_per_epoch} steps"
+            + ("" if resume is None else f", from the end of epoch {resume.epochs}"),
         },
     )
     if hardware.fallback:
@@ -161,7 +177,9 @@ def finetune(params: Finetuning, pretrained: Checkpoint, poses: Path, board: Boa
     clips, held_out = _clips(params, some, window), held_out_clips(validation, window)
     rates = layer_rates(model.network, 1.0 if own.from_scratch else own.layer_decay)
     board.params({"finetune": own.model_dump(), "training": training.model_dump()})
-    context = RunContext(hardware.fabric, console, board, params.seed, hardware.tuner)
+    context = RunContext(
+        hardware.fabric, console, board, params.seed, hardware.tuner, resume=resume, offer_state=offer_state
+    )
     progress = fit(model, TrainingSetup(objective, clips, held_out), training, context, rates)
     board.close()
     return Finetuned(

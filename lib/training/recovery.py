@@ -5,13 +5,14 @@ is another and begins anew. One process at a time trains a run.
 """
 
 import json
+import math
 import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from filelock import FileLock, Timeout
@@ -19,23 +20,34 @@ from filelock import FileLock, Timeout
 from lib.runtime.errors import UserError
 from lib.training.state import TrainingState, load_state, save_state
 
-EVERY = 60.0  # seconds from one state to the next ...
-SHARE = 0.01  # ... or more, where writing takes more than this of the time
 KEPT = 3  # other runs' folders; older ones are removed
 STATE, BEFORE, LAST = "state.pt", "state_before.pt", "last_state.pt"
 LIB = Path(__file__).parents[1]
 ROOMS = ("runtime", "pose", "sequences", "sources", "data", "prior", "models", "objectives", "training")
 
 
+class Pace(NamedTuple):
+    """How often states are written."""
+
+    seconds: float = 60.0  # from one state to the next ...
+    share: float = 0.01  # ... or more, where writing takes more than this of the time
+
+
+USUAL = Pace()
+ALWAYS = Pace(0.0, math.inf)  # after every epoch
+
+
 class Recovery:
     """The states of one run below a folder; a context, in which this process alone trains it."""
 
-    def __init__(self, root: Path, run: Mapping[str, Any], announce: Callable[[str], None]) -> None:
+    def __init__(
+        self, root: Path, run: Mapping[str, Any], announce: Callable[[str], None], pace: Pace = USUAL
+    ) -> None:
         """`run` is all that determines it beside the code, as plain values."""
-        self.root, self.run, self._announce = root, run, announce
+        self.root, self.run, self._announce, self._pace = root, run, announce, pace
         self.folder = root / _key(run)
         self._lock = FileLock(self.folder / "lock")
-        self._saved, self._interval = time.monotonic(), EVERY
+        self._saved, self._interval = time.monotonic(), pace.seconds
         self._parent = os.getppid() if "DVC_STAGE" in os.environ else None
 
     def __enter__(self) -> "Recovery":
@@ -77,7 +89,7 @@ class Recovery:
         if began - self._saved >= self._interval or last or orphan:
             self._write(state())
             self._saved = time.monotonic()
-            self._interval = max(EVERY, (self._saved - began) / SHARE)
+            self._interval = max(self._pace.seconds, (self._saved - began) / self._pace.share)
         if orphan:
             raise UserError("the process that started this one is gone: run `dvc repro`, which goes on from here")
 
