@@ -201,6 +201,7 @@ def finetune(
             "tensors_new": len(taken.new),
             "parameters_trained": _trained(model),
             "steps": progress.step,
+            "skipped_steps": progress.skipped,
             "training_loss": progress.rows[-1]["train/total"],
             "validation_loss": progress.last_loss,
         },

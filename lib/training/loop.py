@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
+from torch.nn.utils import get_total_norm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lib.data.store import Split
@@ -21,6 +22,7 @@ from lib.runtime.console import Progress as Bar
 from lib.runtime.errors import UserError
 from lib.runtime.tensorboard import Board
 from lib.runtime.threads import ThreadTuner
+from lib.training.nonfinite import FiniteSteps, guarded
 from lib.training.optimization import Rates, Schedule, build_optimizer, build_schedule
 from lib.training.params import TrainingParams
 from lib.training.state import OfferState, Progress, TrainingState, random_state, set_random_state
@@ -79,29 +81,31 @@ def fit(
     objective = setup.objective
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(params.ema_decay)).to(fabric.device)
     averaged.eval()
-    fused = fabric.device.type == "cpu"
+    scaled = bool(fabric.strategy.precision.state_dict())  # losses are, in float16
+    fused = fabric.device.type == "cpu" or (fabric.device.type == "cuda" and not scaled)
     optimizer = build_optimizer(model, params.optimizer, params.lr, params.weight_decay, fused, rates)
     schedule = build_schedule(optimizer, params.schedule, params.epochs * params.steps_per_epoch)
-    student, optimizer = fabric.setup(model, optimizer)
+    student, wrapped = fabric.setup(model, optimizer)
     generator = torch.Generator(fabric.device).manual_seed(seed)
     validation = setup.validation.to(fabric.device)
     if resume is None:
         _check_untrained(validate(averaged.module, objective, validation, params)["validation/total"])
     stream = ClipStream(setup.clips, fabric.device)
-    run = _Run(fabric, model, student, averaged, objective, optimizer, schedule, generator, stream, params, tuner)
+    run = _Run(fabric, model, student, averaged, objective, wrapped, schedule, generator, stream, params, tuner)
     done, progress, started = 0, Progress(), time.monotonic()
     if resume is not None:
         done, progress = resume.epochs, run.restore(resume)
         started -= progress.seconds
         for row in progress.rows:
             board.scalars(row, int(row["step"]))
+    steps = FiniteSteps(optimizer, progress, scaled, console.announce)
 
     with console.progress(params.epochs, params.steps_per_epoch, done) as bar:
         for epoch in range(done + 1, params.epochs + 1):
             if progress.is_stale(params):
                 console.announce(f"stopped early: the validation loss has not fallen since step {progress.best_step}")
                 break
-            row = _train_epoch(run, epoch, progress, bar)
+            row = _train_epoch(run, epoch, progress, bar, steps)
             if epoch % params.validate_every == 0 or epoch == params.epochs:
                 row |= validate(averaged.module, objective, validation, params)
                 progress.keep_best(row["validation/total"], averaged.module)
@@ -111,6 +115,8 @@ def fit(
             progress.rows.append(row)
             bar.epoch(epoch, {"loss": row["train/total"], "validation": row.get("validation/total", math.nan)})
             board.scalars(row, progress.step)
+            if progress.skipped:
+                board.scalars({"train/skipped_steps": progress.skipped}, progress.step)
             if board.draws and (epoch == params.epochs or epoch % max(1, params.epochs // PICTURES) == 0):
                 shown = torch.linspace(0, len(validation.rays) - 1, SHOWN).long()
                 board.picture(objective.examples(averaged.module, validation.take(shown)), progress.step)
@@ -185,7 +191,7 @@ class _Run:
         return state.progress
 
 
-def _train_epoch(run: _Run, epoch: int, progress: Progress, bar: Bar) -> dict[str, float]:
+def _train_epoch(run: _Run, epoch: int, progress: Progress, bar: Bar, finite: FiniteSteps) -> dict[str, float]:
     """One epoch of steps; returns its row of the curves."""
     params, objective, stream, began = run.params, run.objective, run.stream, time.monotonic()
     objective.before_epoch(run.averaged.module, stream, epoch)
@@ -196,24 +202,40 @@ def _train_epoch(run: _Run, epoch: int, progress: Progress, bar: Bar) -> dict[st
         terms = terms_of(run.student)
         loss = objective.total(terms)
         run.optimizer.zero_grad()
-        run.fabric.backward(loss)
-        if params.gradient_clip > 0:
-            run.fabric.clip_gradients(
-                run.student, run.optimizer, max_norm=params.gradient_clip, error_if_nonfinite=False
-            )
-        run.optimizer.step()
+        run.fabric.backward(guarded(loss))
+        skipped = not finite.allows(_clipped_norm(run))
+        if not skipped:
+            run.optimizer.step()
         if step < params.steps_per_epoch:  # the last one waits for the validation
             run.schedule.step()
-        run.averaged.update_parameters(run.student)
+        if not skipped:
+            run.averaged.update_parameters(run.student)
         progress.step += 1
         progress.poses += objective.windows
         if step % LOG_EVERY == 0 or step == params.steps_per_epoch:
-            recent.append({name: value.detach() for name, value in {**terms, "total": loss}.items()})
-            bar.step(objective.windows, {name: float(value) for name, value in recent[-1].items()})
+            read = {name: value.detach() for name, value in {**terms, "total": loss}.items()}
+            values = {name: float(value) for name, value in read.items()}
+            recent += [read] if all(map(math.isfinite, values.values())) else []
+            bar.step(objective.windows, values)
+            finite.count()
         else:
             bar.step(objective.windows)
     progress.training_seconds += time.monotonic() - began
-    return {"step": float(progress.step), "lr": run.optimizer.param_groups[0]["lr"], **_mean(recent, "train")}
+    return {
+        "step": float(progress.step),
+        "lr": run.optimizer.param_groups[0]["lr"],
+        **_mean(recent or [dict.fromkeys(values, torch.tensor(math.nan))], "train"),
+    }
+
+
+def _clipped_norm(run: _Run) -> Tensor:
+    """The norm of the gradient, which is clipped by then if it is to be."""
+    largest = run.params.gradient_clip
+    if largest == 0:
+        return get_total_norm([part.grad for part in run.model.parameters() if part.grad is not None])
+    norm = run.fabric.clip_gradients(run.student, run.optimizer, max_norm=largest, error_if_nonfinite=False)
+    assert norm is not None  # it is a norm that was to be clipped
+    return norm
 
 
 @torch.inference_mode()

@@ -40,9 +40,7 @@ ALWAYS = Pace(0.0, math.inf)  # after every epoch
 class Recovery:
     """The states of one run below a folder; a context, in which this process alone trains it."""
 
-    def __init__(
-        self, root: Path, run: Mapping[str, Any], announce: Callable[[str], None], pace: Pace = USUAL
-    ) -> None:
+    def __init__(self, root: Path, run: Mapping[str, Any], announce: Callable[[str], None], pace: Pace = USUAL) -> None:
         """`run` is all that determines it beside the code, as plain values."""
         self.root, self.run, self._announce, self._pace = root, run, announce, pace
         self.folder = root / _key(run)
