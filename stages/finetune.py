@@ -12,11 +12,12 @@ import pandas as pd
 from lib.models.checkpoints import load, save
 from lib.runtime.console import Console
 from lib.runtime.errors import UserError
-from lib.runtime.files import replacing, sha256, write_json
+from lib.runtime.files import dispensable, replacing, sha256, write_json
 from lib.runtime.params import section
 from lib.runtime.paths import Paths
 from lib.runtime.stage import main
 from lib.runtime.tensorboard import Board
+from lib.runtime.unchanged import Inputs
 from lib.training.finetuning import CURVES, Finetuned, FinetuneParams, Finetuning, finetune
 from lib.training.recovery import USUAL, Pace, Recovery
 
@@ -33,13 +34,16 @@ def run(params: dict[str, Any], paths: Paths, pace: Pace = USUAL) -> None:
     if not own.enabled:
         _write(Finetuned(pretrained, pd.DataFrame(columns=pd.Index(CURVES)), {"enabled": False}, {}), paths)
         return
-    chosen, console = Finetuning.read(params), Console()
+    chosen, console, inputs = Finetuning.read(params), Console(), Inputs.of(params, paths.root)
     files = {"checkpoint": sha256(path), "poses": sha256(paths.poses)}
-    with Recovery(paths.states("finetune"), {**chosen.run(), **files}, console.announce, pace) as recovery:
+    states, determining = paths.states("finetune"), {**chosen.run(), **files}
+    with Recovery(states, determining, console.announce, pace, inputs.check) as recovery:
         board, resume = Board(paths.logs, "finetune", DRAW), recovery.latest()
         result = finetune(chosen, pretrained, paths.poses, board, console, resume, recovery.offer)
+        inputs.check()
         _write(result, paths)
-        write_json(paths.speed("finetune"), result.speed)
+        with dispensable(paths.speed("finetune"), console.announce):
+            write_json(paths.speed("finetune"), result.speed)
         recovery.finish()
 
 
@@ -51,4 +55,4 @@ def _write(result: Finetuned, paths: Paths) -> None:
 
 
 if __name__ == "__main__":
-    main(run)
+    main(run, lower="finetune.batch_size")

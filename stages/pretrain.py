@@ -11,10 +11,11 @@ import pandas as pd
 
 from lib.models.checkpoints import load, save
 from lib.runtime.console import Console
-from lib.runtime.files import replacing, sha256, write_json
+from lib.runtime.files import dispensable, replacing, sha256, write_json
 from lib.runtime.paths import Paths
 from lib.runtime.stage import main
 from lib.runtime.tensorboard import Board
+from lib.runtime.unchanged import Inputs
 from lib.training.params import NONE
 from lib.training.pretraining import PretrainParams, pretrain
 from lib.training.recovery import USUAL, Pace, Recovery
@@ -30,8 +31,9 @@ def run(params: dict[str, Any], paths: Paths, pace: Pace = USUAL) -> None:
     chosen = PretrainParams.read(params)
     origin = chosen.training.start
     start = None if origin == NONE else load(paths.start(origin), "generalist")
-    resume, console = _resumed(chosen, paths), Console()
-    with Recovery(paths.states("pretrain"), run_of(chosen, paths), console.announce, pace) as recovery:
+    inputs, resume, console = Inputs.of(params, paths.root), _resumed(chosen, paths), Console()
+    states, determining = paths.states("pretrain"), run_of(chosen, paths)
+    with Recovery(states, determining, console.announce, pace, inputs.check) as recovery:
         result = pretrain(
             chosen,
             paths.poses,
@@ -41,11 +43,13 @@ def run(params: dict[str, Any], paths: Paths, pace: Pace = USUAL) -> None:
             resume=recovery.latest() or resume,
             offer_state=recovery.offer,
         )
+        inputs.check()
         save(result.checkpoint, paths.pretrained)
         with replacing(paths.plot("training.csv")) as temporary:
             pd.DataFrame(result.curves).to_csv(temporary, index=False)
         write_json(paths.metrics("pretrain"), result.metrics)
-        write_json(paths.speed("pretrain"), result.speed)
+        with dispensable(paths.speed("pretrain"), console.announce):
+            write_json(paths.speed("pretrain"), result.speed)
         recovery.finish()
 
 
@@ -75,4 +79,4 @@ def _resumed(chosen: PretrainParams, paths: Paths) -> TrainingState | None:
 
 
 if __name__ == "__main__":
-    main(run)
+    main(run, lower="training.batch_size, training.prior_batch_size or model.size")

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,7 +135,7 @@ class _Workshop:
         for _ in range(RETRIES):
             process, began = self.start(moment.stage), time.monotonic()
             deadline = began + moment.share * usual
-            wanted, struck = moment.skipped, False
+            wanted, struck, old = moment.skipped, False, self._unfinished(moment).keys()
             seen = child = 0
             while process.poll() is None and not struck:
                 if self.through_dvc and not child:
@@ -144,13 +144,13 @@ class _Workshop:
                     time.sleep(0.01)
                     struck = time.monotonic() >= deadline
                     continue
-                written = self._unfinished(moment)
+                written = self._newest(moment, old)
                 wanted -= seen > 0 and written < seen  # that one is complete, or another one has begun
                 seen = written
                 struck = wanted <= 0 and written > moment.share * size
             if struck:
                 self._kill(process, child, moment.victim)
-                return Kill(0, *moment[:3], round(time.monotonic() - began, 2), self._unfinished(moment))
+                return Kill(0, *moment[:3], round(time.monotonic() - began, 2), self._newest(moment, old))
             if process.wait() == 0:
                 return None
             if not self._in_the_way():
@@ -164,17 +164,21 @@ class _Workshop:
         paths = {name: self.root / name for names in STAGES.values() for name in names}
         return {name: path.read_bytes() if path.exists() else None for name, path in paths.items()}
 
-    def _unfinished(self, moment: Moment) -> int:
-        """The bytes of the file of a moment that are written by now."""
+    def _newest(self, moment: Moment, old: Collection[Path]) -> int:
+        """The bytes of the file of a moment that are written by now, others' left aside."""
+        return max((size for path, size in self._unfinished(moment).items() if path not in old), default=0)
+
+    def _unfinished(self, moment: Moment) -> dict[Path, int]:
+        """The files of a moment that are being written, or were when their process was killed, and their bytes."""
         output = self.root / STAGES[moment.stage][0]
         pattern, folder = f".*.{output.name}", output.parent
         if moment.kind == STATE:
             pattern, folder = "*/.*.state.pt", self.root / "data" / "scratch" / moment.stage
-        sizes = [0]
+        sizes = {}
         for path in folder.glob(pattern):
             with suppress(OSError):  # it is complete by now
-                sizes.append(path.stat().st_size)
-        return max(sizes)
+                sizes[path] = path.stat().st_size
+        return sizes
 
     def _kill(self, process: "subprocess.Popen[bytes]", child: int, victim: str) -> None:
         with suppress(ProcessLookupError):
