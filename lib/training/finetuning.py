@@ -37,6 +37,7 @@ from lib.training.optimization import Rates
 from lib.training.params import BatchSize, Epochs, LearningRate, Steps, TrainingParams
 from lib.training.pretraining import SeedParams
 from lib.training.shards import ShardSetup, shard_seed, shards_of
+from lib.training.state import OfferState, TrainingState
 from lib.training.transfer import ENCODER, Part, Transferred, transfer
 
 CURVES = ("step", "lr", "train/supervised", "validation/supervised")  # metres; rehearsal has more
@@ -118,6 +119,12 @@ class Finetuning:
             training=training.shortened(),
         )
 
+    def run(self) -> dict[str, Any]:
+        """What determines the run beside the data and the checkpoint, as plain values."""
+        sections = {name: part for name, part in vars(self).items() if isinstance(part, Section)}
+        values = {name: part.model_dump(mode="json").items() for name, part in sections.items()}
+        return {"seed": self.seed, **{f"{name}.{key}": value for name, items in values.items() for key, value in items}}
+
 
 class Finetuned(NamedTuple):
     """What fine-tuning leaves behind."""
@@ -129,11 +136,18 @@ class Finetuned(NamedTuple):
 
 
 def finetune(
-    params: Finetuning, pretrained: Checkpoint, poses: Path, board: Board, console: Console | None = None
+    params: Finetuning,
+    pretrained: Checkpoint,
+    poses: Path,
+    board: Board,
+    console: Console | None = None,
+    resume: TrainingState | None = None,
+    offer_state: OfferState | None = None,
 ) -> Finetuned:
     """Train the network of a checkpoint to lift, from its weights, with some labels of the training subjects.
 
-    The model is the averaged one at the end: validation labels make a curve and choose nothing.
+    The model is the averaged one at the end: validation labels make a curve and choose nothing. `resume` is the state
+    of a run with the same params, checkpoint and data, which this one goes on from; `offer_state` is handed this one's.
 
     Raises:
         UserError: the checkpoint does not fit, or there is no 3D.
@@ -168,7 +182,8 @@ def finetune(
             "weights": "all new" if own.from_scratch else f"{', '.join(pretrained.objectives)}: {taken.describe()}",
             "beside labels": "lift on all 2D" if isinstance(parts[0].objective, Rehearsed) else "nothing",
             "trained": f"{_trained(model):,} of {sum(p.numel() for p in model.parameters()):,} parameters",
-            "training": f"{training.epochs} epochs of {training.steps_per_epoch} steps",
+            "training": f"{training.epochs} epochs of {training.steps_per_epoch} steps"
+            + ("" if resume is None else f", from the end of epoch {resume.epochs}"),
         },
     )
     if hardware.fallback:
@@ -176,7 +191,16 @@ def finetune(
     held_out = held_out_clips(validation, window)
     rates = layer_rates(model.network, 1.0 if own.from_scratch else own.layer_decay)
     board.params({"finetune": own.model_dump(), "training": training.model_dump()})
-    context = RunContext(hardware.fabric, console, board, params.seed, hardware.tuner, group=hardware.group)
+    context = RunContext(
+        hardware.fabric,
+        console,
+        board,
+        params.seed,
+        hardware.tuner,
+        resume=resume,
+        offer_state=offer_state,
+        group=hardware.group,
+    )
     progress = fit(model, TrainingSetup(parts, held_out), training, context, rates)
     board.close()
     return Finetuned(
@@ -198,6 +222,7 @@ def finetune(
             "tensors_new": len(taken.new),
             "parameters_trained": _trained(model),
             "steps": progress.step,
+            "skipped_steps": progress.skipped,
             "training_loss": progress.rows[-1]["train/total"],
             "validation_loss": progress.last_loss,
         },

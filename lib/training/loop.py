@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
+from torch.nn.utils import get_total_norm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lib.data.store import Split
@@ -22,6 +23,7 @@ from lib.runtime.errors import UserError
 from lib.runtime.group import Group
 from lib.runtime.tensorboard import Board
 from lib.runtime.threads import ThreadTuner
+from lib.training.nonfinite import FiniteSteps, guarded
 from lib.training.optimization import Rates, Schedule, build_optimizer, build_schedule
 from lib.training.params import TrainingParams
 from lib.training.shards import (
@@ -88,29 +90,31 @@ def fit(
     objective = setup.shards[0].objective
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(params.ema_decay)).to(fabric.device)
     averaged.eval()
-    fused = fabric.device.type == "cpu"
+    scaled = bool(fabric.strategy.precision.state_dict())  # losses are, in float16
+    fused = fabric.device.type == "cpu" or (fabric.device.type == "cuda" and not scaled)
     optimizer = build_optimizer(model, params.optimizer, params.lr, params.weight_decay, fused, rates)
     schedule = build_schedule(optimizer, params.schedule, params.epochs * params.steps_per_epoch)
-    student, optimizer = fabric.setup(model, optimizer)
+    student, wrapped = fabric.setup(model, optimizer)
     validation = setup.validation.to(fabric.device)
     resume = group.broadcast(resume)
     if resume is None and group.first:
         _check_untrained(validate(averaged.module, objective, validation, params)["validation/total"])
     shards = [Shard(part, params.shards, seed, fabric.device) for part in setup.shards]
-    run = _Run(fabric, model, student, averaged, shards, optimizer, schedule, params, tuner, group)
+    run = _Run(fabric, model, student, averaged, shards, wrapped, schedule, params, tuner, group)
     done, progress, started = 0, Progress(), time.monotonic()
     if resume is not None:
         done, progress = resume.epochs, run.restore(resume)
         started -= progress.seconds
         for row in progress.rows:
             board.scalars(row, int(row["step"]))
+    steps = FiniteSteps(optimizer, progress, scaled, console.announce)
 
     with console.progress(params.epochs, params.steps_per_epoch, done) as bar:
         for epoch in range(done + 1, params.epochs + 1):
             if progress.is_stale(params):
                 console.announce(f"stopped early: the validation loss has not fallen since step {progress.best_step}")
                 break
-            row = _train_epoch(run, epoch, progress, bar)
+            row = _train_epoch(run, epoch, progress, bar, steps)
             if epoch % params.validate_every == 0 or epoch == params.epochs:
                 check_same_weights(averaged, group)
                 row |= group.broadcast(validate(averaged.module, objective, validation, params) if group.first else {})
@@ -121,6 +125,8 @@ def fit(
             progress.rows.append(row)
             bar.epoch(epoch, {"loss": row["train/total"], "validation": row.get("validation/total", math.nan)})
             board.scalars(row, progress.step)
+            if progress.skipped:
+                board.scalars({"train/skipped_steps": progress.skipped}, progress.step)
             if board.draws and (epoch == params.epochs or epoch % max(1, params.epochs // PICTURES) == 0):
                 shown = torch.linspace(0, len(validation.rays) - 1, SHOWN).long()
                 board.picture(objective.examples(averaged.module, validation.take(shown)), progress.step)
@@ -193,7 +199,7 @@ class _Run:
         return state.progress
 
 
-def _train_epoch(run: _Run, epoch: int, progress: Progress, bar: Bar) -> dict[str, float]:
+def _train_epoch(run: _Run, epoch: int, progress: Progress, bar: Bar, finite: FiniteSteps) -> dict[str, float]:
     """One epoch of steps; returns its row of the curves."""
     params, shards, teacher, began = run.params, run.shards, run.averaged.module, time.monotonic()
     windows = params.shards * shards[0].objective.windows
@@ -209,23 +215,39 @@ def _train_epoch(run: _Run, epoch: int, progress: Progress, bar: Bar) -> dict[st
         run.optimizer.zero_grad()
         terms = [_backward(run, shard, part, gradient) for shard, part in zip(shards, parts, strict=True)]
         gradient.put()
-        if params.gradient_clip > 0:
-            run.fabric.clip_gradients(
-                run.student, run.optimizer, max_norm=params.gradient_clip, error_if_nonfinite=False
-            )
-        run.optimizer.step()
+        skipped = not finite.allows(_clipped_norm(run))
+        if not skipped:
+            run.optimizer.step()
         if step < params.steps_per_epoch:  # the last one waits for the validation
             run.schedule.step()
-        run.averaged.update_parameters(run.student)
+        if not skipped:
+            run.averaged.update_parameters(run.student)
         progress.step += 1
         progress.poses += windows
         if step % LOG_EVERY == 0 or step == params.steps_per_epoch:
-            recent.append(average_terms(terms, run.group))
-            bar.step(windows, {name: float(value) for name, value in recent[-1].items()})
+            read = average_terms(terms, run.group)
+            values = {name: float(value) for name, value in read.items()}
+            recent += [read] if all(map(math.isfinite, values.values())) else []
+            bar.step(windows, values)
+            finite.count()
         else:
             bar.step(windows)
     progress.training_seconds += time.monotonic() - began
-    return {"step": float(progress.step), "lr": run.optimizer.param_groups[0]["lr"], **_mean(recent, "train")}
+    return {
+        "step": float(progress.step),
+        "lr": run.optimizer.param_groups[0]["lr"],
+        **_mean(recent or [dict.fromkeys(values, torch.tensor(math.nan))], "train"),
+    }
+
+
+def _clipped_norm(run: _Run) -> Tensor:
+    """The norm of the gradient, which is clipped by then if it is to be."""
+    largest = run.params.gradient_clip
+    if largest == 0:
+        return get_total_norm([part.grad for part in run.model.parameters() if part.grad is not None])
+    norm = run.fabric.clip_gradients(run.student, run.optimizer, max_norm=largest, error_if_nonfinite=False)
+    assert norm is not None  # it is a norm that was to be clipped
+    return norm
 
 
 def _backward(run: _Run, shard: Shard, step: Step, gradient: MeanGradient) -> Terms:
@@ -233,7 +255,7 @@ def _backward(run: _Run, shard: Shard, step: Step, gradient: MeanGradient) -> Te
     with shard.turn():
         terms = step(run.student)
         loss = shard.objective.total(terms)
-        run.fabric.backward(loss)
+        run.fabric.backward(guarded(loss))
     gradient.add()
     return {**terms, "total": loss}
 

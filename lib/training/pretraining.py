@@ -204,6 +204,7 @@ def pretrain(
             "outliers": outliers,
             "parameters": sum(p.numel() for p in model.parameters()),
             "steps": progress.step,
+            "skipped_steps": progress.skipped,
             "kept_step": progress.kept(training)[1],
             "validation_loss": progress.kept(training)[2],
         },

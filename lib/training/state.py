@@ -47,6 +47,8 @@ class Progress:
     poses: int = 0
     training_seconds: float = 0.0  # of the steps alone
     seconds: float = 0.0  # with validation
+    skipped: int = 0  # steps whose loss or gradient was not finite
+    skipped_in_a_row: int = 0  # the last of them
 
     def is_stale(self, params: TrainingParams) -> bool:
         """Whether the validation loss has not fallen for `patience` validations."""

@@ -18,8 +18,8 @@ from lib.models import checkpoints
 from lib.runtime.errors import UserError
 from lib.runtime.group import Group
 from lib.runtime.paths import Paths
-from lib.training import recovery
 from lib.training.params import TrainingParams
+from lib.training.recovery import ALWAYS
 from lib.training.shards import MeanGradient, Shard, check_same_weights, processes_to_start, shard_seed, shards_of
 from stages import finetune, pretrain
 from tests.settings import TRAINING, synthetic_split, window
@@ -83,8 +83,6 @@ def test_a_run_that_lost_a_process_goes_on_with_another_number(
     params = params_with(**{**SHARDS, "training__shards": 2}, training__epochs=4)
     whole = trained(params, paths)
     paths.pretrained.unlink()
-    monkeypatch.setattr(recovery, "EVERY", 0.0)
-    monkeypatch.setattr(recovery, "SHARE", float("inf"))
 
     def dying(rank: int) -> None:
         before_epoch, epochs = Shard.before_epoch, iter(range(1, 5))
@@ -96,7 +94,7 @@ def test_a_run_that_lost_a_process_goes_on_with_another_number(
 
         monkeypatch.setattr(Shard, "before_epoch", deadly)
         try:
-            pretrain.run(params, paths)
+            pretrain.run(params, paths, ALWAYS)
         except UserError as error:
             (tmp_path / "line").write_text(str(error))
 
