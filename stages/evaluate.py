@@ -62,4 +62,4 @@ def _short(value: int | float | str) -> str:
 
 
 if __name__ == "__main__":
-    main(run)
+    main(run, lower="evaluation.batch_size")

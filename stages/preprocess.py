@@ -35,4 +35,4 @@ def run(params: dict[str, Any], paths: Paths) -> None:
 
 
 if __name__ == "__main__":
-    main(run)
+    main(run, lower="data.virtual_cameras.count, or data.people to `longest`,")

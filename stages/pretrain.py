@@ -2,7 +2,8 @@
 
 Reads the store of preprocess; writes the checkpoint, metrics/pretrain.json and plots/training.csv, and beside them
 TensorBoard's logs and data/logs/pretrain_speed.json. A run that was stopped goes on from its last state in
-data/scratch/pretrain, unless something that determines it has changed; of one that ended, last_state.pt is there.
+data/scratch/pretrain, unless something that determines it has changed; of one that ended, last_state.pt is there. With
+`training.devices`, or under torchrun, several processes train together, of which the first one writes.
 """
 
 from typing import Any
@@ -11,13 +12,17 @@ import pandas as pd
 
 from lib.models.checkpoints import load, save
 from lib.runtime.console import Console
-from lib.runtime.files import replacing, sha256, write_json
+from lib.runtime.files import dispensable, replacing, sha256, write_json
+from lib.runtime.group import Group
 from lib.runtime.paths import Paths
 from lib.runtime.stage import main
-from lib.runtime.tensorboard import Board
+from lib.runtime.tensorboard import Board, NoBoard
+from lib.runtime.unchanged import Inputs
+from lib.runtime.workers import run_workers
 from lib.training.params import NONE
 from lib.training.pretraining import PretrainParams, pretrain
-from lib.training.recovery import Recovery
+from lib.training.recovery import USUAL, Pace, Recovery
+from lib.training.shards import processes_to_start
 from lib.training.state import TrainingState, check_same_run, load_state
 
 DRAW = "lib.plotting.examples:draw_examples"
@@ -25,13 +30,21 @@ EMBED = "lib.inference.latents:embed"
 DATA = "data/processed/poses.h5"  # a key beside those of params.yaml
 
 
-def run(params: dict[str, Any], paths: Paths) -> None:
-    """Run the stage."""
+def run(params: dict[str, Any], paths: Paths, pace: Pace = USUAL) -> None:
+    """Run the stage; `pace` is how often states are written."""
     chosen = PretrainParams.read(params)
+    count = processes_to_start(chosen.training)
+    if count > 1:
+        run_workers(["stages.pretrain"], count)
+        return
     origin = chosen.training.start
     start = None if origin == NONE else load(paths.start(origin), "generalist")
-    resume, console = _resumed(chosen, paths), Console()
-    with Recovery(paths.states("pretrain"), run_of(chosen, paths), console.announce) as recovery:
+    if not Group.of_environment().first:
+        pretrain(chosen, paths.poses, NoBoard(), Console(quiet=True), start=start)
+        return
+    inputs, resume, console = Inputs.of(params, paths.root), _resumed(chosen, paths), Console()
+    states, determining = paths.states("pretrain"), run_of(chosen, paths)
+    with Recovery(states, determining, console.announce, pace, inputs.check) as recovery:
         result = pretrain(
             chosen,
             paths.poses,
@@ -41,11 +54,13 @@ def run(params: dict[str, Any], paths: Paths) -> None:
             resume=recovery.latest() or resume,
             offer_state=recovery.offer,
         )
+        inputs.check()
         save(result.checkpoint, paths.pretrained)
         with replacing(paths.plot("training.csv")) as temporary:
             pd.DataFrame(result.curves).to_csv(temporary, index=False)
         write_json(paths.metrics("pretrain"), result.metrics)
-        write_json(paths.speed("pretrain"), result.speed)
+        with dispensable(paths.speed("pretrain"), console.announce):
+            write_json(paths.speed("pretrain"), result.speed)
         recovery.finish()
 
 
@@ -75,4 +90,4 @@ def _resumed(chosen: PretrainParams, paths: Paths) -> TrainingState | None:
 
 
 if __name__ == "__main__":
-    main(run)
+    main(run, lower="training.batch_size, training.prior_batch_size or model.size")

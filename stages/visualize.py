@@ -44,6 +44,7 @@ from lib.pose.skeleton import Skeleton
 from lib.prior.bodies import SKELETON
 from lib.prior.sampler import PriorParams
 from lib.runtime.errors import UserError
+from lib.runtime.files import temporary_beside
 from lib.runtime.params import section
 from lib.runtime.paths import Paths
 from lib.runtime.stage import main
@@ -130,8 +131,8 @@ def _read_csv(path: Path, stage: str) -> pd.DataFrame:
 @contextlib.contextmanager
 def _replacing_folder(path: Path) -> Iterator[Path]:
     """Yield an empty folder beside `path`; on success it takes the place of `path`, on an error it is removed."""
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    temporary.mkdir(parents=True)
+    temporary = temporary_beside(path)
+    temporary.mkdir()
     try:
         yield temporary
         shutil.rmtree(path, ignore_errors=True)
@@ -141,4 +142,4 @@ def _replacing_folder(path: Path) -> Iterator[Path]:
 
 
 if __name__ == "__main__":
-    main(run)
+    main(run, lower="visualize.viewer_sequences, visualize.gif_frames or visualize.dpi")

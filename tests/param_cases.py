@@ -150,7 +150,7 @@ LOSSES = _under("losses", _in("lift", **dict.fromkeys(PARAMS["losses"], 0.5)))
 TRAINING = _under(  # of pre-training and of fine-tuning
     "training",
     _in("lift", constant_bone_lengths=False, optimizer=("adam", "sgd"), weight_decay=0.1, gradient_clip=0.01),
-    _in("lift", ema_decay=0.5, validate_every=2, debug=True),
+    _in("lift", ema_decay=0.5, validate_every=2, debug=True, shards=2),
     _under(
         "schedule",
         _in(("lift", "one_cycle"), warmup_steps=2, final_fraction=0.5),

@@ -25,9 +25,12 @@ class Spy(NamedTuple):
 
 
 def _of_training(module: str) -> dict[str, Spy]:
+    stage = {"pretraining": "pretrain", "finetuning": "finetune"}[module]
+    processes = f"stages.{stage}.processes_to_start"
     hardware, loader = f"lib.training.{module}.Hardware.prepare", "lib.data.windows.DataLoader"
     return {
         "training.device": Spy("cuda:7", hardware, lambda device, *_: device, "where it runs: here, there is a CPU"),
+        "training.devices": Spy("auto", processes, lambda training: training.devices, "who does it"),
         "training.precision": Spy("16-mixed", hardware, lambda *given: given[1], "CPUs may have 32-true alone"),
         "training.threads": Spy(2, hardware, lambda *given: given[2], "how fast it runs"),
         "data.loader.workers": Spy(1, loader, lambda *_, num_workers, **__: num_workers, "how fast it runs"),

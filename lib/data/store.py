@@ -158,7 +158,7 @@ def split_of(sequences: Sequence[PoseSequence], layout: Layout) -> Split:
 
 def write(path: Path, splits: Mapping[str, Sequence[PoseSequence]], layout: Layout) -> None:
     """Write the store, of each split what `split_of` makes of its sequences."""
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with replacing(path, durable=True) as temporary, h5py.File(temporary, "w") as file:
         write_layout(file, layout)
         for name, sequences in splits.items():
             group, split = file.create_group(name), split_of(sequences, layout)

@@ -1,5 +1,6 @@
 """Windows over a split's contiguous arrays, a fixed time from frame to frame, and the loader that gathers batches."""
 
+import copy
 from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, NamedTuple
 
@@ -103,6 +104,19 @@ class Windows(Dataset[WindowBatch]):
     def evenly_spaced(self, count: int) -> Int[Tensor, " window"]:
         """The numbers of at most `count` windows, evenly spaced over the split."""
         return evenly_spaced(len(self), count)
+
+    def shard(self, number: int, count: int) -> "Windows":
+        """One of `count` parts of the windows, as large as the others and of successive frames.
+
+        Raises:
+            UserError: there are fewer windows.
+        """
+        if len(self) < count:
+            raise UserError(f"{len(self)} windows are too few for training.shards = {count}")
+        part = slice(len(self) * number // count, len(self) * (number + 1) // count)
+        shard = copy.copy(self)
+        shard.middle, shard.sequence = self.middle[part], self.sequence[part]
+        return shard
 
     def __getitem__(self, windows: Int[Tensor, " batch"]) -> WindowBatch:
         at = self.clock.find(self.middle[windows])

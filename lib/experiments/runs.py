@@ -14,7 +14,7 @@ from lib.runtime.files import replacing
 
 # What decides the figures of a run: not how it looks, nor how tables of runs are made.
 SECTIONS = ("seed", "data", "prior", "losses", "masking", "training", "finetune", "evaluation")
-NO_MATTER = {"training": ("device", "threads"), "evaluation": ("device", "batch_size")}
+NO_MATTER = {"training": ("device", "devices", "threads"), "evaluation": ("device", "batch_size")}
 ROOMS = ("pose", "sequences", "sources", "data", "prior", "models", "objectives", "training", "inference", "evaluation")
 LIB = Path(__file__).parents[1]
 

@@ -87,13 +87,10 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
     small = path.suffix == SMALL
     if small:
         content["weights"] = {name: _halved(value) for name, value in checkpoint.weights.items()}
-    with replacing(path) as temporary:
-        if not small:
-            torch.save(content, temporary)
-            return
-        plain = io.BytesIO()
-        torch.save(content, plain)
-        temporary.write_bytes(gzip.compress(plain.getvalue(), mtime=0))
+    plain = io.BytesIO()  # of a path, torch would write the name into the file, and bytes would differ
+    torch.save(content, plain)
+    with replacing(path, durable=True) as temporary:
+        temporary.write_bytes(gzip.compress(plain.getvalue(), mtime=0) if small else plain.getvalue())
 
 
 def load(path: Path, made_by: str = "pretrain") -> Checkpoint:

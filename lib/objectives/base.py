@@ -71,6 +71,10 @@ class Objective(Protocol):
         """Know what another one has learned by the time of its state."""
         ...
 
+    def learned_together(self) -> list[Tensor]:
+        """What it learns before epochs that all shards of a run have in common: they are given the mean of it."""
+        ...
+
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:
         """What is minimised."""
         ...

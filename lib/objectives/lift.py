@@ -177,6 +177,10 @@ class Lift:
         if self.bone_lengths is not None:
             self.bone_lengths.load_state_dict(state["sequences"], self.prior.lengths.device)
 
+    def learned_together(self) -> list[Tensor]:
+        """The mean lengths of the prior's bones; those of each sequence are a shard's own."""
+        return [self.prior.lengths]
+
     @torch.no_grad()
     def before_epoch(self, teacher: LifterModel, clips: Iterator[WindowBatch], epoch: int) -> None:
         """Move the prior's body towards that of the people in the 2D, as the teacher sees them."""

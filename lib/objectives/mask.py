@@ -82,6 +82,10 @@ class Masked:
         distance = torch.linalg.vector_norm(predicted - windows.whole.nan_to_num(0.0), dim=-1)
         return {"reconstruction": (distance * counted).sum() / counted.sum().clamp_min(1)}
 
+    def learned_together(self) -> list[Tensor]:
+        """Nothing."""
+        return []
+
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:
         """The one term."""
         return terms["reconstruction"]

@@ -53,6 +53,10 @@ class Rehearsed:
         self.lift.load_state_dict(state["lift"])
         self.clips.skip(state["clips"])
 
+    def learned_together(self) -> list[Tensor]:
+        """What the lifting one does."""
+        return self.lift.learned_together()
+
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:
         """The weighted sum."""
         rehearsed = {name: value for name, value in terms.items() if name in self.lift.weights}

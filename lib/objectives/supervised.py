@@ -94,6 +94,10 @@ class Supervised:
         likelihood = losses.error_likelihood(stated, error / (now.scale * distance)[:, None])
         return {"supervised": error.mean(), "stated": likelihood}
 
+    def learned_together(self) -> list[Tensor]:
+        """Nothing."""
+        return []
+
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:
         """The distance, and what teaches the head that states errors and nothing else."""
         return terms["supervised"] + STATED * terms["stated"]

@@ -34,6 +34,7 @@ from lib.sources.catalog import check_source, require_files
 from lib.training.finetuning import FinetuneParams, Finetuning
 from lib.training.params import NONE, TrainingParams
 from lib.training.pretraining import PretrainParams, SeedParams
+from lib.training.shards import processes_to_start
 from lib.training.state import check_same_run, load_state
 
 Params = Mapping[str, Any]
@@ -91,6 +92,7 @@ def check_machine(params: Params, paths: Paths) -> None:
     if training.threads != "auto":
         with _about("training.threads"):
             choose_threads(training.threads)
+    processes_to_start(training)
     source = section(SourceParams, "data", params)
     if source.layout != "auto":
         with _about("data.layout"):

@@ -136,7 +136,8 @@ class PosePrior(nn.Module):
         seen = total / torch.zeros_like(self.lengths).index_add_(0, segment, torch.ones_like(relative))
         size = self.bones.sum()
         seen = seen * self.bones.mean()
-        self.lengths.mul_((seen / self.lengths).log().mul(self.params.bone_length_update).exp())
+        factor = (seen / self.lengths).log().mul(self.params.bone_length_update).exp()
+        self.lengths.mul_(factor.where(factor.isfinite().all(), 1.0))
         self.lengths.mul_(size / self.bones.sum())
 
     def sample(self, count: int, generator: torch.Generator, layout: Layout = H36M_LAYOUT) -> PriorSample:

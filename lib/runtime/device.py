@@ -48,6 +48,22 @@ def resolve_device(name: str) -> torch.device:
     return named[wanted]
 
 
+def device_of_rank(device: torch.device, local_rank: int) -> torch.device:
+    """The device of one of the processes that train together on this machine: CUDA devices from `device` on in turn.
+
+    Raises:
+        UserError: there are fewer.
+    """
+    if local_rank == 0 or device.type == "cpu":
+        return device
+    return resolve_device(f"{device.type}:{(device.index or 0) + local_rank}")
+
+
+def most_processes(device: torch.device) -> int:
+    """How many processes can have a device of this kind of their own; 1 on a CPU, whose cores one can use."""
+    return torch.cuda.device_count() - (device.index or 0) if device.type == "cuda" else 1
+
+
 def resolve_precision(name: Precision, device: torch.device) -> tuple[str, str | None]:
     """Fabric's precision for a device, and one line to announce if it is not the one asked for.
 
@@ -93,6 +109,11 @@ def fewest_fast_threads(speeds: Mapping[int, float]) -> int:
 def candidate_threads() -> list[int]:
     """The numbers of threads that auto chooses from: 1, 2, 4, ... and all that this process may use."""
     return _thread_counts(_usable_cores())
+
+
+def share_of_cores(processes: int) -> int:
+    """The threads of each of several processes on the cores that they may use together."""
+    return max(1, _usable_cores() // processes)
 
 
 def measure_threads(seconds: float = 0.2) -> dict[int, float]:

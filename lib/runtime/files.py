@@ -1,18 +1,24 @@
-"""Outputs are written whole or not at all: a temporary name beside the target, then os.replace."""
+"""Outputs are written whole or not at all: a temporary name beside the target, then os.replace.
+
+The name has the number of the process, so that the next one removes what was left behind by one that was killed.
+"""
 
 import contextlib
+import errno
+import glob
 import hashlib
 import json
 import math
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from lib.runtime.errors import UserError
 
 FULL = 1 << 20  # bytes
+NO_SPACE = (errno.ENOSPC, errno.EFBIG, *([errno.EDQUOT] if hasattr(errno, "EDQUOT") else []))
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 
 
@@ -22,13 +28,12 @@ def replacing(path: Path, durable: bool = False) -> Iterator[Path]:
 
     What is `durable` is on the disk by then, and survives a loss of power.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")  # keeps the suffix, which writers look at
+    temporary = temporary_beside(path)
     try:
         try:
             yield temporary
-        except RuntimeError as error:  # h5py and torch do not say OSError when a disk is full
-            if shutil.disk_usage(path.parent).free < FULL:
+        except (OSError, RuntimeError) as error:  # h5py and torch have their own words for a full disk
+            if _is_full(error, path.parent):
                 raise UserError(f"{path} could not be written: the disk is full") from error
             raise
         if durable:
@@ -38,6 +43,49 @@ def replacing(path: Path, durable: bool = False) -> Iterator[Path]:
             _flush(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def dispensable(path: Path, announce: Callable[[str], None] = print) -> Iterator[None]:
+    """Write what a run can do without, such as logs: where that fails, it costs a line and not the run."""
+    try:
+        yield
+    except (OSError, UserError) as error:
+        said = str(error).removeprefix(f"{path} could not be written: ")
+        reason = getattr(error, "strerror", None) or " ".join(said.split())[:200]
+        announce(f"{path} could not be written, and the run goes on without it: {reason}")
+
+
+def temporary_beside(path: Path) -> Path:
+    """The name under which this process may write what is to take the place of `path`; its folder is made.
+
+    What other processes have left behind under theirs is removed, unless they live.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for other in path.parent.glob(f".*.{glob.escape(path.name)}"):
+        number = other.name[1 : -len(path.name) - 1]
+        if number.isdecimal() and not _lives(int(number)):
+            shutil.rmtree(other) if other.is_dir() else other.unlink(missing_ok=True)
+    return path.with_name(f".{os.getpid()}.{path.name}")  # keeps the suffix, which writers look at
+
+
+def _lives(process: int) -> bool:
+    """Whether there is such a process, of whomever; where that cannot be asked, yes."""
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
+def _is_full(error: Exception, folder: Path) -> bool:
+    """Whether an error in writing is that the disk is full, or a quota is."""
+    said = getattr(error, "errno", None) in NO_SPACE or os.strerror(errno.ENOSPC) in str(error)
+    return said or shutil.disk_usage(folder).free < FULL
 
 
 def _flush(path: Path) -> None:
@@ -58,7 +106,7 @@ def write_json(path: Path, content: Mapping[str, object]) -> None:
     for name, number in _numbers(content):
         if not math.isfinite(number):
             raise UserError(f"{path}: {name} would be {number}, which says nothing: look for its cause in the data")
-    with replacing(path) as temporary:
+    with replacing(path, durable=True) as temporary:
         temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 

@@ -8,7 +8,16 @@ from typing import Literal
 import torch
 from lightning_fabric import Fabric
 
-from lib.runtime.device import Precision, candidate_threads, choose_threads, resolve_device, resolve_precision
+from lib.runtime.device import (
+    Precision,
+    candidate_threads,
+    choose_threads,
+    device_of_rank,
+    resolve_device,
+    resolve_precision,
+    share_of_cores,
+)
+from lib.runtime.group import Group
 from lib.runtime.threads import ThreadTuner
 
 # Fabric announces every choice it makes, on stderr and under three names; we announce those that matter.
@@ -24,6 +33,7 @@ class Hardware:
     description: str  # for the header of the run
     fallback: str | None  # one line to announce if it is not what was asked for
     tuner: ThreadTuner | None = None  # changes the number of threads while training goes on; None: it is fixed
+    group: Group = Group()  # the processes that train together
 
     @classmethod
     def prepare(
@@ -31,17 +41,22 @@ class Hardware:
     ) -> "Hardware":
         """Set the number of threads of this process, and launch fabric; raises UserError as the parts do.
 
-        On a CPU, `auto` threads are tuned during training, which announces the changes.
+        Of several processes, each has a device of its own, and this one waits for the others. On a CPU, `auto` threads
+        are tuned during training, which announces the changes; several processes share the cores.
         """
-        found = resolve_device(device)
+        group = Group.of_environment()
+        found = device_of_rank(resolve_device(device), group.local_rank)
         chosen, fallback = resolve_precision(precision, found)
-        count = choose_threads(threads)
+        alone = group.local_size == 1
+        count = choose_threads(threads) if alone or threads != "auto" else share_of_cores(group.local_size)
         torch.set_num_threads(count)
+        group.join(found)
+        several = f", {group.size} processes" if group.size > 1 else ""
         if found.type != "cpu":
-            return cls(make_fabric(found, chosen), f"{found}, {chosen}", fallback)
-        tuner = ThreadTuner(candidate_threads(), count, announce) if threads == "auto" else None
-        description = f"{found}, {chosen}, {count} threads" + (" to begin with" if tuner else "")
-        return cls(make_fabric(found, chosen), description, fallback, tuner)
+            return cls(make_fabric(found, chosen), f"{found}, {chosen}{several}", fallback, group=group)
+        tuner = ThreadTuner(candidate_threads(), count, announce) if threads == "auto" and alone else None
+        description = f"{found}, {chosen}, {count} threads" + (" to begin with" if tuner else "") + several
+        return cls(make_fabric(found, chosen), description, fallback, tuner, group)
 
 
 def make_fabric(device: torch.device, precision: str) -> Fabric:

@@ -11,22 +11,29 @@ from typing import Any, TypeVar
 from lib.runtime.errors import UserError
 from lib.runtime.params import read
 from lib.runtime.paths import Paths
+from lib.runtime.unchanged import Inputs, check_params_file
 
 
-def main(run: Callable[[dict[str, Any], Paths], None]) -> None:
-    """Run a stage on ./params.yaml in the current folder; a user's error ends it in one line and exit code 1."""
+def main(run: Callable[[dict[str, Any], Paths], None], lower: str = "") -> None:
+    """Run a stage on ./params.yaml in the current folder; a user's error ends it in one line and exit code 1.
+
+    `lower` names the params that decide how much memory it takes.
+    """
 
     def with_params(paths: Paths) -> None:
+        check_params_file()
         params = read(Path("params.yaml"))
+        inputs = Inputs.of(params)
         if "DVC_STAGE" not in os.environ:  # DVC has run the stage check by then, and importing all of lib takes seconds
             # By name, so that it is no dependency of every stage on all of lib: it decides no output.
             importlib.import_module("lib.pipeline.sections").check_params(params)
         run(params, paths)
+        inputs.check()
 
-    command(with_params)
+    command(with_params, lower)
 
 
-def command(run: Callable[[Paths], None]) -> None:
+def command(run: Callable[[Paths], None], lower: str = "") -> None:
     """Run a command that reads no params.yaml; a user's error ends it in one line and exit code 1."""
     try:
         run(Paths())
@@ -36,8 +43,24 @@ def command(run: Callable[[Paths], None]) -> None:
         sys.exit("stopped")
     except OSError as error:  # a folder that cannot be written, a full disk
         sys.exit(f"error: {error.filename or 'files'}: {error.strerror or error}")
+    except (MemoryError, RuntimeError) as error:
+        if not _is_memory(error):
+            raise
+        sys.exit(
+            f"error: there is not enough memory: {f'lower {lower} in params.yaml, or ' if lower else ''}"
+            "end what else is running"
+            f" ({' '.join(str(error).split())[:160] or type(error).__name__})"
+        )
 
 
+def _is_memory(error: Exception) -> bool:
+    """Whether it is about memory, of whichever device, or of a worker process that the system has ended."""
+    said = str(error).lower()
+    return isinstance(error, MemoryError) or any(words in said for words in MEMORY)
+
+
+# What torch says of the CPU's, of CUDA's and of MPS's, and of a worker that was killed; its import would take seconds.
+MEMORY = ("not enough memory", "out of memory", "is killed by signal: killed", "cannot allocate memory")
 NumberT = TypeVar("NumberT", int, float)
 
 

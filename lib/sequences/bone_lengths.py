@@ -83,9 +83,11 @@ class BoneLengthMemory:
         """Add clips to what was seen of their sequences, and return the lengths known by then.
 
         Poses, and which frames are `detected`, are as for `typical_lengths`. The clips of a sequence count by their
-        weights; old ones fade.
+        weights; old ones fade. What is not finite is not remembered.
         """
         lengths, weight = typical_lengths(pose, self.skeleton, detected)
+        finite = (lengths * weight).isfinite()
+        lengths, weight = lengths.where(finite, 0.0), weight.where(finite, 0.0)
         missing = int(sequence.max()) + 1 - len(self._sum)
         if missing > 0:
             more = lengths.new_zeros(missing, lengths.shape[-1])

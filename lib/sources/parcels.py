@@ -8,14 +8,13 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from lib.runtime.errors import UserError
-from lib.runtime.files import sha256
+from lib.runtime.files import sha256, temporary_beside
 
 
 class Parcel(NamedTuple):
@@ -39,16 +38,18 @@ def fetch(parcel: Parcel | None, target: Path, note: str, file: Path | None = No
     Raises:
         UserError: the package cannot be downloaded, or is not the file it should be.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as scratch:
-        folder = Path(scratch) / target.name
-        folder.mkdir()
+    scratch = temporary_beside(target)
+    try:
+        folder = scratch / target.name
+        folder.mkdir(parents=True)
         if parcel is not None:
-            extract(parcel, file or download(parcel, Path(scratch)), folder)
+            extract(parcel, file or download(parcel, scratch), folder)
         (folder / "README.txt").write_text(note, encoding="utf-8")
         if target.exists():
             shutil.rmtree(target)
         os.replace(folder, target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def download(parcel: Parcel, folder: Path) -> Path:

@@ -36,6 +36,8 @@ from lib.training.loop import RunContext, TrainingSetup, fit, held_out_clips
 from lib.training.optimization import Rates
 from lib.training.params import BatchSize, Epochs, LearningRate, Steps, TrainingParams
 from lib.training.pretraining import SeedParams
+from lib.training.shards import ShardSetup, shard_seed, shards_of
+from lib.training.state import OfferState, TrainingState
 from lib.training.transfer import ENCODER, Part, Transferred, transfer
 
 CURVES = ("step", "lr", "train/supervised", "validation/supervised")  # metres; rehearsal has more
@@ -96,6 +98,11 @@ class Finetuning:
                 "patience": 0,  # labels of the validation subjects choose nothing
             }
         )
+        if own.batch_size % training.shards:
+            raise UserError(
+                f"params.yaml: finetune.batch_size = {own.batch_size} must be a multiple of training.shards = "
+                f"{training.shards}"
+            )
         if training.schedule.name == "plateau":
             raise UserError(
                 "params.yaml: training.schedule.name = 'plateau' would let labels of the validation subjects set the "
@@ -112,6 +119,12 @@ class Finetuning:
             training=training.shortened(),
         )
 
+    def run(self) -> dict[str, Any]:
+        """What determines the run beside the data and the checkpoint, as plain values."""
+        sections = {name: part for name, part in vars(self).items() if isinstance(part, Section)}
+        values = {name: part.model_dump(mode="json").items() for name, part in sections.items()}
+        return {"seed": self.seed, **{f"{name}.{key}": value for name, items in values.items() for key, value in items}}
+
 
 class Finetuned(NamedTuple):
     """What fine-tuning leaves behind."""
@@ -122,15 +135,24 @@ class Finetuned(NamedTuple):
     speed: dict[str, float]  # differs from run to run, so it is no metric
 
 
-def finetune(params: Finetuning, pretrained: Checkpoint, poses: Path, board: Board) -> Finetuned:
+def finetune(
+    params: Finetuning,
+    pretrained: Checkpoint,
+    poses: Path,
+    board: Board,
+    console: Console | None = None,
+    resume: TrainingState | None = None,
+    offer_state: OfferState | None = None,
+) -> Finetuned:
     """Train the network of a checkpoint to lift, from its weights, with some labels of the training subjects.
 
-    The model is the averaged one at the end: validation labels make a curve and choose nothing.
+    The model is the averaged one at the end: validation labels make a curve and choose nothing. `resume` is the state
+    of a run with the same params, checkpoint and data, which this one goes on from; `offer_state` is handed this one's.
 
     Raises:
         UserError: the checkpoint does not fit, or there is no 3D.
     """
-    own, training, console = params.finetune, params.training, Console()
+    own, training, console = params.finetune, params.training, console or Console()
     hardware = Hardware.prepare(training.device, training.precision, training.threads, console.announce)
     train, validation = (read_split(poses, split, "needed") for split in ("train", "validation"))
     unlabelled = read_split(poses, "train")  # all sequences, of which some may have no 3D
@@ -144,25 +166,42 @@ def finetune(params: Finetuning, pretrained: Checkpoint, poses: Path, board: Boa
         taken = transfer(pretrained.weights, model, own.load, own.strict)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(not (own.freeze_encoder and name.startswith(ENCODER) and name in taken.loaded))
-    objective = _objective(params, pretrained, unlabelled, window, hardware.fabric.device)
+    parts = [
+        ShardSetup(
+            _objective(params, pretrained, unlabelled, window, hardware.fabric.device, shard),
+            _clips(params, some, window, shard),
+            shard,
+        )
+        for shard in shards_of(hardware.group, training.shards)
+    ]
     console.header(
         "fine-tuning",
         {
             "device": hardware.description,
             "labels": f"{len(some.rays):,} of {len(train.rays):,} frames, {len(some.table)} sequences",
             "weights": "all new" if own.from_scratch else f"{', '.join(pretrained.objectives)}: {taken.describe()}",
-            "beside labels": "lift on all 2D" if isinstance(objective, Rehearsed) else "nothing",
+            "beside labels": "lift on all 2D" if isinstance(parts[0].objective, Rehearsed) else "nothing",
             "trained": f"{_trained(model):,} of {sum(p.numel() for p in model.parameters()):,} parameters",
-            "training": f"{training.epochs} epochs of {training.steps_per_epoch} steps",
+            "training": f"{training.epochs} epochs of {training.steps_per_epoch} steps"
+            + ("" if resume is None else f", from the end of epoch {resume.epochs}"),
         },
     )
     if hardware.fallback:
         console.announce(hardware.fallback)
-    clips, held_out = _clips(params, some, window), held_out_clips(validation, window)
+    held_out = held_out_clips(validation, window)
     rates = layer_rates(model.network, 1.0 if own.from_scratch else own.layer_decay)
     board.params({"finetune": own.model_dump(), "training": training.model_dump()})
-    context = RunContext(hardware.fabric, console, board, params.seed, hardware.tuner)
-    progress = fit(model, TrainingSetup(objective, clips, held_out), training, context, rates)
+    context = RunContext(
+        hardware.fabric,
+        console,
+        board,
+        params.seed,
+        hardware.tuner,
+        resume=resume,
+        offer_state=offer_state,
+        group=hardware.group,
+    )
+    progress = fit(model, TrainingSetup(parts, held_out), training, context, rates)
     board.close()
     return Finetuned(
         checkpoint=replace(
@@ -183,6 +222,7 @@ def finetune(params: Finetuning, pretrained: Checkpoint, poses: Path, board: Boa
             "tensors_new": len(taken.new),
             "parameters_trained": _trained(model),
             "steps": progress.step,
+            "skipped_steps": progress.skipped,
             "training_loss": progress.rows[-1]["train/total"],
             "validation_loss": progress.last_loss,
         },
@@ -191,12 +231,15 @@ def finetune(params: Finetuning, pretrained: Checkpoint, poses: Path, board: Boa
 
 
 def _objective(
-    params: Finetuning, pretrained: Checkpoint, train: Split, window: WindowParams, device: torch.device
+    params: Finetuning, pretrained: Checkpoint, train: Split, window: WindowParams, device: torch.device, shard: int
 ) -> Objective:
-    """Labels alone, or labels beside what a lifter was pre-trained with, on all 2D; `train` comes without 3D."""
+    """Labels alone, or labels beside what a lifter was pre-trained with, on all 2D; `train` comes without 3D.
+
+    For one of the shards of each step.
+    """
     transforms = params.transforms.model_copy(update={"normalization": pretrained.normalization})
     inputs = input_pipeline(train, transforms, params.occlusion, window)
-    own, training = params.finetune, params.training
+    own, training = params.finetune, params.training.of_shard
     supervised = Supervised(inputs, training.batch_size, pretrained.body_size)
     if own.rehearsal == 0 or own.from_scratch or "lift" not in pretrained.objectives:
         return supervised
@@ -215,14 +258,13 @@ def _objective(
             device=device,
         )
     )
-    return Rehearsed(supervised, lift, ClipStream(_clips(params, train, window), device), own.rehearsal)
+    return Rehearsed(supervised, lift, ClipStream(_clips(params, train, window, shard), device), own.rehearsal)
 
 
-def _clips(params: Finetuning, split: Split, window: WindowParams) -> DataLoader[WindowBatch]:
-    generator = torch.Generator().manual_seed(params.seed)
-    return training_loader(
-        Windows(split, window.clip, detected_only=True), params.training.clips(window), params.loader, generator
-    )
+def _clips(params: Finetuning, split: Split, window: WindowParams, shard: int) -> DataLoader[WindowBatch]:
+    training, generator = params.training, torch.Generator().manual_seed(shard_seed(params.seed, shard))
+    windows = Windows(split, window.clip, detected_only=True).shard(shard, training.shards)
+    return training_loader(windows, training.of_shard.clips(window), params.loader, generator)
 
 
 def layer_rates(network: Network, decay: float) -> Rates:

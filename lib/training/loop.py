@@ -2,28 +2,39 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
+from torch.nn.utils import get_total_norm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lib.data.store import Split
-from lib.data.windows import ClipStream, WindowBatch, WindowParams, Windows
-from lib.objectives.base import Objective
+from lib.data.windows import WindowBatch, WindowParams, Windows
+from lib.objectives.base import Objective, Step, Terms
 from lib.runtime.console import Console
 from lib.runtime.console import Progress as Bar
 from lib.runtime.errors import UserError
+from lib.runtime.group import Group
 from lib.runtime.tensorboard import Board
 from lib.runtime.threads import ThreadTuner
+from lib.training.nonfinite import FiniteSteps, guarded
 from lib.training.optimization import Rates, Schedule, build_optimizer, build_schedule
 from lib.training.params import TrainingParams
-from lib.training.state import OfferState, Progress, TrainingState, random_state, set_random_state
+from lib.training.shards import (
+    MeanGradient,
+    Shard,
+    ShardSetup,
+    average_learned,
+    average_terms,
+    check_same_weights,
+)
+from lib.training.state import OfferState, Progress, TrainingState
 
 PICTURES = 5  # of poses, over a whole run
 SHOWN = 6  # windows in a picture
@@ -39,10 +50,9 @@ def held_out_clips(split: Split, window: WindowParams) -> WindowBatch:
 
 
 class TrainingSetup(NamedTuple):
-    """What is learned, and from which clips."""
+    """What is learned."""
 
-    objective: Objective
-    clips: Iterable[WindowBatch]  # of the training subjects, without end
+    shards: Sequence[ShardSetup]  # those of this process, on clips of the training subjects
     validation: WindowBatch
 
 
@@ -57,6 +67,7 @@ class RunContext(NamedTuple):
     keep: Callable[[Progress, torch.nn.Module], None] | None = None  # is handed the averaged model after validations
     resume: TrainingState | None = None  # what to go on from; None: from the beginning
     offer_state: OfferState | None = None  # is asked after each epoch
+    group: Group = Group()  # the processes that train together, of which the first has the console, board and states
 
 
 def fit(
@@ -75,35 +86,38 @@ def fit(
     Raises:
         UserError: a validation loss is not finite; before any training, the data are its cause.
     """
-    fabric, console, board, seed, tuner, keep, resume, offer_state = context
-    objective = setup.objective
+    fabric, console, board, seed, tuner, keep, resume, offer_state, group = context
+    objective = setup.shards[0].objective
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(params.ema_decay)).to(fabric.device)
     averaged.eval()
-    fused = fabric.device.type == "cpu"
+    scaled = bool(fabric.strategy.precision.state_dict())  # losses are, in float16
+    fused = fabric.device.type == "cpu" or (fabric.device.type == "cuda" and not scaled)
     optimizer = build_optimizer(model, params.optimizer, params.lr, params.weight_decay, fused, rates)
     schedule = build_schedule(optimizer, params.schedule, params.epochs * params.steps_per_epoch)
-    student, optimizer = fabric.setup(model, optimizer)
-    generator = torch.Generator(fabric.device).manual_seed(seed)
+    student, wrapped = fabric.setup(model, optimizer)
     validation = setup.validation.to(fabric.device)
-    if resume is None:
+    resume = group.broadcast(resume)
+    if resume is None and group.first:
         _check_untrained(validate(averaged.module, objective, validation, params)["validation/total"])
-    stream = ClipStream(setup.clips, fabric.device)
-    run = _Run(fabric, model, student, averaged, objective, optimizer, schedule, generator, stream, params, tuner)
+    shards = [Shard(part, params.shards, seed, fabric.device) for part in setup.shards]
+    run = _Run(fabric, model, student, averaged, shards, wrapped, schedule, params, tuner, group)
     done, progress, started = 0, Progress(), time.monotonic()
     if resume is not None:
         done, progress = resume.epochs, run.restore(resume)
         started -= progress.seconds
         for row in progress.rows:
             board.scalars(row, int(row["step"]))
+    steps = FiniteSteps(optimizer, progress, scaled, console.announce)
 
     with console.progress(params.epochs, params.steps_per_epoch, done) as bar:
         for epoch in range(done + 1, params.epochs + 1):
             if progress.is_stale(params):
                 console.announce(f"stopped early: the validation loss has not fallen since step {progress.best_step}")
                 break
-            row = _train_epoch(run, epoch, progress, bar)
+            row = _train_epoch(run, epoch, progress, bar, steps)
             if epoch % params.validate_every == 0 or epoch == params.epochs:
-                row |= validate(averaged.module, objective, validation, params)
+                check_same_weights(averaged, group)
+                row |= group.broadcast(validate(averaged.module, objective, validation, params) if group.first else {})
                 progress.keep_best(row["validation/total"], averaged.module)
                 if keep is not None:
                     keep(progress, averaged.module)
@@ -111,13 +125,18 @@ def fit(
             progress.rows.append(row)
             bar.epoch(epoch, {"loss": row["train/total"], "validation": row.get("validation/total", math.nan)})
             board.scalars(row, progress.step)
+            if progress.skipped:
+                board.scalars({"train/skipped_steps": progress.skipped}, progress.step)
             if board.draws and (epoch == params.epochs or epoch % max(1, params.epochs // PICTURES) == 0):
                 shown = torch.linspace(0, len(validation.rays) - 1, SHOWN).long()
                 board.picture(objective.examples(averaged.module, validation.take(shown)), progress.step)
             progress.seconds = time.monotonic() - started
+            states = group.gather_values([shard.state() for shard in shards])  # all take part, whoever writes them
             if offer_state is not None:
-                offer_state(partial(run.state, epoch, progress), epoch == params.epochs or progress.is_stale(params))
+                ends = epoch == params.epochs or progress.is_stale(params)
+                offer_state(partial(run.state, epoch, progress, states), ends)
     progress.last = averaged.module.state_dict()
+    group.leave()
     return progress
 
 
@@ -137,25 +156,22 @@ class _Run:
     model: torch.nn.Module
     student: torch.nn.Module  # the model, wrapped by fabric
     averaged: AveragedModel  # its averaged weights, the teacher
-    objective: Objective
+    shards: Sequence[Shard]  # those of this process
     optimizer: torch.optim.Optimizer
     schedule: Schedule
-    generator: torch.Generator
-    stream: ClipStream
     params: TrainingParams
     tuner: ThreadTuner | None
+    group: Group
 
-    def state(self, epochs: int, progress: Progress) -> TrainingState:
+    def state(self, epochs: int, progress: Progress, shards: list[dict[str, Any]]) -> TrainingState:
         """All that the run is after so many epochs."""
         return TrainingState(
             epochs=epochs,
-            clips=self.stream.read,
             model=self.model.state_dict(),
             averaged=self.averaged.state_dict(),
             optimizer=self.optimizer.state_dict(),
             precision=self.fabric.strategy.precision.state_dict(),
-            objective=self.objective.state_dict(),
-            random={"steps": self.generator.get_state(), **random_state(self.fabric.device)},
+            shards=shards,
             progress=progress,
         )
 
@@ -173,47 +189,75 @@ class _Run:
             self.model.load_state_dict(state.model)
             self.averaged.load_state_dict(state.averaged)
             self.optimizer.load_state_dict(state.optimizer)
-            self.objective.load_state_dict(state.objective)
-        except (RuntimeError, ValueError, KeyError) as error:
+            for shard in self.shards:
+                shard.restore(state.shards[shard.number])
+        except (RuntimeError, ValueError, LookupError) as error:
             raise UserError(f"the state does not fit the model: {' '.join(str(error).split())[:200]}") from None
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
         self.fabric.strategy.precision.load_state_dict(state.precision)
-        self.stream.skip(state.clips)
-        self.generator.set_state(state.random["steps"])
-        set_random_state(state.random, self.fabric.device)
         return state.progress
 
 
-def _train_epoch(run: _Run, epoch: int, progress: Progress, bar: Bar) -> dict[str, float]:
+def _train_epoch(run: _Run, epoch: int, progress: Progress, bar: Bar, finite: FiniteSteps) -> dict[str, float]:
     """One epoch of steps; returns its row of the curves."""
-    params, objective, stream, began = run.params, run.objective, run.stream, time.monotonic()
-    objective.before_epoch(run.averaged.module, stream, epoch)
-    steps = islice(objective.steps(run.averaged.module, stream, epoch, run.generator), params.steps_per_epoch)
+    params, shards, teacher, began = run.params, run.shards, run.averaged.module, time.monotonic()
+    windows = params.shards * shards[0].objective.windows
+    for shard in shards:
+        shard.before_epoch(teacher, epoch)
+    if params.shards > 1:
+        average_learned(shards, run.group)
+    steps = islice(zip(*(shard.steps(teacher, epoch) for shard in shards), strict=True), params.steps_per_epoch)
     recent: list[dict[str, Tensor]] = []
+    gradient = MeanGradient(run.model.parameters(), params.shards, run.group)
     run.student.train()
-    for step, terms_of in enumerate(run.tuner.timed(steps) if run.tuner else steps, start=1):
-        terms = terms_of(run.student)
-        loss = objective.total(terms)
+    for step, parts in enumerate(run.tuner.timed(steps) if run.tuner else steps, start=1):
         run.optimizer.zero_grad()
-        run.fabric.backward(loss)
-        if params.gradient_clip > 0:
-            run.fabric.clip_gradients(
-                run.student, run.optimizer, max_norm=params.gradient_clip, error_if_nonfinite=False
-            )
-        run.optimizer.step()
+        terms = [_backward(run, shard, part, gradient) for shard, part in zip(shards, parts, strict=True)]
+        gradient.put()
+        skipped = not finite.allows(_clipped_norm(run))
+        if not skipped:
+            run.optimizer.step()
         if step < params.steps_per_epoch:  # the last one waits for the validation
             run.schedule.step()
-        run.averaged.update_parameters(run.student)
+        if not skipped:
+            run.averaged.update_parameters(run.student)
         progress.step += 1
-        progress.poses += objective.windows
+        progress.poses += windows
         if step % LOG_EVERY == 0 or step == params.steps_per_epoch:
-            recent.append({name: value.detach() for name, value in {**terms, "total": loss}.items()})
-            bar.step(objective.windows, {name: float(value) for name, value in recent[-1].items()})
+            read = average_terms(terms, run.group)
+            values = {name: float(value) for name, value in read.items()}
+            recent += [read] if all(map(math.isfinite, values.values())) else []
+            bar.step(windows, values)
+            finite.count()
         else:
-            bar.step(objective.windows)
+            bar.step(windows)
     progress.training_seconds += time.monotonic() - began
-    return {"step": float(progress.step), "lr": run.optimizer.param_groups[0]["lr"], **_mean(recent, "train")}
+    return {
+        "step": float(progress.step),
+        "lr": run.optimizer.param_groups[0]["lr"],
+        **_mean(recent or [dict.fromkeys(values, torch.tensor(math.nan))], "train"),
+    }
+
+
+def _clipped_norm(run: _Run) -> Tensor:
+    """The norm of the gradient, which is clipped by then if it is to be."""
+    largest = run.params.gradient_clip
+    if largest == 0:
+        return get_total_norm([part.grad for part in run.model.parameters() if part.grad is not None])
+    norm = run.fabric.clip_gradients(run.student, run.optimizer, max_norm=largest, error_if_nonfinite=False)
+    assert norm is not None  # it is a norm that was to be clipped
+    return norm
+
+
+def _backward(run: _Run, shard: Shard, step: Step, gradient: MeanGradient) -> Terms:
+    """Add the gradients of a shard's part of a step, and return its terms with their total."""
+    with shard.turn():
+        terms = step(run.student)
+        loss = shard.objective.total(terms)
+        run.fabric.backward(guarded(loss))
+    gradient.add()
+    return {**terms, "total": loss}
 
 
 @torch.inference_mode()

@@ -2,19 +2,20 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from lib.data.masking import MaskingParams
 from lib.data.occlusion import OcclusionParams
 from lib.data.store import read_split
 from lib.data.transforms import InputPipeline, TransformParams, input_pipeline
-from lib.data.windows import LoaderParams, WindowParams, Windows, training_loader
+from lib.data.windows import LoaderParams, WindowBatch, WindowParams, Windows, training_loader
 from lib.models.checkpoints import Checkpoint, start_from
 from lib.models.lifters import LiftingModel
 from lib.models.networks import Architecture
@@ -31,6 +32,7 @@ from lib.runtime.params import Section, section
 from lib.runtime.tensorboard import Board
 from lib.training.loop import RunContext, TrainingSetup, fit, held_out_clips
 from lib.training.params import TrainingParams
+from lib.training.shards import ShardSetup, shard_seed, shards_of
 from lib.training.state import OfferState, Progress, TrainingState
 
 LOADER_BATCHES = 50  # gathered once before training, to measure the loader alone
@@ -132,10 +134,7 @@ def pretrain(
         read_split(poses, split, "needed" if kind.labels else "never") for split in ("train", "validation")
     )
     frames = params.window.frames
-    generator = torch.Generator().manual_seed(params.seed)
-    clips = training.clips(params.window)
     windows = Windows(train, params.window.clip, detected_only=True)
-    loader = training_loader(windows, clips, params.loader, generator)
 
     torch.manual_seed(params.seed)  # of the model's first weights, the one thing that takes no generator
     layouts = known_layouts(train.layout)
@@ -143,22 +142,25 @@ def pretrain(
     if start is not None:
         start_from(start, model, layouts)
         training = training.model_copy(update={"prior_epochs": 0})
-    prior = PosePrior(params.prior)
     inputs = input_pipeline(train, params.transforms, params.occlusion, params.window)
-    objective = kind.make(
-        ObjectiveContext(
-            train=train,
-            inputs=inputs,
-            prior=prior,
-            losses=params.losses,
-            masking=params.masking,
-            batches=training.batches,
-            epochs=training.epochs,
-            constant_bone_lengths=training.constant_bone_lengths,
-            seed=params.seed,
-            device=hardware.fabric.device,
-        )
+    shards = shards_of(hardware.group, training.shards)
+    priors = [PosePrior(params.prior).to(hardware.fabric.device) for _ in shards]
+    given = ObjectiveContext(
+        train=train,
+        inputs=inputs,
+        prior=priors[0],
+        losses=params.losses,
+        masking=params.masking,
+        batches=training.of_shard.batches,
+        epochs=training.epochs,
+        constant_bone_lengths=training.constant_bone_lengths,
+        seed=params.seed,
+        device=hardware.fabric.device,
     )
+    parts = [
+        ShardSetup(kind.make(replace(given, prior=prior)), _clips(params, windows, shard), shard)
+        for shard, prior in zip(shards, priors, strict=True)
+    ]
     noise = sum(inputs.corruption.noise_std) / len(inputs.corruption.noise_std)
     outliers = inputs.corruption.outliers
     console.header(
@@ -174,33 +176,35 @@ def pretrain(
     )
     if hardware.fallback:
         console.announce(hardware.fallback)
-    alone = training_loader(windows, clips, params.loader, torch.Generator())
-    loader_rate = _rate(iter(alone), LOADER_BATCHES)
-    prior.to(hardware.fabric.device)
+    clips = training.clips(params.window)
+    loader_rate = _rate(iter(training_loader(windows, clips, params.loader, torch.Generator())), LOADER_BATCHES)
     a_step = training.batches.real + training.batches.drawn
-    prior_rate = _rate(_draws(prior, inputs, a_step), PRIOR_DRAWS)
+    prior_rate = _rate(_draws(priors[0], inputs, a_step), PRIOR_DRAWS)
     board.params(params.dump())
-    setup = TrainingSetup(objective, loader, held_out_clips(validation, params.window))
+    setup = TrainingSetup(parts, held_out_clips(validation, params.window))
 
     def hand_over(progress: Progress, averaged: nn.Module) -> None:
         if keep is not None:
             weights = averaged.state_dict()
-            keep(_checkpoint(params, train.layout, prior.body_size, weights, progress.step, progress.last_loss))
+            keep(_checkpoint(params, train.layout, priors[0].body_size, weights, progress.step, progress.last_loss))
 
-    context = RunContext(hardware.fabric, console, board, params.seed, hardware.tuner, hand_over, resume, offer_state)
+    context = RunContext(
+        hardware.fabric, console, board, params.seed, hardware.tuner, hand_over, resume, offer_state, hardware.group
+    )
     progress = fit(model, setup, training, context)
     if isinstance(model, LiftingModel):
         model.load_state_dict(progress.kept(training)[0])
         board.embedding(model.eval(), train, inputs)
     board.close()
     return Pretrained(
-        checkpoint=_checkpoint(params, train.layout, prior.body_size, *progress.kept(training)),
+        checkpoint=_checkpoint(params, train.layout, priors[0].body_size, *progress.kept(training)),
         curves=progress.rows,
         metrics={
             "noise_std": noise,
             "outliers": outliers,
             "parameters": sum(p.numel() for p in model.parameters()),
             "steps": progress.step,
+            "skipped_steps": progress.skipped,
             "kept_step": progress.kept(training)[1],
             "validation_loss": progress.kept(training)[2],
         },
@@ -211,6 +215,14 @@ def pretrain(
             "prior_poses_per_second": round(prior_rate * DRAWS * a_step),
         },
     )
+
+
+def _clips(params: PretrainParams, windows: Windows, shard: int) -> DataLoader[WindowBatch]:
+    """A shard's clips, without end."""
+    training = params.training
+    generator = torch.Generator().manual_seed(shard_seed(params.seed, shard))
+    part = windows.shard(shard, training.shards)
+    return training_loader(part, training.of_shard.clips(params.window), params.loader, generator)
 
 
 def _checkpoint(

@@ -5,13 +5,15 @@ is another and begins anew. One process at a time trains a run.
 """
 
 import json
+import math
 import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from filelock import FileLock, Timeout
@@ -19,23 +21,42 @@ from filelock import FileLock, Timeout
 from lib.runtime.errors import UserError
 from lib.training.state import TrainingState, load_state, save_state
 
-EVERY = 60.0  # seconds from one state to the next ...
-SHARE = 0.01  # ... or more, where writing takes more than this of the time
 KEPT = 3  # other runs' folders; older ones are removed
 STATE, BEFORE, LAST = "state.pt", "state_before.pt", "last_state.pt"
 LIB = Path(__file__).parents[1]
 ROOMS = ("runtime", "pose", "sequences", "sources", "data", "prior", "models", "objectives", "training")
 
 
+class Pace(NamedTuple):
+    """How often states are written."""
+
+    seconds: float = 60.0  # from one state to the next ...
+    share: float = 0.01  # ... or more, where writing takes more than this of the time
+
+
+USUAL = Pace()
+ALWAYS = Pace(0.0, math.inf)  # after every epoch
+
+
 class Recovery:
     """The states of one run below a folder; a context, in which this process alone trains it."""
 
-    def __init__(self, root: Path, run: Mapping[str, Any], announce: Callable[[str], None]) -> None:
-        """`run` is all that determines it beside the code, as plain values."""
-        self.root, self.run, self._announce = root, run, announce
+    def __init__(
+        self,
+        root: Path,
+        run: Mapping[str, Any],
+        announce: Callable[[str], None],
+        pace: Pace = USUAL,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`run` is all that determines it beside the code, as plain values.
+
+        `check` raises if the run must not go on, such as one whose params are others by now; its state stays.
+        """
+        self.root, self.run, self._announce, self._pace, self._check = root, run, announce, pace, check
         self.folder = root / _key(run)
         self._lock = FileLock(self.folder / "lock")
-        self._saved, self._interval = time.monotonic(), EVERY
+        self._saved, self._interval = time.monotonic(), pace.seconds
         self._parent = os.getppid() if "DVC_STAGE" in os.environ else None
 
     def __enter__(self) -> "Recovery":
@@ -47,7 +68,8 @@ class Recovery:
                 f"this run is being trained by process {_read(self.folder / 'process')} already: wait until it is "
                 "done, or end it; it goes on from where it was"
             ) from None
-        (self.folder / "process").write_text(str(os.getpid()))
+        with suppress(OSError):  # a full disk ends no run
+            (self.folder / "process").write_text(str(os.getpid()))
         for unfinished in self.folder.glob(f".*.{STATE}"):  # of a process that was killed
             unfinished.unlink()
         self._prune()
@@ -71,13 +93,15 @@ class Recovery:
         """Write a state if it is time, or if the run ends here.
 
         Raises:
-            UserError: the process that started this one is gone, such as a killed DVC: nobody would take the result.
+            UserError: the process that started this one is gone, such as a killed DVC: nobody would take the result;
+                or as `check` does.
         """
         began, orphan = time.monotonic(), self._parent not in (None, os.getppid())
         if began - self._saved >= self._interval or last or orphan:
             self._write(state())
             self._saved = time.monotonic()
-            self._interval = max(EVERY, (self._saved - began) / SHARE)
+            self._interval = max(self._pace.seconds, (self._saved - began) / self._pace.share)
+            self._check()
         if orphan:
             raise UserError("the process that started this one is gone: run `dvc repro`, which goes on from here")
 
@@ -119,7 +143,8 @@ class Recovery:
 
 def _key(run: Mapping[str, Any]) -> str:
     """What stands for a run: what determines it, the code's bytes and torch's version."""
-    digest = sha256(json.dumps({**run, "torch": torch.__version__}, sort_keys=True).encode())
+    deciding = {key: value for key, value in run.items() if key != "training.devices"}
+    digest = sha256(json.dumps({**deciding, "torch": torch.__version__}, sort_keys=True).encode())
     for path in sorted(path for room in ROOMS for path in (LIB / room).rglob("*.py")):
         digest.update(path.relative_to(LIB).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()[:16]

@@ -20,9 +20,16 @@ from lib.runtime.errors import UserError
 from lib.runtime.files import replacing
 from lib.training.params import TrainingParams
 
-FORMAT = 1
+FORMAT = 2
 # What a state may differ in from the run that goes on from it: how long it is, where and how fast it runs.
-FREE = ("training.resume", "training.epochs", "training.device", "training.threads", "data.loader.workers")
+FREE = (
+    "training.resume",
+    "training.epochs",
+    "training.device",
+    "training.devices",
+    "training.threads",
+    "data.loader.workers",
+)
 RANDOM = {"cuda": (torch.cuda.get_rng_state, torch.cuda.set_rng_state)}  # beside the CPU's, which every run has
 
 
@@ -40,6 +47,8 @@ class Progress:
     poses: int = 0
     training_seconds: float = 0.0  # of the steps alone
     seconds: float = 0.0  # with validation
+    skipped: int = 0  # steps whose loss or gradient was not finite
+    skipped_in_a_row: int = 0  # the last of them
 
     def is_stale(self, params: TrainingParams) -> bool:
         """Whether the validation loss has not fallen for `patience` validations."""
@@ -74,13 +83,13 @@ class TrainingState:
     """The state of a run; its tensors are those that training changes, so write them or copy them at once."""
 
     epochs: int  # that are complete
-    clips: int  # batches of clips that were read
     model: dict[str, Any]
     averaged: dict[str, Any]
     optimizer: dict[str, Any]
     precision: dict[str, Any]  # the scale of losses in float16
-    objective: dict[str, Any]  # what it has learned: the prior's bones, those of each sequence
-    random: dict[str, Tensor]
+    # Of each shard: batches of clips that were read, what the objective has learned (the prior's bones, those of each
+    # sequence), and the states of random generators.
+    shards: list[dict[str, Any]]
     progress: Progress
 
 

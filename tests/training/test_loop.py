@@ -16,6 +16,7 @@ from lib.runtime.hardware import make_fabric
 from lib.runtime.tensorboard import Board
 from lib.runtime.threads import ThreadTuner
 from lib.training.loop import RunContext, TrainingSetup, fit
+from lib.training.shards import ShardSetup
 from lib.training.state import Progress
 from tests.settings import ALL_LOSSES, PRIOR, TRAINING, pipeline, synthetic_split, tiny_model, window
 
@@ -40,7 +41,7 @@ def train(
     board = Board(tmp_path, "pretrain")
     held_out = clips[torch.tensor([8, 38])]
     held_out.rays[0, 0, 5, 1] += missing
-    setup = TrainingSetup(objective, loader, held_out)
+    setup = TrainingSetup([ShardSetup(objective, loader)], held_out)
     fabric = make_fabric(torch.device("cpu"), precision)
     progress = fit(
         tiny_model(1), setup, params, RunContext(fabric, Console(quiet=True), board, seed=0, tuner=tuner, keep=keep)

@@ -5,6 +5,7 @@ import os
 import signal
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
@@ -12,26 +13,36 @@ from typing import Any
 import pytest
 import torch
 
+from lib.models import checkpoints
 from lib.runtime.errors import UserError
 from lib.runtime.paths import Paths
 from lib.training import recovery
-from lib.training.recovery import Recovery
+from lib.training.recovery import ALWAYS, Pace, Recovery
+from stages import finetune
 from stages import pretrain as stage
+from tests.settings import tiny_checkpoint
 from tests.training.test_state import assert_same, params_with, paths, quick, trained
 
 __all__ = ["paths", "quick"]  # fixtures
 EPOCHS = 4
 
 
-def killed(params: dict[str, Any], paths: Paths, what: str, when: int, half: bool = False) -> None:
-    """Run the stage in a process of its own, which dies at once at a call of `what`; with `half`, half way through it.
+def killed(
+    params: dict[str, Any],
+    paths: Paths,
+    what: str,
+    when: int,
+    half: bool = False,
+    run: Callable[[dict[str, Any], Paths, Pace], None] = stage.run,
+) -> None:
+    """Run a stage in a process of its own, which dies at once at a call of `what`; with `half`, half way through it.
 
     A state is written after every epoch.
     """
 
     def die() -> None:
         module, _, name = what.rpartition(".")
-        owner = {"torch": torch, "os": os, "stages.pretrain": stage}[module]
+        owner = {"torch": torch, "os": os, "stages.pretrain": stage, "stages.finetune": finetune}[module]
         real, calls = getattr(owner, name), iter(range(1, 1000))
 
         def deadly(*given: Any, **named: Any) -> Any:
@@ -43,8 +54,7 @@ def killed(params: dict[str, Any], paths: Paths, what: str, when: int, half: boo
             return real(*given, **named)
 
         setattr(owner, name, deadly)
-        recovery.EVERY, recovery.SHARE = 0.0, float("inf")
-        stage.run(params, paths)
+        run(params, paths, ALWAYS)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads, of which none is at work
@@ -77,6 +87,36 @@ def test_a_killed_run_goes_on_where_it_was(
     assert_same(whole, trained(params, paths))
     assert ("goes on from there" in capsys.readouterr().out) == ((what, when) != ("torch.save", 1))
     assert [path.name for path in paths.states("pretrain").iterdir()] == ["last_state.pt"]
+
+
+@pytest.mark.parametrize("rehearsal", [0.0, 1.0])
+def test_fine_tuning_goes_on_where_it_was(rehearsal: float, paths: Paths, capsys: pytest.CaptureFixture[str]) -> None:
+    own = {"finetune__enabled": True, "finetune__label_fraction": 1.0, "finetune__rehearsal": rehearsal}
+    params = params_with(**own, finetune__epochs=3, finetune__steps_per_epoch=3, finetune__batch_size=4)
+    checkpoints.save(tiny_checkpoint(3), paths.pretrained)
+    outputs = paths.finetuned, paths.plot("finetuning.csv"), paths.metrics("finetune")
+    finetune.run(params, paths)
+    whole = [path.read_bytes() for path in outputs]
+    for what, when in [("torch.save", 3), ("stages.finetune.write_json", 1)]:
+        for path in outputs:
+            path.unlink()
+        killed(params, paths, what, when, half=what == "torch.save", run=finetune.run)
+        capsys.readouterr()
+        finetune.run(params, paths)
+        assert "after epoch 2, and" in capsys.readouterr().out or what != "torch.save"
+        assert [path.read_bytes() for path in outputs] == whole
+    assert [path.name for path in paths.states("finetune").iterdir()] == ["last_state.pt"]
+
+
+def test_another_checkpoint_begins_fine_tuning_anew(paths: Paths, capsys: pytest.CaptureFixture[str]) -> None:
+    params = params_with(finetune__enabled=True, finetune__label_fraction=1.0, finetune__batch_size=4)
+    params["finetune"] |= {"epochs": 3, "steps_per_epoch": 3}
+    checkpoints.save(tiny_checkpoint(3), paths.pretrained)
+    killed(params, paths, "torch.save", 3, run=finetune.run)
+    checkpoints.save(replace(tiny_checkpoint(3), body_size=3.6), paths.pretrained)
+    capsys.readouterr()
+    finetune.run(params, paths)
+    assert "goes on" not in capsys.readouterr().out
 
 
 def test_a_run_that_is_killed_again_and_again(paths: Paths) -> None:
