@@ -21,6 +21,7 @@ from torch import Tensor
 from lib.pose.landmarks import LANDMARKS, STANDING, side_of, skeleton_of
 from lib.pose.skeleton import H36M, Skeleton
 from lib.runtime import plain_yaml
+from lib.runtime.bounds import readable_name
 from lib.runtime.errors import UserError
 
 Mixture = Mapping[str, float]  # landmark -> weight; the weights add up to 1
@@ -122,14 +123,31 @@ class Layout:
 
     @classmethod
     def load(cls, content: Mapping[str, Any]) -> "Layout":
-        """What `dump` gave."""
-        return cls(
+        """What `dump` gave; raises KeyError, TypeError, ValueError or AttributeError where it is something else."""
+        layout = cls(
             content["name"],
             tuple(content["keypoints"]),
             tuple(content["landmarks"]),
             tuple(tuple(mixture.items()) for mixture in content["mixtures"]),
             tuple(content["spreads"]),
         )
+        layout._check()
+        return layout
+
+    def _check(self) -> None:
+        """Refuse what no layout can be; raises ValueError or TypeError."""
+        marked = [part for mixture in self.mixtures for part in mixture]
+        numbers = [weight for _, weight in marked] + [*self.spreads]
+        whole = (
+            0 < len(self.keypoints) == len(self.landmarks) == len(self.mixtures) == len(self.spreads)
+            and all(map(readable_name, (self.name, *self.keypoints)))
+            and {*self.landmarks, *(name for name, _ in marked)} <= {*LANDMARKS}
+            and len({*self.landmarks}) == len(self.landmarks)
+            and {*map(_mirrored, self.landmarks)} == {*self.landmarks}
+            and all(isinstance(number, int | float) and 0 <= number <= 1 for number in numbers)
+        )
+        if not whole:
+            raise ValueError("a layout that marks no body")
 
 
 def make_layout(name: str, keypoints: Mapping[str, str | Mixture], spread: Mapping[str, float], other: float) -> Layout:

@@ -1,0 +1,39 @@
+"""How much a file may unpack to: files that somebody else wrote claim what they like, and memory is finite."""
+
+import zipfile
+from pathlib import Path
+
+UNPACKED = 64 << 20  # bytes that any packed file may unpack to ...
+RATIO = 20  # ... and times its own size: numbers that were measured do not pack better
+
+
+def unpacked_limit(path: Path) -> int:
+    """The bytes that a packed file may unpack to."""
+    return UNPACKED + RATIO * path.stat().st_size
+
+
+def check_unpacked(path: Path, claimed: int) -> None:
+    """Refuse a file that says that it unpacks to so many bytes.
+
+    Raises:
+        ValueError: it is more than any such file does.
+    """
+    if claimed > unpacked_limit(path):
+        raise ValueError(f"its {path.stat().st_size:,} bytes claim to unpack to {claimed:,}")
+
+
+def check_zip(path: Path, archive: zipfile.ZipFile) -> None:
+    """Refuse an archive whose members claim more than such a file holds; raises ValueError."""
+    check_unpacked(path, sum(member.file_size for member in archive.infolist()))
+
+
+def readable_name(name: object) -> bool:
+    """Whether this is a name that tables, files and the terminal can hold: text, short, and of printable characters."""
+    return isinstance(name, str) and 0 < len(name) <= 100 and name.isprintable()
+
+
+def one_line(text: str, most: int = 120) -> str:
+    """Text of unknown origin, in one line that any terminal prints."""
+    plain = " ".join(text.encode("utf-8", "backslashreplace").decode().split())
+    plain = "".join(letter if letter.isprintable() else "?" for letter in plain)
+    return plain if len(plain) <= most else f"{plain[:most]}..."
