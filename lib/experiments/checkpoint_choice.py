@@ -19,6 +19,7 @@ from lib.experiments.variants import changed, prepare_once, scratch
 from lib.models import checkpoints
 from lib.models.checkpoints import Checkpoint
 from lib.runtime.console import Console
+from lib.runtime.csv_files import read_csv
 from lib.runtime.errors import UserError
 from lib.runtime.files import replacing
 from lib.runtime.paths import Paths
@@ -75,10 +76,7 @@ def read_rows(paths: Paths) -> pd.DataFrame:
     path = _file(paths)
     if not path.exists():
         raise UserError(f"{path} is missing: run without --table first")
-    try:
-        return pd.read_csv(path)
-    except (pd.errors.EmptyDataError, pd.errors.ParserError):
-        raise UserError(f"{path} is damaged: delete it, or restore it with git checkout") from None
+    return read_csv(path, "delete it, or restore it with git checkout", ["step", ERROR], ["run", *RUN])
 
 
 def tables(rows: pd.DataFrame) -> Iterator[tuple[str, tuple[str, ...], list[tuple[str, ...]]]]:

@@ -59,6 +59,8 @@ def read_bvh(path: Path) -> Bvh:
     Raises:
         BvhError: it is no BVH file, or incomplete, or its numbers are not finite.
     """
+    if not path.is_file():
+        raise BvhError("no file, but a folder, a pipe or a device")
     try:
         text = path.read_text(encoding="utf-8-sig", errors="strict")
     except (OSError, UnicodeDecodeError):
