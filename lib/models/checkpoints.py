@@ -95,6 +95,7 @@ class _Head(Section):
     normalization: Normalization
     noise_correlation_seconds: Annotated[float, Field(ge=0, le=100)]
     body_size: Annotated[float, Field(gt=0, le=1000)]
+    model: dict[str, Any]
     masking: MaskingParams
     training: dict[str, Any]
 
@@ -136,10 +137,12 @@ def load(path: Path, made_by: str = "pretrain") -> Checkpoint:
         task = one_line(repr(content.get("task")))
         raise UserError(f"{path} is for the unknown task {task}: {again}")
     try:
-        layouts = tuple(map(Layout.load, content["layouts"][:MOST_LAYOUTS]))
-        checkpoint = Checkpoint(**{**content, "layouts": layouts, "layout": Layout.load(content["layout"])})
         head = {name: content[name] for name in _Head.model_fields}
         _Head.model_validate({**head, "masking": MaskingParams.model_validate_json(json.dumps(head["masking"]))})
+        if not all(isinstance(value, Tensor) for value in {**content["weights"]}.values()):
+            raise ValueError("weights that are no tensors by name")
+        layouts = tuple(map(Layout.load, content["layouts"][:MOST_LAYOUTS]))
+        checkpoint = Checkpoint(**{**content, "layouts": layouts, "layout": Layout.load(content["layout"])})
     except ValidationError as error:
         key = ".".join(str(part) for part in error.errors()[0]["loc"])
         what = one_line(f"{key}: {error.errors()[0]['msg']}")
@@ -165,8 +168,6 @@ def load(path: Path, made_by: str = "pretrain") -> Checkpoint:
 def _misfit(checkpoint: Checkpoint) -> str | None:
     """What is wrong with the weights; the model is made without memory, for it may claim any size."""
     weights = checkpoint.weights
-    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
-        return "weights that are no tensors by name"
     with torch.device("meta"), torch.random.fork_rng(devices=[]):
         own = checkpoint.build_untrained().state_dict()
     if set(own) != set(weights):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 UNPACKED = 64 << 20  # bytes that any packed file may unpack to ...
 RATIO = 20  # ... and times its own size: numbers that were measured do not pack better
+MOST_TEXT = 1 << 30  # bytes of a file of text, which is read whole
 
 
 def unpacked_limit(path: Path) -> int:
@@ -20,6 +21,12 @@ def check_unpacked(path: Path, claimed: int) -> None:
     """
     if claimed > unpacked_limit(path):
         raise ValueError(f"its {path.stat().st_size:,} bytes claim to unpack to {claimed:,}")
+
+
+def check_text(path: Path, most: int = MOST_TEXT) -> None:
+    """Refuse a file of text that is larger than any; raises ValueError."""
+    if path.stat().st_size > most:
+        raise ValueError(f"it has more than {most:,} bytes: divide it")
 
 
 def check_zip(path: Path, archive: zipfile.ZipFile) -> None:

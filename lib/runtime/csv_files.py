@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lib.runtime.bounds import one_line
+from lib.runtime.bounds import check_text, one_line
 from lib.runtime.errors import UserError
 
 
@@ -27,6 +27,7 @@ def read_csv(
     if not path.is_file():
         raise UserError(f"{path} is missing: {remedy}")
     try:
+        check_text(path)
         table = pd.read_csv(path, **options)
     except (ValueError, OverflowError, pd.errors.ParserError) as error:
         raise UserError(f"{path} is damaged ({one_line(str(error))}): {remedy}") from None
