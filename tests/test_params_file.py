@@ -20,8 +20,8 @@ def params(tmp_path: Path) -> Path:
 
 def changes(params: Path) -> list[str]:
     """The lines that are another, as they were and as they are."""
-    lines = [path.read_text(encoding="utf-8").splitlines() for path in (ROOT / "params.yaml", params)]
-    return [line for line in difflib.ndiff(*lines) if line[0] in "+-"]
+    before, after = (path.read_text(encoding="utf-8").splitlines() for path in (ROOT / "params.yaml", params))
+    return [line for line in difflib.ndiff(before, after) if line[0] in "+-"]
 
 
 def test_the_writer_of_dvc_changes_nothing(params: Path) -> None:

@@ -151,7 +151,9 @@ def _picture(path: Path) -> UInt8[Array, "height width 3"]:
                 width, height = header.size
         _check_size(path, float(width), float(height))
         picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, cv2.error) as error:
+    except Image.DecompressionBombError:
+        raise UserError(f"{path} claims too many pixels: make it smaller, {_MOST_PIXELS:,} at most") from None
+    except (OSError, ValueError, SyntaxError, cv2.error) as error:
         raise UserError(f"{path} is no picture that can be read: {one_line(str(error))}") from None
     if picture is None:
         raise UserError(f"{path} is no picture that OpenCV reads: save it as .png or .jpg again")

@@ -235,7 +235,9 @@ def _measure(
             continue
         console.announce(f"criteria: measuring {run['run']}")
         judge = judge or Judge(variant, own.poses, chosen.split)
-        curves = {int(row["step"]): row for row in _records(pd.read_csv(folder / "curves.csv"))}
+        curves = {
+            int(row["step"]): row for row in _records(read_csv(folder / "curves.csv", f"delete {folder}", ["step"]))
+        }
         losses = {step: row[CURVES[0]] for step, row in curves.items()}
         run["kept_by_patience"] = early_stopping_step(losses, PATIENCE)
         half = checkpoints.load(files[(len(files) - 1) // 2])

@@ -129,7 +129,9 @@ def load(path: Path, made_by: str = "pretrain") -> Checkpoint:
     try:
         content = plain_tensors.load(path)
     except Exception as error:  # torch raises pickle, zip and runtime errors, depending on where a file is damaged
-        raise UserError(f"{path} is no checkpoint, or a damaged one ({type(error).__name__}): {again}") from None
+        raise UserError(
+            f"{path} is no checkpoint, or a damaged one ({plain_tensors.what_is_wrong(error)}): {again}"
+        ) from None
     version = content.pop("format", None) if isinstance(content, dict) else None
     if not isinstance(version, int) or version != FORMAT:
         raise UserError(f"{path} was not written by this version of the project: {again}")

@@ -21,7 +21,7 @@ from torch import Tensor
 from lib.pose.landmarks import LANDMARKS, STANDING, side_of, skeleton_of
 from lib.pose.skeleton import H36M, Skeleton
 from lib.runtime import plain_yaml
-from lib.runtime.bounds import readable_name
+from lib.runtime.bounds import one_line, readable_name
 from lib.runtime.errors import UserError
 
 Mixture = Mapping[str, float]  # landmark -> weight; the weights add up to 1
@@ -227,7 +227,15 @@ def read_layout(path: Path) -> Layout:
         weights = what.values() if isinstance(what, dict) else ()
         if not isinstance(what, str | dict) or not all(isinstance(w, int | float) for w in weights):
             raise UserError(f"{path}: {key} must be a landmark, or a mapping of landmarks to weights")
-    return make_layout(path.stem, keypoints, {}, _DESCRIBED)
+        if not readable_name(key):
+            raise UserError(f"{path}: the name {one_line(repr(key))} must be plain text")
+        if not all(0 <= w <= 1 for w in weights):
+            raise UserError(f"{path}: the weights of {key} must be from 0 to 1")
+    mixtures = {
+        key: what if isinstance(what, str) else {name: float(weight) for name, weight in what.items()}
+        for key, what in keypoints.items()
+    }
+    return make_layout(path.stem, mixtures, {}, _DESCRIBED)
 
 
 def _sides(pattern: str, *names: str) -> list[str]:

@@ -1,5 +1,6 @@
 """How much a file may unpack to: files that somebody else wrote claim what they like, and memory is finite."""
 
+import re
 import zipfile
 from pathlib import Path
 
@@ -27,6 +28,12 @@ def check_text(path: Path, most: int = MOST_TEXT) -> None:
     """Refuse a file of text that is larger than any; raises ValueError."""
     if path.stat().st_size > most:
         raise ValueError(f"it has more than {most:,} bytes: divide it")
+
+
+def check_exponents(content: bytes) -> None:
+    """Refuse numbers such as 1e9994753537774086, at which pandas ends in a segmentation fault; raises ValueError."""
+    if found := re.search(rb"[\d.][eE][-+]?\d{6,}", content):
+        raise ValueError(f"the number ...{one_line(found[0].decode())} is too large or too small")
 
 
 def check_zip(path: Path, archive: zipfile.ZipFile) -> None:

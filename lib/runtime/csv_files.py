@@ -1,5 +1,6 @@
 """CSV files that stages of the pipeline write and others read."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lib.runtime.bounds import check_text, one_line
+from lib.runtime.bounds import check_exponents, check_text, one_line
 from lib.runtime.errors import UserError
 
 
@@ -28,8 +29,10 @@ def read_csv(
         raise UserError(f"{path} is missing: {remedy}")
     try:
         check_text(path)
-        table = pd.read_csv(path, **options)
-    except (ValueError, OverflowError, pd.errors.ParserError) as error:
+        content = path.read_bytes()
+        check_exponents(content)
+        table: pd.DataFrame = pd.read_csv(io.BytesIO(content), **options)
+    except (ValueError, OverflowError, OSError, pd.errors.ParserError) as error:
         raise UserError(f"{path} is damaged ({one_line(str(error))}): {remedy}") from None
     if len(table) < least:
         raise UserError(f"{path} has no rows: {remedy}")

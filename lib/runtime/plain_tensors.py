@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lib.runtime.bounds import unpacked_limit
+from lib.runtime.bounds import one_line, unpacked_limit
 
 PACKED = ".gz"
 MAX_VALUES = 1_000_000  # with what references to the same object stand for
@@ -42,6 +42,11 @@ def load(path: Path) -> Any:
             content = torch.load(file, map_location="cpu", weights_only=True)
     _check(content, [0])
     return content
+
+
+def what_is_wrong(error: Exception) -> str:
+    """In words where they are ours: those of torch say how to run what a file names."""
+    return one_line(str(error)) if type(error) is ValueError else type(error).__name__
 
 
 def _unpacked(path: Path) -> bytes:

@@ -121,7 +121,9 @@ def load_state(path: Path) -> tuple[TrainingState, dict[str, Any]]:
     try:
         content = plain_tensors.load(path)
     except Exception as error:  # torch raises pickle, zip and runtime errors, depending on where a file is damaged
-        raise UserError(f"{path} is no state of a training run, or a damaged one ({type(error).__name__})") from None
+        raise UserError(
+            f"{path} is no state of a training run, or a damaged one ({plain_tensors.what_is_wrong(error)})"
+        ) from None
     if not isinstance(content, dict) or content.pop("format", None) != FORMAT or "run" not in content:
         raise UserError(f"{path} is no state of a training run of this version of the project")
     try:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -24,13 +24,14 @@ from lib.runtime.csv_files import read_csv
 from lib.runtime.params import read as read_params
 from lib.sources import bvh, h36m, humaneva, mpi_inf_3dhp, recordings, sample
 from lib.sources.base import AutoSplit, SplitParams
+from lib.sources.clips import CLIPS, file_name
 from lib.sources.inputs import Given
 from lib.sources.keypoints.read import read_folder_or_file
 from lib.sources.streams import of_lines
 from lib.training.state import Progress, TrainingState, load_state, save_state
 from tests import contract
 from tests.data.dataset_files import eva_takes, write_eva, write_mpi
-from tests.data.files import clip_frames, h36m_takes, source_params, write_h36m
+from tests.data.files import clip_frames, h36m_takes, source_params, write_clips, write_h36m
 from tests.data.mocap_files import write_bvh
 from tests.settings import tiny_checkpoint
 from tests.sources import test_keypoint_formats as formats
@@ -114,8 +115,6 @@ def _read_keypoints(folder: Path) -> object:
 
 
 def _clips(folder: Path) -> None:
-    from tests.data.files import write_clips  # noqa: PLC0415
-
     write_clips(folder, clip_frames(0.2))
 
 
@@ -168,7 +167,7 @@ READERS: dict[str, Reader] = {
     ),
     "mpi_inf_3dhp": Reader(write_mpi, _read_mpi, "data_train_3dhp.npz"),
     "humaneva": Reader(lambda f: write_eva(f, *eva_takes()), _read_eva, "data_2d_humaneva15_gt.npz"),
-    "clips": Reader(_clips, _read_clips, sample.file_name(next(iter(sample.CLIPS["train"])))),
+    "clips": Reader(_clips, _read_clips, file_name(next(iter(CLIPS["train"])))),
     "bvh": Reader(
         lambda f: write_bvh(f / "a.bvh", frames=5),
         lambda f: bvh.read(f, source_params("bvh", split=AutoSplit())),
@@ -214,4 +213,3 @@ READERS: dict[str, Reader] = {
         )
     },
 }
-Value = Any
