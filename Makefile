@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # dvc.yaml says `python -m stages...`: that must be the environment's own
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: reproduce predict test benchmark benchmark-speed ablation label-efficiency generalist wild check format clean
+.PHONY: reproduce predict test benchmark benchmark-speed ablation label-efficiency generalist wild fuzz check format clean
 
 reproduce: $(VENV)/.stamp  ## the whole pipeline, only the stages that something changed for
 	$(RUN) dvc repro
@@ -41,6 +41,9 @@ label-efficiency: $(VENV)/.stamp  ## error against labels, pre-trained and from 
 
 wild: $(VENV)/.stamp-video  ## real people in the videos of four cameras: fetch, detect, triangulate, and lift
 	$(RUN) python -m stages.wild
+
+fuzz: $(VENV)/.stamp  ## every reader of files against bytes that nobody chose, for some minutes
+	$(RUN) FUZZ_EXAMPLES=$(or $(EXAMPLES),300) python -m pytest -q tests/security/test_fuzz.py
 
 check:  ## what CI runs
 	bash .ci/run

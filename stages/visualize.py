@@ -12,7 +12,7 @@ import contextlib
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +36,14 @@ from lib.plotting.figures import (
 from lib.plotting.joints import layout_figure
 from lib.plotting.params import VisualizeParams
 from lib.plotting.prior import prior_figures
-from lib.plotting.reconstruction import reconstruction_errors, reconstruction_rows
+from lib.plotting.reconstruction import GUESSES, reconstruction_errors, reconstruction_rows
 from lib.plotting.results import Results
 from lib.plotting.selection import select_sequences
 from lib.plotting.skeletons import SkeletonStyle
 from lib.pose.skeleton import Skeleton
 from lib.prior.bodies import SKELETON
 from lib.prior.sampler import PriorParams
+from lib.runtime.csv_files import read_csv
 from lib.runtime.errors import UserError
 from lib.runtime.files import temporary_beside
 from lib.runtime.params import section
@@ -51,6 +52,8 @@ from lib.runtime.stage import main
 from lib.viewer.page import write_viewer
 from lib.viewer.sequences import scenes
 
+ERRORS = ("mpjpe_mm", "p_mpjpe_mm")
+REMEDY = "run `dvc repro evaluate` first"
 NONE_ASKED_FOR = "No sequence is shown: visualize.viewer_sequences in params.yaml is 0."
 NONE_LIFTED = "No sequence is shown: the model reconstructs masked windows, and lifts none."
 
@@ -59,8 +62,8 @@ def run(params: dict[str, Any], paths: Paths) -> None:
     """Run the stage."""
     visualize = section(VisualizeParams, "visualize", params)
     prior = section(PriorParams, "prior", params)
-    curves = {"training": _read_csv(paths.plot("training.csv"), "pretrain")}
-    curves["finetuning"] = _read_csv(paths.plot("finetuning.csv"), "finetune")
+    curves = {"training": _read_curves(paths.plot("training.csv"), "pretrain")}
+    curves["finetuning"] = _read_curves(paths.plot("finetuning.csv"), "finetune")
     training = {name: training_curves(table) for name, table in curves.items() if len(table)}
     examples = read_examples(paths.predictions)
     with _replacing_folder(paths.figures) as folder:
@@ -80,7 +83,7 @@ def _style(visualize: VisualizeParams, skeleton: Skeleton) -> SkeletonStyle:
 def _reconstructed(paths: Paths, examples: Reconstruction, visualize: VisualizeParams) -> dict[str, Figure]:
     return {
         "reconstruction": reconstruction_rows(examples, _style(visualize, examples.skeleton)),
-        "error_by_mask": reconstruction_errors(_read_csv(paths.plot("reconstruction.csv"), "evaluate")),
+        "error_by_mask": reconstruction_errors(_evaluated(paths, "reconstruction", tuple(GUESSES), "hidden", "unit")),
     }
 
 
@@ -103,9 +106,9 @@ def _lifted(paths: Paths, visualize: VisualizeParams, folder: Path) -> dict[str,
         figures["hidden_by_joint"] = hidden_by_joint(hidden, style)
     if results.target is not None:
         figures["examples"] = pose_rows(results.typical_examples(), style)
-        figures["error_by_joint"] = error_by_joint(_read_csv(paths.plot("per_joint.csv"), "evaluate"), style)
-        figures["reliability"] = reliability_figure(_read_csv(paths.plot("reliability.csv"), "evaluate"))
-        figures["error_by_action"] = error_by_action(_read_csv(paths.plot("per_action.csv"), "evaluate"))
+        figures["error_by_joint"] = error_by_joint(_of_joints(paths, results.skeleton), style)
+        figures["reliability"] = reliability_figure(_evaluated(paths, "reliability", ("stated_mm", "mpjpe_mm")))
+        figures["error_by_action"] = error_by_action(_evaluated(paths, "per_action", (*ERRORS, "frames"), "action"))
     return figures
 
 
@@ -119,13 +122,27 @@ def _write_page(paths: Paths, visualize: VisualizeParams, split: Split, predicti
     write_viewer(paths.viewer, shown, title="Test sequences", colors=colors, empty=NONE_ASKED_FOR)
 
 
-def _read_csv(path: Path, stage: str) -> pd.DataFrame:
-    if not path.exists():
-        raise UserError(f"{path} is missing: run `dvc repro {stage}` first")
-    try:
-        return pd.read_csv(path)
-    except (pd.errors.EmptyDataError, pd.errors.ParserError):
-        raise UserError(f"{path} is damaged: delete it and run `dvc repro {stage}`") from None
+def _read_curves(path: Path, stage: str) -> pd.DataFrame:
+    """A table of curves, of which every column is numbers."""
+    remedy = f"run `dvc repro {stage}` first"
+    table = read_csv(path, remedy, ["step"])
+    for name, column in table.items():
+        if column.dtype.kind not in "fiu" and len(column):
+            raise UserError(f"{path}: {name} has something that is no number: {remedy}")
+    return table
+
+
+def _evaluated(paths: Paths, name: str, numbers: Sequence[str], *text: str) -> pd.DataFrame:
+    """A table of errors that evaluate wrote."""
+    return read_csv(paths.plot(f"{name}.csv"), REMEDY, numbers, text, least=1)
+
+
+def _of_joints(paths: Paths, skeleton: Skeleton) -> pd.DataFrame:
+    """The errors of each joint of the test split, once."""
+    table = _evaluated(paths, "per_joint", ERRORS, "joint")
+    if sorted(table["joint"].astype(str)) != sorted(skeleton.names):
+        raise UserError(f"{paths.plot('per_joint.csv')} has other joints than the predictions: {REMEDY}")
+    return table
 
 
 @contextlib.contextmanager

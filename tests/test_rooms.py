@@ -25,6 +25,7 @@ def test_stages_do_not_import_stages() -> None:
 def test_every_room_has_its_tests() -> None:
     assert {path.name for path in (contract.ROOT / "tests").iterdir() if (path / "__init__.py").is_file()} == {
         *ROOMS,
+        "security",
         "stages",
     }
 

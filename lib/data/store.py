@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import h5py
 import numpy as np
@@ -21,12 +21,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from lib.data import checked
 from lib.data.calibration import calibrate
 from lib.data.confidence import ray_std
 from lib.data.tables import read_table, write_table
 from lib.pose.cameras import Camera
 from lib.pose.layouts import Layout
 from lib.pose.skeleton import Skeleton
+from lib.runtime.bounds import one_line
 from lib.runtime.errors import UserError
 from lib.runtime.files import replacing
 from lib.sequences.noise import Timing
@@ -99,14 +101,14 @@ def opened(path: Path, made_by: str) -> Iterator[h5py.File]:
     Raises:
         UserError: it is missing or damaged; the message names the stage that makes it.
     """
-    if not path.exists():
+    if not path.is_file():
         raise UserError(f"{path} is missing: run `dvc repro {made_by}` first")
     try:
-        file = h5py.File(path, "r")
-    except OSError:
-        raise UserError(f"{path} is damaged: delete it and run `dvc repro {made_by}`") from None
-    with file:
-        yield file
+        with h5py.File(path, "r") as file:
+            yield file
+    except (OSError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:  # by what is damaged
+        what = one_line(str(error).replace("'", ""))
+        raise UserError(f"{path} is damaged ({what}): delete it and run `dvc repro {made_by}`") from None
 
 
 def write_skeleton(file: h5py.File, skeleton: Skeleton) -> None:
@@ -115,8 +117,11 @@ def write_skeleton(file: h5py.File, skeleton: Skeleton) -> None:
 
 
 def read_skeleton(file: h5py.File) -> Skeleton:
-    """What `write_skeleton` wrote."""
-    return Skeleton(tuple(map(str, file.attrs["joints"])), tuple(map(int, file.attrs["parents"])))
+    """What `write_skeleton` wrote; raises ValueError where it is no tree."""
+    names, parents = tuple(map(str, file.attrs["joints"])), tuple(map(int, file.attrs["parents"]))
+    if len(names) != len(parents) or parents.count(-1) != 1 or not all(-1 <= one < len(names) for one in parents):
+        raise ValueError("joints and parents that are no tree")
+    return Skeleton(names, parents)
 
 
 def write_layout(file: h5py.File, layout: Layout) -> None:
@@ -188,6 +193,7 @@ def read_split(path: Path, split: str, labels: Labels = "never") -> Split:
             are none.
     """
     with opened(path, "preprocess") as file:
+        checked.check_split(file, split, len(read_layout(file)))
         if split not in file or len(file[split]["length"]) == 0:
             raise UserError(f"{path} has no {split} sequences: name subjects that the source has in data.split.{split}")
         group = file[split]
@@ -212,10 +218,7 @@ def read_cameras(path: Path, split: str) -> list[Camera]:
     with opened(path, "preprocess") as file:
         if "cameras" not in file.get(split, {}):
             raise UserError(f"{path} has no cameras of a {split} split: run `dvc repro preprocess`")
-        entries: list[dict[str, Any]] = json.loads(file[split]["cameras"][()])
-    for entry in entries:
-        entry.update({key: tuple(value) for key, value in entry.items() if isinstance(value, list)})
-    return [Camera(**entry) for entry in entries]
+        return checked.read_cameras(checked.check_group(file, split))
 
 
 def _check_finite(path: Path, split: Split) -> None:

@@ -1,6 +1,7 @@
 """Frames of a video file or of a folder of pictures, read by OpenCV."""
 
 import os
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,12 +9,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 from jaxtyping import UInt8
+from PIL import Image
 
 from lib.detection.networks import Array
+from lib.runtime.bounds import one_line
 from lib.runtime.errors import UserError
 from lib.runtime.files import PICTURES, pictures_in
 
 _MOST_FRAMES = 1e9  # headers of streams say anything
+_MOST_PIXELS = 1 << 26  # of a picture: 8192 x 8192, and 200 MB
+_HEAD = 64  # bytes of a video, which are not all text
+# What is wrong with a file, we say; and no video names files or addresses to read beside it.
+_OPTIONS = {"OPENCV_FFMPEG_LOGLEVEL": "-8", "OPENCV_FFMPEG_CAPTURE_OPTIONS": "protocol_whitelist;file"}
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,11 @@ class Video:
             raise UserError(f"{path} is missing: name a video file that is there")
         if not path.stat().st_size:
             raise UserError(f"{path} is empty: copy the video again")
+        with path.open("rb") as file:
+            if (head := file.read(_HEAD)).isascii() and head.translate(None, b"\t\r\n").decode().isprintable():
+                raise UserError(f"{path} is text, such as a list of videos, and no video: name the video itself")
         reader = _reader(path)
+        _check_size(path, reader.get(cv2.CAP_PROP_FRAME_WIDTH), reader.get(cv2.CAP_PROP_FRAME_HEIGHT))
         read, frame = reader.read()  # turned upright, which the header's size may not be
         fps, length = float(reader.get(cv2.CAP_PROP_FPS)), reader.get(cv2.CAP_PROP_FRAME_COUNT)
         reader.release()
@@ -59,8 +70,15 @@ class Video:
 
 
 def _reader(path: Path) -> cv2.VideoCapture:
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # what is wrong with a file, we say
+    for name, value in _OPTIONS.items():
+        os.environ.setdefault(name, value)
     return cv2.VideoCapture(str(path))
+
+
+def _check_size(path: Path, width: float, height: float) -> None:
+    """Refuse pictures that take more memory than any camera's; raises UserError."""
+    if not width * height <= _MOST_PIXELS:
+        raise UserError(f"{path} claims {width:.0f} x {height:.0f} pixels: make it smaller, {_MOST_PIXELS:,} at most")
 
 
 class Webcam:
@@ -125,7 +143,18 @@ class Pictures:
 
 
 def _picture(path: Path) -> UInt8[Array, "height width 3"]:
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    """A picture, once its header says that it is not too large."""
+    try:
+        with warnings.catch_warnings():  # of its size, which is looked at here
+            warnings.simplefilter("ignore")
+            with Image.open(path) as header:
+                width, height = header.size
+        _check_size(path, float(width), float(height))
+        picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    except Image.DecompressionBombError:
+        raise UserError(f"{path} claims too many pixels: make it smaller, {_MOST_PIXELS:,} at most") from None
+    except (OSError, ValueError, SyntaxError, cv2.error) as error:
+        raise UserError(f"{path} is no picture that can be read: {one_line(str(error))}") from None
     if picture is None:
-        raise UserError(f"{path} is no picture that OpenCV reads")
+        raise UserError(f"{path} is no picture that OpenCV reads: save it as .png or .jpg again")
     return np.asarray(picture, dtype=np.uint8)

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lib.data.checked import Shape, check_array, check_group
 from lib.data.masked_windows import MaskedWindows, Reconstruction, masked, root_centred_points
 from lib.data.masking import AnyKind, MaskingParams, hide, kinds_of
 from lib.data.store import Split, opened, read_skeleton, write_skeleton
@@ -102,8 +103,15 @@ def read_examples(path: Path) -> Reconstruction | None:
     with opened(path, "evaluate") as file:
         if "reconstruction" not in file:
             return None
-        parts = {name: torch.from_numpy(file[f"reconstruction/{name}"][:]) for name in EXAMPLE_PARTS}
-        return Reconstruction(skeleton=read_skeleton(file), **parts)
+        group, skeleton = check_group(file, "reconstruction"), read_skeleton(file)
+        points: Shape = (None, None, len(skeleton))
+        check_array(group, "hidden", points, ("b",))
+        for name in ("whole", "output"):
+            check_array(group, name, (*points, None), ("f4",))
+        parts = {name: torch.from_numpy(group[name][:]) for name in EXAMPLE_PARTS}
+        if not parts["whole"].shape == parts["output"].shape == (*parts["hidden"].shape, parts["whole"].shape[-1]):
+            raise ValueError("windows of different shapes")
+        return Reconstruction(skeleton=skeleton, **parts)
 
 
 def hidden_error(

@@ -19,6 +19,7 @@ from lib.experiments.variants import changed, prepare_once, scratch
 from lib.models import checkpoints
 from lib.models.checkpoints import Checkpoint
 from lib.runtime.console import Console
+from lib.runtime.csv_files import read_csv
 from lib.runtime.errors import UserError
 from lib.runtime.files import replacing
 from lib.runtime.paths import Paths
@@ -75,10 +76,7 @@ def read_rows(paths: Paths) -> pd.DataFrame:
     path = _file(paths)
     if not path.exists():
         raise UserError(f"{path} is missing: run without --table first")
-    try:
-        return pd.read_csv(path)
-    except (pd.errors.EmptyDataError, pd.errors.ParserError):
-        raise UserError(f"{path} is damaged: delete it, or restore it with git checkout") from None
+    return read_csv(path, "delete it, or restore it with git checkout", ["step", ERROR], ["run", *RUN])
 
 
 def tables(rows: pd.DataFrame) -> Iterator[tuple[str, tuple[str, ...], list[tuple[str, ...]]]]:
@@ -237,7 +235,9 @@ def _measure(
             continue
         console.announce(f"criteria: measuring {run['run']}")
         judge = judge or Judge(variant, own.poses, chosen.split)
-        curves = {int(row["step"]): row for row in _records(pd.read_csv(folder / "curves.csv"))}
+        curves = {
+            int(row["step"]): row for row in _records(read_csv(folder / "curves.csv", f"delete {folder}", ["step"]))
+        }
         losses = {step: row[CURVES[0]] for step, row in curves.items()}
         run["kept_by_patience"] = early_stopping_step(losses, PATIENCE)
         half = checkpoints.load(files[(len(files) - 1) // 2])

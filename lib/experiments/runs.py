@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from lib.runtime.errors import UserError
+from lib.runtime.csv_files import read_csv
 from lib.runtime.files import replacing
 
 # What decides the figures of a run: not how it looks, nor how tables of runs are made.
@@ -87,8 +87,6 @@ def _meaning(path: Path) -> str:
 def _read(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
-    try:
-        rows = pd.read_csv(path, dtype=str).to_dict("records")
-    except (pd.errors.EmptyDataError, pd.errors.ParserError):
-        raise UserError(f"{path} is damaged: delete it, or restore it with git checkout") from None
+    table = read_csv(path, "delete it, or restore it with git checkout", dtype=str)
+    rows = table.to_dict("records")
     return [{str(name): value for name, value in row.items()} for row in rows]

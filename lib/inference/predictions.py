@@ -12,11 +12,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lib.data.store import Split, opened, write_layout
+from lib.data.checked import check_frames
+from lib.data.store import Split, opened, read_layout, write_layout
 from lib.data.tables import read_table, write_table
 from lib.inference.lifter import LiftedSplit
 from lib.pose.geometry import bone_lengths
 from lib.pose.skeleton import H36M, Skeleton
+from lib.runtime.errors import UserError
 from lib.runtime.files import replacing
 
 
@@ -68,6 +70,16 @@ def read_predictions(path: Path) -> Predictions:
         UserError: the file is missing or damaged.
     """
     with opened(path, "evaluate") as file:
-        names = ("predicted", "h36m", "predicted_error", "h36m_error")
-        parts = (torch.from_numpy(file[name][:]) for name in names)
-        return Predictions(read_table(file), *parts)
+        keypoints, joints = len(read_layout(file)), len(H36M)
+        shapes = {
+            "predicted": (keypoints, 3),
+            "h36m": (joints, 3),
+            "predicted_error": (keypoints,),
+            "h36m_error": (joints,),
+        }
+        check_frames(file, shapes)
+        parts = {name: torch.from_numpy(file[name][:]) for name in shapes}
+        for name, part in parts.items():
+            if not part.isfinite().all():
+                raise UserError(f"{path}: {name} has numbers that are not finite: run `dvc repro -f evaluate`")
+        return Predictions(read_table(file), *parts.values())

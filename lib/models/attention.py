@@ -68,7 +68,7 @@ class JointRelations(nn.Module):
             mirror[joint, twin] = float(joint != twin)
         self.register_buffer("distance", distance, persistent=False)
         self.register_buffer("mirror", mirror, persistent=False)
-        self.of_distance = nn.Parameter(torch.zeros(heads, int(distance.max()) + 1))
+        self.of_distance = nn.Parameter(torch.zeros(heads, 1 + max(map(max, skeleton.graph_distance))))
         self.of_mirror = nn.Parameter(torch.zeros(heads, 1, 1))
         self.of_pair = nn.Parameter(torch.zeros(heads, count, count))
 

@@ -6,14 +6,17 @@ name ends in .gz is a small one: its weights are in bfloat16, and it is compress
 
 import gzip
 import io
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field, ValidationError
 from torch import Tensor
 
+from lib.data.masking import MaskingParams
 from lib.models.lifters import LiftingModel
 from lib.models.networks import Architecture
 from lib.models.reconstructors import ReconstructionModel
@@ -21,12 +24,15 @@ from lib.models.tasks import COORDS, Task, build_model
 from lib.models.tokens import LAYOUT_EMBEDDING
 from lib.pose.crops import Normalization
 from lib.pose.layouts import Layout
+from lib.runtime import plain_tensors
+from lib.runtime.bounds import one_line
 from lib.runtime.errors import UserError
 from lib.runtime.files import replacing
+from lib.runtime.params import Section
 
 FORMAT = 6
-SMALL = ".gz"
-LARGEST = 1 << 30  # bytes that a small file may unpack to
+SMALL = plain_tensors.PACKED
+MOST_LAYOUTS = 100
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,21 @@ class Checkpoint:
         return build_model(self.task, Architecture.load(self.model), self.layout, self.frames, self.layouts).eval()
 
 
+class _Head(Section):
+    """What a file must say of its model beside the network, the layouts and the weights."""
+
+    objectives: tuple[str, ...]
+    task: Task
+    frames: Annotated[int, Field(ge=1, le=512)]
+    interval_seconds: Annotated[float, Field(gt=0, le=10)]
+    normalization: Normalization
+    noise_correlation_seconds: Annotated[float, Field(ge=0, le=100)]
+    body_size: Annotated[float, Field(gt=0, le=1000)]
+    model: dict[str, Any]
+    masking: MaskingParams
+    training: dict[str, Any]
+
+
 def save(checkpoint: Checkpoint, path: Path) -> None:
     """Write a checkpoint, whole or not at all."""
     parts = {field.name: getattr(checkpoint, field.name) for field in fields(checkpoint)}
@@ -101,30 +122,63 @@ def load(path: Path, made_by: str = "pretrain") -> Checkpoint:
     """
     if not path.exists():
         raise UserError(f"{path} is missing: run `dvc repro {made_by}` first")
+    again = f"run `dvc repro {made_by}` again"
     try:
-        file = _unpacked(path) if path.suffix == SMALL else path
-        content = torch.load(file, map_location="cpu", weights_only=True)
+        content = plain_tensors.load(path)
     except Exception as error:  # torch raises pickle, zip and runtime errors, depending on where a file is damaged
-        raise UserError(f"{path} is no checkpoint, or a damaged one ({type(error).__name__})") from None
-    if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
-        raise UserError(f"{path} was not written by this version of the project: run `dvc repro {made_by}` again")
-    if content.get("task") not in COORDS:
-        raise UserError(f"{path} is for the unknown task {content.get('task')!r}: run `dvc repro {made_by}` again")
+        raise UserError(
+            f"{path} is no checkpoint, or a damaged one ({plain_tensors.what_is_wrong(error)}): {again}"
+        ) from None
+    version = content.pop("format", None) if isinstance(content, dict) else None
+    if not isinstance(version, int) or version != FORMAT:
+        raise UserError(f"{path} was not written by this version of the project: {again}")
+    if content.get("task") not in tuple(COORDS):
+        task = one_line(repr(content.get("task")))
+        raise UserError(f"{path} is for the unknown task {task}: {again}")
     try:
-        layouts = tuple(map(Layout.load, content["layouts"]))
+        head = {name: content[name] for name in _Head.model_fields}
+        _Head.model_validate({**head, "masking": MaskingParams.model_validate_json(json.dumps(head["masking"]))})
+        if not all(isinstance(value, Tensor) for value in {**content["weights"]}.values()):
+            raise ValueError("weights that are no tensors by name")
+        layouts = tuple(map(Layout.load, content["layouts"][:MOST_LAYOUTS]))
         checkpoint = Checkpoint(**{**content, "layouts": layouts, "layout": Layout.load(content["layout"])})
-    except (KeyError, TypeError):
-        raise UserError(f"{path} is incomplete: run `dvc repro {made_by}` again") from None
-    for name, value in checkpoint.weights.items():
-        checkpoint.weights[name] = value.float() if value.dtype == torch.bfloat16 else value
+    except ValidationError as error:
+        key = ".".join(str(part) for part in error.errors()[0]["loc"])
+        what = one_line(f"{key}: {error.errors()[0]['msg']}")
+        raise UserError(f"{path} is damaged ({what}): {again}") from None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        what = one_line(f"{type(error).__name__}: {error}")
+        raise UserError(f"{path} is incomplete or damaged ({what}): {again}") from None
     try:
         Architecture.load(checkpoint.model)
     except (KeyError, TypeError, ValueError):
         raise UserError(
-            f"{path} holds the network {checkpoint.model}, which this version of the project does not have: "
-            f"run `dvc repro {made_by}` again, or go back to the version that wrote it"
+            f"{path} holds the network {one_line(str(checkpoint.model))}, which this version of the project does not "
+            f"have: {again}, or go back to the version that wrote it"
         ) from None
-    return checkpoint
+    if problem := _misfit(checkpoint):
+        raise UserError(f"{path} does not fit its model ({problem}): {again}")
+    weights = {
+        name: value.float() if value.dtype == torch.bfloat16 else value for name, value in checkpoint.weights.items()
+    }
+    return replace(checkpoint, weights=weights)
+
+
+def _misfit(checkpoint: Checkpoint) -> str | None:
+    """What is wrong with the weights; the model is made without memory, for it may claim any size."""
+    weights = checkpoint.weights
+    with torch.device("meta"), torch.random.fork_rng(devices=[]):
+        own = checkpoint.build_untrained().state_dict()
+    if set(own) != set(weights):
+        missing, unknown = sorted(set(own) - set(weights)), sorted(map(str, set(weights) - set(own)))
+        return one_line(f"{len(missing)} tensors are missing and {len(unknown)} unknown: {(*missing, *unknown)[0]}")
+    for name, value in own.items():
+        given = weights[name]
+        if given.shape != value.shape or given.is_floating_point() != value.is_floating_point():
+            return f"{name} is {one_line(str(tuple(given.shape)))} and must be {tuple(value.shape)}"
+        if not given.isfinite().all():
+            return f"{name} has numbers that are not finite"
+    return None
 
 
 def start_from(checkpoint: Checkpoint, model: LiftingModel | ReconstructionModel, layouts: Sequence[Layout]) -> None:
@@ -149,11 +203,3 @@ def start_from(checkpoint: Checkpoint, model: LiftingModel | ReconstructionModel
 
 def _halved(value: Tensor) -> Tensor:
     return value.bfloat16() if value.is_floating_point() else value
-
-
-def _unpacked(path: Path) -> io.BytesIO:
-    with gzip.open(path) as file:
-        content = file.read(LARGEST + 1)
-    if len(content) > LARGEST:
-        raise ValueError("it unpacks to more than a checkpoint can be")
-    return io.BytesIO(content)

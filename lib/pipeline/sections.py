@@ -27,6 +27,7 @@ from lib.prior.sampler import PriorParams
 from lib.runtime.allowed import shown
 from lib.runtime.device import choose_threads, resolve_device
 from lib.runtime.errors import UserError
+from lib.runtime.files import stays_inside
 from lib.runtime.params import Section, section
 from lib.runtime.paths import Paths
 from lib.sources.base import AutoSplit, EvaluationSourceParams, SourceParams
@@ -148,6 +149,9 @@ def _check_combinations(params: Params) -> None:
     source = section(SourceParams, "data", params)
     check_split(source.split)
     check_source(source)
+    for key, name in (("layout", source.layout), ("cameras", source.cameras)):
+        if not stays_inside(name):
+            raise UserError(f"params.yaml: data.{key} = {shown(name)}: must lie in data/raw/{source.source}")
     if other := section(EvaluationSourceParams, "evaluation", params).of(source):
         with as_evaluation():
             check_source(other)

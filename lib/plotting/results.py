@@ -45,7 +45,8 @@ class Results:
         Raises:
             UserError: they were made from other sequences.
         """
-        if not predictions.table.equals(split.table):
+        same = predictions.predicted.shape[1] == len(split.layout) and predictions.table.equals(split.table)
+        if not same:
             raise UserError("the predictions belong to other sequences than the store: run `dvc repro evaluate` first")
         target = None if split.positions is None else root_centred(split.positions, split.skeleton)
         keypoints = torch.where((split.confidence > 0)[..., None], split.keypoints, torch.nan)

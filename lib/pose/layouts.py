@@ -21,6 +21,7 @@ from torch import Tensor
 from lib.pose.landmarks import LANDMARKS, STANDING, side_of, skeleton_of
 from lib.pose.skeleton import H36M, Skeleton
 from lib.runtime import plain_yaml
+from lib.runtime.bounds import one_line, readable_name
 from lib.runtime.errors import UserError
 
 Mixture = Mapping[str, float]  # landmark -> weight; the weights add up to 1
@@ -122,14 +123,31 @@ class Layout:
 
     @classmethod
     def load(cls, content: Mapping[str, Any]) -> "Layout":
-        """What `dump` gave."""
-        return cls(
+        """What `dump` gave; raises KeyError, TypeError, ValueError or AttributeError where it is something else."""
+        layout = cls(
             content["name"],
             tuple(content["keypoints"]),
             tuple(content["landmarks"]),
             tuple(tuple(mixture.items()) for mixture in content["mixtures"]),
             tuple(content["spreads"]),
         )
+        layout._check()
+        return layout
+
+    def _check(self) -> None:
+        """Refuse what no layout can be; raises ValueError or TypeError."""
+        marked = [part for mixture in self.mixtures for part in mixture]
+        numbers = [weight for _, weight in marked] + [*self.spreads]
+        whole = (
+            0 < len(self.keypoints) == len(self.landmarks) == len(self.mixtures) == len(self.spreads)
+            and all(map(readable_name, (self.name, *self.keypoints)))
+            and {*self.landmarks, *(name for name, _ in marked)} <= {*LANDMARKS}
+            and len({*self.landmarks}) == len(self.landmarks)
+            and {*map(_mirrored, self.landmarks)} == {*self.landmarks}
+            and all(isinstance(number, int | float) and 0 <= number <= 1 for number in numbers)
+        )
+        if not whole:
+            raise ValueError("a layout that marks no body")
 
 
 def make_layout(name: str, keypoints: Mapping[str, str | Mixture], spread: Mapping[str, float], other: float) -> Layout:
@@ -147,7 +165,7 @@ def make_layout(name: str, keypoints: Mapping[str, str | Mixture], spread: Mappi
     for key, mixture in mixtures.items():
         unknown = [landmark for landmark in mixture if landmark not in LANDMARKS]
         if unknown:
-            raise UserError(f"layout {name}: {key} marks {unknown[0]!r}; the landmarks are {', '.join(LANDMARKS)}")
+            raise UserError(f"layout {name}: {key} marks {one_line(repr(unknown[0]))}; the landmarks are {', '.join(LANDMARKS)}")
         if not abs(sum(mixture.values()) - 1) <= LEAST:  # nor not a number
             raise UserError(f"layout {name}: the weights of {key} add up to {sum(mixture.values()):g}, not to 1")
         if len(mixture) == 1:
@@ -209,7 +227,15 @@ def read_layout(path: Path) -> Layout:
         weights = what.values() if isinstance(what, dict) else ()
         if not isinstance(what, str | dict) or not all(isinstance(w, int | float) for w in weights):
             raise UserError(f"{path}: {key} must be a landmark, or a mapping of landmarks to weights")
-    return make_layout(path.stem, keypoints, {}, _DESCRIBED)
+        if not readable_name(key):
+            raise UserError(f"{path}: the name {one_line(repr(key))} must be plain text")
+        if not all(0 <= w <= 1 for w in weights):
+            raise UserError(f"{path}: the weights of {key} must be from 0 to 1")
+    mixtures = {
+        key: what if isinstance(what, str) else {name: float(weight) for name, weight in what.items()}
+        for key, what in keypoints.items()
+    }
+    return make_layout(path.stem, mixtures, {}, _DESCRIBED)
 
 
 def _sides(pattern: str, *names: str) -> list[str]:

@@ -78,7 +78,7 @@ def _allowed(kind: Any, bounds: tuple[Any, ...]) -> str:
         return _compound(get_origin(kind), get_args(kind), bounds)
     if _is_section(kind):
         return f"a mapping with {', '.join(kind.model_fields)}"
-    words = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[kind]
+    words = {bool: "true or false", int: "a whole number", float: "a number", str: "text", type(None): "null"}[kind]
     return " ".join(filter(None, [words, _range(bounds)]))
 
 

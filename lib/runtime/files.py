@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from lib.runtime.errors import UserError
 
@@ -127,6 +127,12 @@ def sha256(path: Path) -> str:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def stays_inside(name: str) -> bool:
+    """Whether a path that a file names lies below the folder that it is relative to, on any system."""
+    paths = PurePosixPath(name), PureWindowsPath(name)
+    return not any(path.anchor or ".." in path.parts or "\0" in name for path in paths)
 
 
 def pictures_in(folder: Path) -> list[Path]:

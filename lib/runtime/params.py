@@ -17,6 +17,7 @@ from lib.runtime.allowed import Place, shown
 from lib.runtime.errors import UserError
 
 SectionT = TypeVar("SectionT", bound="Section")
+MOST_SAID = 20  # mistakes in a section
 # Words that several sections have.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,100}$", description="a name of letters, digits, _ and - alone")]
 FileName = Annotated[
@@ -84,7 +85,9 @@ def validated(cls: type[SectionT], content: Any, name: str, file: str = "params.
         return cls.model_validate_json(json.dumps(own))
     except ValidationError as error:
         whole = Place.of(cls, name, own)
-        lines = [f"{file}: {_describe(part['type'], part['loc'], part['msg'], whole)}" for part in error.errors()]
+        wrong = error.errors()
+        lines = [f"{file}: {_describe(part['type'], part['loc'], part['msg'], whole)}" for part in wrong[:MOST_SAID]]
+        lines += [f"and {len(wrong) - MOST_SAID} more"] if len(wrong) > MOST_SAID else []
         raise UserError("; ".join(dict.fromkeys(lines))) from None
 
 

@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lib.pose.geometry import rotation_about
+from lib.runtime.bounds import check_text
 
 _AXES = ("x", "y", "z")
 _FEWEST_JOINTS = 2
@@ -59,9 +60,12 @@ def read_bvh(path: Path) -> Bvh:
     Raises:
         BvhError: it is no BVH file, or incomplete, or its numbers are not finite.
     """
+    if not path.is_file():
+        raise BvhError("no file, but a folder, a pipe or a device")
     try:
+        check_text(path)
         text = path.read_text(encoding="utf-8-sig", errors="strict")
-    except (OSError, UnicodeDecodeError):
+    except (OSError, ValueError):
         raise BvhError("no text that can be read") from None
     head, found, motion = text.partition("MOTION")
     if not head.lstrip().startswith("HIERARCHY") or not found:

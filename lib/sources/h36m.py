@@ -24,6 +24,7 @@ from torch import Tensor
 
 from lib.pose.cameras import Camera
 from lib.pose.skeleton import H36M
+from lib.runtime.bounds import one_line
 from lib.runtime.errors import UserError
 from lib.sources import npz
 from lib.sources.base import Dropped, PoseSequence, Reason, SourceData, SourceParams
@@ -44,9 +45,9 @@ def read(raw: Path, params: SourceParams) -> SourceData:
     """
     positions_path, keypoints_path = _files(raw, params)
     require_files(raw, params)
-    positions = _takes(npz.read(positions_path, "positions_3d"), positions_path)
+    positions = npz.takes(npz.read(positions_path, "positions_3d"), positions_path)
     _check_layout(keypoints_path)
-    keypoints = _takes(npz.read(keypoints_path, "positions_2d"), keypoints_path)
+    keypoints = npz.takes(npz.read(keypoints_path, "positions_2d"), keypoints_path)
 
     subjects = tuple(subject for subject in SUBJECTS if subject in positions and subject in keypoints)
     data = SourceData([], [], subjects)
@@ -124,19 +125,17 @@ def _check_layout(path: Path) -> None:
     """Some 2D files have 17 joints of another skeleton (COCO's): their mirror pairs tell."""
     metadata = npz.read(path, "metadata")
     pairs = metadata.get("keypoints_symmetry") if isinstance(metadata, Mapping) else None
-    sides = [[int(joint) for joint in side] for side in pairs] if pairs is not None else None
+    try:
+        sides: object = [[int(joint) for joint in side] for side in pairs] if pairs is not None else None
+    except (TypeError, ValueError, OverflowError):
+        sides = one_line(repr(pairs))
     if sides != [list(H36M.left), list(H36M.right)]:
         layout = metadata.get("layout_name", "unnamed") if isinstance(metadata, Mapping) else "unnamed"
+        found = f"layout {one_line(repr(layout))}, left and right {one_line(str(sides))}"
         raise UserError(
-            f"{path} is not in Human3.6M's layout of {len(H36M)} joints (layout {layout!r}, left and right {sides}): "
+            f"{path} is not in Human3.6M's layout of {len(H36M)} joints ({found}): "
             "use keypoints of a detector that was fine-tuned on Human3.6M"
         )
-
-
-def _takes(content: Any, path: Path) -> Mapping[str, Mapping[str, Any]]:
-    if not (isinstance(content, Mapping) and all(isinstance(takes, Mapping) for takes in content.values())):
-        raise UserError(f"{path} is not in VideoPose3D's layout: it must hold {{subject: {{action: ...}}}}")
-    return content
 
 
 def _world(content: Any, where: str) -> Float[Tensor, "frame joint 3"]:

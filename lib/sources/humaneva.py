@@ -54,8 +54,8 @@ def read(raw: Path, params: SourceParams) -> SourceData:
     """
     require_files(raw, params)
     positions_path, keypoints_path = _files(raw, params)
-    positions = _takes(npz.read(positions_path, "positions_3d"), positions_path)
-    keypoints = _takes(npz.read(keypoints_path, "positions_2d"), keypoints_path)
+    positions = npz.takes(npz.read(positions_path, "positions_3d"), positions_path)
+    keypoints = npz.takes(npz.read(keypoints_path, "positions_2d"), keypoints_path)
     subjects = tuple(name for name in positions if name in keypoints and _person(name) in STANDS)
     data = SourceData([], [], subjects, layout=LAYOUT)
     lenses: dict[str, list[Camera]] = {}
@@ -89,12 +89,6 @@ def _files(raw: Path, params: SourceParams) -> tuple[Path, Path]:
 
 def _person(subject: str) -> str:
     return subject.rpartition("/")[2]
-
-
-def _takes(content: Any, path: Path) -> Mapping[str, Mapping[str, Any]]:
-    if not (isinstance(content, Mapping) and all(isinstance(takes, Mapping) for takes in content.values())):
-        raise UserError(f"{path} is not in VideoPose3D's layout: it must hold {{subject: {{action: ...}}}}")
-    return content
 
 
 def _stands(person: str) -> list[Camera]:

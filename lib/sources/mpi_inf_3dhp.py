@@ -24,6 +24,7 @@ from torch import Tensor
 from lib.pose.cameras import Camera
 from lib.pose.layouts import LAYOUTS
 from lib.pose.lens import fitted
+from lib.runtime.bounds import one_line, readable_name
 from lib.runtime.errors import UserError
 from lib.sources import npz
 from lib.sources.base import Dropped, PoseSequence, SourceData, SourceParams
@@ -104,15 +105,25 @@ def _entries(path: Path) -> Iterator[Entry]:
         raise UserError(f"{path} is not in P-STMO's layout: it must hold {{sequence: ...}}")
     for name, value in content.items():
         if path.name == TEST:
+            _check_names(path, str(name))
             yield Entry(str(name), str(name), "video", FPS, value)
             continue
         subject, _, action = str(name).partition(" ")
         cameras = value[0] if isinstance(value, Sequence | np.ndarray) and len(value) else value
         if not action or not isinstance(cameras, Mapping):
-            raise UserError(f"{path} is not in P-STMO's layout: {name!r} must be SUBJECT SEQUENCE with its cameras")
+            raise UserError(
+                f"{path} is not in P-STMO's layout: {one_line(repr(name))} must be SUBJECT SEQUENCE with its cameras"
+            )
         fps = FAST_FPS if name in FAST else FPS
         for camera, video in cameras.items():
+            _check_names(path, subject, action, str(camera))
             yield Entry(subject, action, str(camera), fps, video)
+
+
+def _check_names(path: Path, *names: str) -> None:
+    for name in names:
+        if not readable_name(name):
+            raise UserError(f"{path} has the name {one_line(repr(name))}: sequences and cameras must have plain text")
 
 
 def _problem(content: Any) -> str | None:

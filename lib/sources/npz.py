@@ -3,18 +3,24 @@
 The files hold dicts and lists of arrays as pickles, and np.load(allow_pickle=True) calls whatever a pickle names. Here
 a pickle gets stand-ins for the few names that arrays are made of, and no other. Not even numpy's own constructors are
 handed out: they trust the state that they are given, so a forged one could make them read bytes as object pointers.
+
+The unpickler is the one in Python, which claims no memory for numbers that a file has made up. What a file unpacks to,
+and what its references to one and the same object stand for, is bounded.
 """
 
 import pickle
 import re
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
+from lib.runtime.bounds import check_unpacked, check_zip, one_line, readable_name
 from lib.runtime.errors import UserError
+
+MAX_VALUES = 2_000_000  # with what references to the same object stand for
 
 
 class _Dtype:
@@ -76,7 +82,7 @@ _ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
 }
 
 
-class _Unpickler(pickle.Unpickler):
+class _Unpickler(pickle._Unpickler):
     def __init__(self, file: IO[bytes], path: Path) -> None:
         super().__init__(file, encoding="latin1")
         self.path = path
@@ -97,6 +103,7 @@ def read(path: Path, key: str) -> Any:
     """
     try:
         with zipfile.ZipFile(path) as archive:
+            check_zip(path, archive)
             keys = [name.removesuffix(".npy") for name in archive.namelist()]
             if key not in keys:
                 raise UserError(f"{path} has no {key!r}; it has {', '.join(keys) or 'nothing'}")
@@ -105,7 +112,18 @@ def read(path: Path, key: str) -> Any:
     except UserError:
         raise
     except Exception as error:  # a damaged pickle raises whatever its bytes happen to mean
-        raise UserError(f"{path} is damaged or no npz file ({type(error).__name__}: {error}); get it again") from None
+        what = one_line(f"{type(error).__name__}: {error}")
+        raise UserError(f"{path} is damaged or no npz file ({what}); get it again") from None
+
+
+def takes(content: Any, path: Path) -> Mapping[str, Mapping[str, Any]]:
+    """What VideoPose3D's files hold: {subject: {action: ...}}; raises UserError where it is something else."""
+    if not (isinstance(content, Mapping) and all(isinstance(actions, Mapping) for actions in content.values())):
+        raise UserError(f"{path} is not in VideoPose3D's layout: it must hold {{subject: {{action: ...}}}}")
+    for name in (*content, *(action for actions in content.values() for action in actions)):
+        if not readable_name(name):
+            raise UserError(f"{path} has the name {one_line(repr(name))}: subjects and actions must have plain text")
+    return content
 
 
 def _read_entry(file: IO[bytes], path: Path) -> Any:
@@ -113,21 +131,34 @@ def _read_entry(file: IO[bytes], path: Path) -> Any:
     version = npy.read_magic(file)
     shape, fortran, dtype = npy.read_array_header_1_0(file) if version == (1, 0) else npy.read_array_header_2_0(file)
     if dtype.hasobject:
-        array = _plain(_Unpickler(file, path).load())
+        array = _Plain(path).value(_Unpickler(file, path).load())
         return array.item() if shape == () else array.reshape(shape, order="F" if fortran else "C")
     flat = np.frombuffer(file.read(), dtype).astype(dtype.newbyteorder("="))
     return flat.reshape(shape, order="F" if fortran else "C")
 
 
-def _plain(node: Any) -> Any:
-    """Replace the stand-ins by what they stand for."""
-    if isinstance(node, _Array):
-        if node.value.dtype.hasobject:
-            for index in np.ndindex(node.value.shape):
-                node.value[index] = _plain(node.value[index])
-        return node.value
-    if isinstance(node, dict):
-        return {_plain(key): _plain(value) for key, value in node.items()}
-    if isinstance(node, list | tuple):
-        return type(node)(_plain(value) for value in node)
-    return node
+class _Plain:
+    """Replaces the stand-ins by what they stand for, and counts what there is."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.values = self.bytes = 0
+
+    def value(self, node: Any) -> Any:
+        self.values += 1
+        if self.values > MAX_VALUES:
+            raise ValueError(f"it stands for more than {MAX_VALUES:,} values")
+        if isinstance(node, _Array):
+            self.bytes += node.value.nbytes
+            check_unpacked(self.path, self.bytes)
+            if node.value.dtype.hasobject:
+                whole = np.empty(node.value.shape, object)
+                for index in np.ndindex(node.value.shape):
+                    whole[index] = self.value(node.value[index])
+                return whole
+            return node.value
+        if isinstance(node, dict):
+            return {self.value(key): self.value(value) for key, value in node.items()}
+        if isinstance(node, list | tuple):
+            return type(node)([self.value(value) for value in node])
+        return node

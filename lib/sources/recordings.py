@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lib.pose.cameras import Camera
+from lib.runtime.bounds import check_zip, one_line
 from lib.runtime.errors import UserError
 from lib.runtime.files import replacing
 
@@ -59,13 +61,16 @@ def read(path: Path) -> list[Recording]:
         UserError: the file is missing or is no such file.
     """
     try:
+        with zipfile.ZipFile(path) as archive:
+            check_zip(path, archive)
         with np.load(path, allow_pickle=False) as file:
             heads = json.loads(str(file["recordings"]))
             return [_recording(head, number, file) for number, head in enumerate(heads)]
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run `python -m stages.wild --prepare`") from None
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        raise UserError(f"{path} is no file of recordings: delete it and prepare again") from error
+    except Exception as error:  # zip, zlib and JSON raise whatever damaged bytes happen to mean
+        what = one_line(f"{type(error).__name__}: {error}")
+        raise UserError(f"{path} is no file of recordings ({what}): delete it and prepare again") from error
 
 
 def _recording(head: dict[str, Any], number: int, file: Mapping[str, Any]) -> Recording:

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from lib.pose.geometry import quaternion_to_matrix, rotation_about
 from lib.pose.skeleton import H36M
+from lib.runtime.bounds import check_text
 from lib.runtime.errors import UserError
 from lib.sources.base import PoseSequence, SourceData, SourceParams
 from lib.sources.clips import CLIPS, PERFORMERS, file_name
@@ -83,6 +84,8 @@ NOISE_PX = 4.0  # standard deviation a coordinate
 NOISE_FRAMES = 2.0  # width of the Gaussian that smooths the noise over time
 WILD_SHARE = 0.004  # of the points
 WILD_PX = (50.0, 150.0)  # how far they are off
+_MOST_BYTES = 1 << 26
+_LARGEST = 100.0  # of what a clip says in metres, seconds and radians
 _GOLDEN = (math.sqrt(5) - 1) / 2  # its multiples, modulo one, cover a circle evenly
 
 
@@ -130,8 +133,11 @@ def _load(path: Path) -> dict[str, Float[Tensor, "frame channel"]]:
     if not path.is_file():
         raise UserError(f"{path} is missing: run `dvc repro download`")
     try:
+        check_text(path, _MOST_BYTES)
         frames = torch.tensor(json.loads(path.read_text(encoding="utf-8"))["Frames"], dtype=torch.float64)
         channels = torch.split(frames, list(_CHANNELS.values()), dim=1)
+        if len(frames) < 2 or not (frames.abs() < _LARGEST).all() or not (frames[:, 0] >= 0).all():
+            raise ValueError
     except (ValueError, TypeError, KeyError, IndexError, RuntimeError):
         raise UserError(f"{path} is no DeepMimic clip: run `dvc repro --force download` to get it again") from None
     return dict(zip(_CHANNELS, channels, strict=True))

@@ -10,12 +10,14 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import torch
 from torch import Tensor
 
+from lib.runtime import plain_tensors
 from lib.runtime.allowed import shown
+from lib.runtime.bounds import one_line
 from lib.runtime.errors import UserError
 from lib.runtime.files import replacing
 from lib.training.params import TrainingParams
@@ -126,16 +128,30 @@ def load_state(path: Path) -> tuple[TrainingState, dict[str, Any]]:
     if not path.is_file():
         raise UserError(f"{path} is missing")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = plain_tensors.load(path)
     except Exception as error:  # torch raises pickle, zip and runtime errors, depending on where a file is damaged
-        raise UserError(f"{path} is no state of a training run, or a damaged one ({type(error).__name__})") from None
+        raise UserError(
+            f"{path} is no state of a training run, or a damaged one ({plain_tensors.what_is_wrong(error)})"
+        ) from None
     if not isinstance(content, dict) or content.pop("format", None) != FORMAT or "run" not in content:
         raise UserError(f"{path} is no state of a training run of this version of the project")
     try:
         run = dict(content.pop("run"))
-        return TrainingState(**{**content, "progress": Progress(**content["progress"])}), run
-    except (KeyError, TypeError, ValueError):
-        raise UserError(f"{path} is incomplete") from None
+        state = TrainingState(**{**content, "progress": Progress(**content["progress"])})
+        _check_types(state)
+        _check_types(state.progress)
+        return state, run
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is incomplete or damaged ({one_line(str(error))}): delete it") from None
+
+
+def _check_types(content: TrainingState | Progress) -> None:
+    """Refuse fields of another kind than a new run's; raises TypeError."""
+    for part in fields(content):
+        value, kind = getattr(content, part.name), get_origin(part.type) or part.type
+        allowed: Any = (int, float) if kind is float else kind
+        if not isinstance(value, allowed) or (kind is int and value < 0):
+            raise TypeError(f"{part.name} is a {type(value).__name__}")
 
 
 def check_same_run(saved: Mapping[str, Any], run: Mapping[str, Any], epochs: int) -> None:

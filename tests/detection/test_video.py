@@ -39,7 +39,7 @@ def test_gives_every_frame_each_time(tmp_path: Path) -> None:
 def test_a_file_that_is_missing_or_no_video_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"a\.avi is missing: name a video"):
         Video.open(tmp_path / "a.avi")
-    (tmp_path / "b.mp4").write_bytes(b"no video")
+    (tmp_path / "b.mp4").write_bytes(b"\x80no video")
     with pytest.raises(UserError, match=r"b\.mp4 is no video that OpenCV reads: convert"):
         Video.open(tmp_path / "b.mp4")
     (tmp_path / "c.mp4").write_bytes(b"")
@@ -66,7 +66,7 @@ def test_pictures_that_cannot_be_used_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"3\.png is 20 x 10, and those before are 64 x 48"):
         [*Pictures.open(folder, 25.0)]
     (folder / "3.png").write_bytes(b"no picture")
-    with pytest.raises(UserError, match=r"3\.png is no picture that OpenCV reads"):
+    with pytest.raises(UserError, match=r"3\.png is no picture that can be read"):
         [*Pictures.open(folder, 25.0)]
 
 

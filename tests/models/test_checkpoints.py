@@ -134,15 +134,6 @@ def test_a_damaged_small_checkpoint_says_so(
         checkpoints.load(path)
 
 
-def test_a_small_checkpoint_that_unpacks_to_too_much_is_refused(
-    monkeypatch: pytest.MonkeyPatch, checkpoint: checkpoints.Checkpoint, tmp_path: Path
-) -> None:
-    checkpoints.save(checkpoint, tmp_path / "model.pt.gz")
-    monkeypatch.setattr(checkpoints, "LARGEST", 1000)
-    with pytest.raises(UserError, match=r"model\.pt\.gz is no checkpoint"):
-        checkpoints.load(tmp_path / "model.pt.gz")
-
-
 def test_a_model_starts_from_the_weights_of_layouts_that_both_know(checkpoint: checkpoints.Checkpoint) -> None:
     layouts = (LAYOUTS["coco"], SMALL, Layout.load({**SMALL.dump(), "name": "mine"}), H36M_LAYOUT)
     model = LiftingModel(NETWORKS["transformer"], 3, layouts)

@@ -66,6 +66,7 @@ def test_names_are_those_of_cameras_or_of_sequences(pattern: str, expected: bool
     assert fits(pattern, "S1", "Walking", "left") is expected
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -83,6 +84,7 @@ def test_names_are_those_of_cameras_or_of_sequences(pattern: str, expected: bool
         ("size: [1920, 1080]\nfov_deg: 180", "fov_deg = 180: must be "),
         (PLAIN + "centre: [1, 1]", "centre is not a known key; known: size, focal, fov_deg, center"),
         (PLAIN + "center: [0.5, 0.5]", "center must lie in the picture: give it in pixels"),
+        (PLAIN + "center: [960- 540]", "center = ['960- 540']: must be "),
         (PLAIN + "radial: [0, 0]", "radial = [0, 0]: must be a list of 3, each a number"),
         (PLAIN + "opencv: [0, 0, 0, 0]", "opencv = [0, 0, 0, 0]: must be "),
         (PLAIN + "opencv: [0, 0, 0, 0, 0]\nradial: [0, 0, 0]", "give distortion either as opencv or as radial and"),

@@ -212,7 +212,7 @@ def test_layouts_are_found_by_name() -> None:
         ),
         ("keypoints: {a: {nose: 0.5, snout: 0.5}}", "layout mine: a marks 'snout'"),
         ("keypoints: {a: {nose: 0.5, head: 0.6}}", "layout mine: the weights of a add up to 1.1, not to 1"),
-        ("keypoints: {a: {nose: .nan, head: 1}}", "layout mine: the weights of a add up to nan, not to 1"),
+        ("keypoints: {a: {nose: .nan, head: 1}}", "mine.yaml: the weights of a must be from 0 to 1"),
         ("keypoints: {a: {}}", "layout mine: the weights of a add up to 0, not to 1"),
         ("keypoints: {a: nose, b: nose}", "layout mine: b and a both mark nose"),
         (

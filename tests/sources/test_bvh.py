@@ -260,6 +260,7 @@ GOOD = (
 )
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lib.pose.layouts import FURTHER_LAYOUTS, LAYOUTS, Layout
+from lib.runtime.bounds import check_exponents
 from lib.sources.keypoints.detections import BadFile, Detections, detections, expect
 from lib.sources.keypoints.values import utf8
 
@@ -50,6 +51,7 @@ def csv(path: Path, said: Layout | None = None) -> Detections:
     quoted = re.search(rb'"-?\d+,\d*"', rows[:_LOOKED_AT]) is not None
     decimal = "," if sep != "," or quoted else "."
     try:
+        check_exponents(content)
         table = pd.read_csv(io.BytesIO(content), skipinitialspace=True, sep=sep, decimal=decimal)
     except (ValueError, pd.errors.ParserError, UnicodeDecodeError) as error:
         raise BadFile(f"no table ({str(error)[:60]})") from None

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from lib.runtime.bounds import check_text
 from lib.sources.keypoints.detections import BadFile, expect
 
 Json = Any
@@ -39,6 +40,10 @@ def utf8(path: Path) -> bytes:
         BadFile: it begins with the mark of an encoding in which it is not.
     """
     require_file(path)
+    try:
+        check_text(path)
+    except ValueError as error:
+        raise BadFile(str(error)) from None
     content = path.read_bytes()
     name = next((name for mark, name in _MARKS.items() if content.startswith(mark)), None)
     if name is None and b"\0" in content[:4]:  # no text begins so, but one of several bytes a character

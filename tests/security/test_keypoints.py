@@ -35,6 +35,7 @@ def table(**more: Any) -> str:
     return "\n".join([header, *rows])
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -52,6 +53,18 @@ def table(**more: Any) -> str:
         ("a.csv", table(frame="inf"), "a frame without a number"),
         ("a.csv", table(person="-1e300"), "a person's number beyond 2\\^53"),
         ("a.csv", '"' * 100_001, "no table"),
+        ("a.csv", table(frame="1e9994753537774086"), "the number ...1e9994753537774086 is too large"),
+        ("a.csv", "x,y\n1,2\n", "no columns such as nose_x and nose_y"),
+        ("a.csv", "keypoint,x,y\nnose,1,2\n", "rows of keypoints without their frame"),
+        ("a.json", "[" * 1024 + "]" * 1024, "no JSON, or cut off|in no known format"),
+        ("a.json", json.dumps([{"image_id": 1, "keypoints": "abc"}]), "."),
+        ("a.json", json.dumps([{"image_id": 1, "keypoints": {"a": 1}}]), "."),
+        ("a.json", json.dumps([{"image_id": 1, "keypoints": [1e400] * 51}]), "."),
+        ("a.json", json.dumps({"people": [{"pose_keypoints_2d": 5}]}), "."),
+        ("a.json", json.dumps({"frames": [[[[1, 2]]]]}), "a person without 33 landmarks|not as mediapipe"),
+        ("a.json", json.dumps({"instance_info": [{"instances": 5}]}), "no list of detections|not as mmpose"),
+        ("a.json", json.dumps([{"keypoints": {"x": [1], "y": []}}]), "as many x as y"),
+        ("a.json", json.dumps([{"keypoints": {"x": 5, "y": 6}}]), "as many x as y"),
         ("a.txt", "1e400 nan inf " * 20, "values a line, which are no known keypoints|nobody was detected"),
         ("a.txt", "0 .5 .5 .5 .5 " + "0.5 " * 51 + "1e300", "whose size nobody says"),
     ],
@@ -77,6 +90,7 @@ ODD_FILES: dict[str, Callable[[Path], None]] = {
 }
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize("what", ODD_FILES)
 def test_odd_files_stop_nothing(what: str, tmp_path: Path) -> None:
     ODD_FILES[what](tmp_path)

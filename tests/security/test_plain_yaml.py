@@ -30,6 +30,7 @@ def refused(content: bytes, folder: Path) -> str:
     return message.removeprefix(str(path))
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -73,6 +74,7 @@ def test_what_is_not_plain_is_one_line(text: str, message: str, tmp_path: Path) 
     assert message in refused(text.encode(), tmp_path)
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-16", "utf-16-le", "utf-32"])
 def test_other_encodings_are_one_line(encoding: str, tmp_path: Path) -> None:
     message = refused("a: 1\nb: Müller\n".encode(encoding), tmp_path)
