@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lib.data.store import Split, opened, write_layout
+from lib.data.split import Split
+from lib.data.store import opened, write_layout
 from lib.data.tables import read_table, write_table
 from lib.inference.lifter import LiftedSplit
 from lib.pose.geometry import bone_lengths

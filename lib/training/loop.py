@@ -13,7 +13,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from lib.data.store import Split
+from lib.data.split import Split
 from lib.data.windows import ClipStream, WindowBatch, WindowParams, Windows
 from lib.objectives.base import Objective
 from lib.runtime.console import Console
