@@ -20,8 +20,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lib.data import mapped as mapping
 from lib.data.calibration import calibrate
-from lib.data.mapped import IN_MEMORY, Mapped, over
 from lib.data.split import Split, labelled_only
 from lib.data.tables import read_table, write_table
 from lib.pose.cameras import Camera
@@ -174,7 +174,8 @@ def read_split(path: Path, split: str, labels: Labels = "never") -> Split:
         names = ["keypoints", "confidence", "rays"]
         names += ["positions"] if labelled and labels != "never" else []
         names += ["times"] if "times" in group else []
-        mapped = Mapped(path) if sum(group[name].nbytes for name in names) > IN_MEMORY else None
+        large = sum(group[name].nbytes for name in names) > mapping.IN_MEMORY
+        mapped = mapping.Mapped(path) if large else None
         arrays = {name: mapped.array(group[name]) if mapped else torch.from_numpy(group[name][:]) for name in names}
         whole = Split(
             layout=read_layout(file),
@@ -204,7 +205,7 @@ def read_cameras(path: Path, split: str) -> list[Camera]:
 def _check_finite(path: Path, split: Split) -> None:
     """Refuse 2D that would make every loss and statistic not a number; `write` makes none."""
     for name, values in (("rays", split.rays), ("confidence", split.confidence), ("keypoints", split.keypoints)):
-        bad = over(split.mapped, lambda part: (~part.isfinite()).flatten(1).any(1), values).nonzero()
+        bad = mapping.over(split.mapped, lambda part: (~part.isfinite()).flatten(1).any(1), values).nonzero()
         if len(bad):
             row = split.table.iloc[int(split.table["start"].searchsorted(int(bad[0]), side="right")) - 1]
             raise UserError(
