@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,7 +66,12 @@ def measure(project: Path, params: Mapping[str, Any], sizes: list[float], steps:
     with tempfile.TemporaryDirectory(dir=project, prefix=".memory-") as name:
         for size in sizes:
             folder = Path(name) / f"{size:g}"
-            generate(folder / "data" / "raw" / "h36m", params, size)
+            # In a process of its own: a process begins with the peak of the one that starts it.
+            generating = get_context("spawn").Process(target=generate, args=(folder / "data/raw/h36m", params, size))
+            generating.start()
+            generating.join()
+            if generating.exitcode != 0:
+                raise UserError(f"the motion of {size:g} x Human3.6M could not be generated: see above")
             (folder / "params.yaml").write_text(yaml.safe_dump(_params(params, steps), sort_keys=False))
             yield _run(project, folder, size, "preprocess", 0)
             for file in (folder / "data" / "raw" / "h36m").iterdir():
@@ -109,7 +115,7 @@ def world_motions(prior: PosePrior, generator: torch.Generator) -> Float[Tensor,
     return torch.stack([x, z, -y], -1)
 
 
-def _take(motion: Float[Tensor, "frame joint 3"], generator: torch.Generator) -> Float[Tensor, "frame joint 3"]:
+def _take(motion: Float[Tensor, "frame joint 3"], generator: torch.Generator) -> Float[Tensor, "instant joint 3"]:
     """A take in the world: the motion forwards and backwards, of somebody who turns while walking in a circle."""
     frames = torch.arange(FRAMES)
     phase = frames % (2 * WINDOW - 2)
