@@ -17,7 +17,8 @@ import pandas as pd
 import torch
 from matplotlib.colors import to_hex
 
-from lib.data.store import Split, read_cameras, read_split, tested
+from lib.data.split import Split
+from lib.data.store import read_cameras, read_split, tested
 from lib.evaluation.lifting import EvaluationParams
 from lib.experiments.model_comparison import Comparison, Model, compare, load_models, speeds
 from lib.inference.motion import Motion

@@ -1,14 +1,17 @@
 """Measure a checkpoint on the test split: what it lifts, or what it reconstructs of masked windows."""
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pandas as pd
 
+from lib.data.split import Split
 from lib.data.store import read_split, tested
-from lib.evaluation.lifting import PER_ACTION, PER_JOINT, RELIABILITY, EvaluationParams, evaluate
+from lib.evaluation.lifting import PER_ACTION, PER_JOINT, RELIABILITY, Evaluation, EvaluationParams, evaluate
+from lib.evaluation.parts import FRAMES, merged
 from lib.evaluation.reconstruction import COLUMNS, evaluate_reconstruction, write_examples
-from lib.inference.lifter import Lifter
-from lib.inference.predictions import write_predictions
+from lib.inference.lifter import LiftedSplit, Lifter
+from lib.inference.predictions import writing_predictions
 from lib.models import checkpoints
 from lib.runtime.device import resolve_device
 from lib.runtime.files import replacing, write_json
@@ -32,9 +35,8 @@ def run(params: dict[str, Any], paths: Paths) -> None:
     tables = {name: pd.DataFrame(columns=pd.Index(columns)) for name, columns in TABLES.items()}
     if checkpoint.lifts:
         lifter = Lifter(checkpoint, resolve_device(evaluation.device))
-        lifted = lifter.lift(split, **evaluation.lifting)
-        result = evaluate(split, lifted, evaluation.scale, lifter.body_size)
-        write_predictions(paths.predictions, split, result.predicted)
+        with writing_predictions(paths.predictions, split) as write:
+            result = merged(_evaluated(split, lifter, evaluation, write))
         tables |= {name: getattr(result, name) for name in ("per_joint", "per_action", "reliability")}
         metrics = result.metrics
     else:
@@ -50,6 +52,16 @@ def run(params: dict[str, Any], paths: Paths) -> None:
         _write_csv(paths, f"{name}.csv", table)
     write_json(paths.metrics("evaluate"), metrics)
     print(", ".join(f"{name} {_short(value)}" for name, value in metrics.items()))
+
+
+def _evaluated(
+    split: Split, lifter: Lifter, evaluation: EvaluationParams, write: Callable[[LiftedSplit], None]
+) -> Iterator[tuple[Split, Evaluation]]:
+    """Lift and measure a split, a large one in parts, and write each part's poses."""
+    for part in split.parts(FRAMES):
+        result = evaluate(part, lifter.lift(part, **evaluation.lifting), evaluation.scale, lifter.body_size)
+        write(result.predicted)
+        yield part, result
 
 
 def _write_csv(paths: Paths, name: str, table: pd.DataFrame) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 
 import torch
 
-from lib.data.store import Split, read_cameras, read_split
+from lib.data.split import Split
+from lib.data.store import read_cameras, read_split
 from lib.evaluation.lifting import EvaluationParams
 from lib.inference.camera_search import FoundCamera, find_cameras
 from lib.inference.lifter import Lifter

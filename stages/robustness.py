@@ -15,7 +15,8 @@ from typing import Any
 
 import torch
 
-from lib.data.store import Split, read_split
+from lib.data.split import Split
+from lib.data.store import read_split
 from lib.evaluation.lifting import EvaluationParams
 from lib.experiments.robustness import COLUMNS, check_split, conditions, robustness
 from lib.inference.lifter import Lifter

@@ -21,7 +21,8 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from lib.data.masked_windows import Reconstruction
-from lib.data.store import Split, read_cameras, read_split, tested
+from lib.data.split import Split
+from lib.data.store import read_cameras, read_split, tested
 from lib.evaluation.reconstruction import read_examples
 from lib.inference.predictions import Predictions, read_predictions
 from lib.plotting.animation import write_gif

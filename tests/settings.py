@@ -7,7 +7,7 @@ import torch
 
 from lib.data.masking import MaskingParams
 from lib.data.occlusion import OcclusionParams
-from lib.data.store import Split
+from lib.data.split import Split
 from lib.data.transforms import Corruption, InputPipeline, TransformParams
 from lib.data.windows import WindowParams
 from lib.models.checkpoints import Checkpoint

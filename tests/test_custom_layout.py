@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lib.data import store
+from lib.data.split import Split
 from lib.data.transforms import InputPipeline
 from lib.data.windows import Windows
 from lib.evaluation import metrics
@@ -65,7 +66,7 @@ def sequence(frames: int, seed: int = 0) -> PoseSequence:
 
 
 @pytest.fixture
-def split(tmp_path: Path) -> store.Split:
+def split(tmp_path: Path) -> Split:
     store.write(tmp_path / "poses.h5", {"test": [sequence(20), sequence(9, seed=1)]}, SMALL)
     return store.read_split(tmp_path / "poses.h5", "test", "needed")
 
@@ -76,7 +77,7 @@ def test_its_sides_are_known() -> None:
     assert SKELETON.mirror_bones == (0, 3, 2, 1)
 
 
-def test_the_store_keeps_it(split: store.Split) -> None:
+def test_the_store_keeps_it(split: Split) -> None:
     assert split.layout == SMALL and split.skeleton == SKELETON
     assert split.positions is not None and split.keypoints.shape == (29, KEYPOINTS, 2)
     assert torch.equal(split.positions[:20], people(20))
@@ -99,7 +100,7 @@ def test_every_network_reads_it_for_every_task(name: str, task: Task) -> None:
 
 
 @every_network
-def test_a_lifter_lifts_a_split_of_it(name: str, split: store.Split) -> None:
+def test_a_lifter_lifts_a_split_of_it(name: str, split: Split) -> None:
     torch.manual_seed(0)
     checkpoint = replace(
         tiny_checkpoint(frames=3),

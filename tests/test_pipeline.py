@@ -72,6 +72,34 @@ def test_queued_experiments_run_beside_each_other(project: Project) -> None:
     project.run(f"dvc exp remove {' '.join(found)}")
 
 
+def test_a_fresh_clone_pulls_what_was_pushed_and_runs_nothing(project: Project, tmp_path: Path) -> None:
+    """By a remote in a local folder, which is set where git does not see it, as credentials of a real one would be."""
+    remote, clone = tmp_path / "remote", Project(tmp_path / "clone")
+    project.run(f"dvc remote add --local --default store {remote}")
+    try:
+        project.run("dvc push -q")
+        project.run(f"git clone -q . {clone.root}")
+    finally:
+        project.run("dvc remote remove --local store")
+    assert not (clone.root / "data" / "models").exists()
+    clone.run(f"dvc remote add --local --default store {remote}")
+    clone.run("dvc pull -q")
+    assert ran(clone.run("dvc repro")) == []
+    assert not clone.run("git status --porcelain --ignored=no").strip()
+    for name in ("data/models/finetuned.pt", "data/predictions/test.h5"):
+        assert sha256(clone.root / name) == sha256(project.root / name)
+
+
+def test_an_experiment_in_a_folder_of_its_own_leaves_the_workspace(project: Project) -> None:
+    before = (project.root / "params.yaml").read_bytes()
+    project.run("dvc exp run --temp --name aside -S visualize.dpi=60")
+    assert (project.root / "params.yaml").read_bytes() == before
+    assert not project.run("git status --porcelain --ignored=no").strip()
+    ref = project.run("git for-each-ref --format=%(refname) refs/exps/**/aside").strip()
+    assert "dpi: 60" in _shown(project, f"{ref}:params.yaml")
+    project.run("dvc exp remove aside")
+
+
 def _finished(project: Project, names: set[str], seconds: float = 600.0) -> dict[str, str]:
     """The commits of experiments by their names, once all of them are there."""
     ends, found = time.monotonic() + seconds, dict[str, str]()

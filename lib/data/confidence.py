@@ -5,6 +5,8 @@ differences over time (`lib.sequences.noise`). Where these grow as confidence fa
 is hidden is also wrong in ways that no difference over time shows; where they do not, it says nothing.
 """
 
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -17,29 +19,50 @@ CORRELATION_SECONDS = 0.08  # for how long noise lasts
 DOUBTED = 0.05  # of a body's extent: the standard deviation of a keypoint with a confidence of a half, if it says so
 
 
+class RayNoise(NamedTuple):
+    """What tells the standard deviation of a split's rays, one frame by itself: pixels over the focal length."""
+
+    base: Float[Tensor, " joint"]  # of each joint's noise over time
+    meaning: float  # of confidences: 0 says nothing, 1 is taken at its word
+    top: Float[Tensor, ""] | None = None  # what a confidence is measured by; None where it says nothing
+
+    def std(
+        self, rays: Float[Tensor, "*batch joint 2"], confidence: Float[Tensor, "*batch joint"]
+    ) -> Float[Tensor, "*batch joint"]:
+        """Every joint's noise over time, and more where a confidence that means something is low."""
+        base = self.base.expand_as(confidence)
+        if self.top is None:
+            return base
+        seen = confidence > 0
+        relative = (confidence / self.top).clamp(1e-3, 1)
+        count = seen.sum(-1).clamp_min(1)[..., None]
+        mean = torch.where(seen[..., None], rays, 0.0).sum(-2, keepdim=True) / count[..., None]
+        squares = torch.where(seen, (rays - mean).square().sum(-1), 0.0).sum(-1, keepdim=True)
+        extent = (squares / count).sqrt()
+        doubt = self.meaning * DOUBTED * extent * (1 / relative - 1).clamp_max(10)
+        std: Tensor = (base.square() + doubt.square()).sqrt()
+        return std
+
+
+def ray_noise(
+    rays: Float[Tensor, "frame joint 2"], confidence: Float[Tensor, "frame joint"], timing: Timing
+) -> RayNoise:
+    """What the noise of sequences is like, as far as the 2D tells."""
+    known = confidence[confidence > 0]
+    base = keypoint_noise(rays, confidence, timing)
+    if len(known) == 0 or float(known.max() - known.min()) < LEAST_RANGE:
+        return RayNoise(base, 0.0)
+    meaning = _meaning(rays, confidence, timing)
+    if meaning == 0:
+        return RayNoise(base, 0.0)
+    return RayNoise(base, meaning, torch.quantile(known[:: max(1, len(known) // 100_000)], 0.95))
+
+
 def ray_std(
     rays: Float[Tensor, "frame joint 2"], confidence: Float[Tensor, "frame joint"], timing: Timing
 ) -> Float[Tensor, "frame joint"]:
-    """The standard deviation of each ray: pixels over the focal length.
-
-    Every joint's noise over time, and more where a confidence that means something is low.
-    """
-    seen = confidence > 0
-    known = confidence[seen]
-    base = keypoint_noise(rays, confidence, timing).expand_as(confidence)
-    if len(known) == 0 or float(known.max() - known.min()) < LEAST_RANGE:
-        return base
-    meaning = _meaning(rays, confidence, timing)
-    if meaning == 0:
-        return base
-    top = torch.quantile(known[:: max(1, len(known) // 100_000)], 0.95)
-    relative = (confidence / top).clamp(1e-3, 1)
-    count = seen.sum(1).clamp_min(1)[:, None]
-    mean = torch.where(seen[..., None], rays, 0.0).sum(1, keepdim=True) / count[..., None]
-    squares = torch.where(seen, (rays - mean).square().sum(-1), 0.0).sum(1, keepdim=True)
-    extent = (squares / count).sqrt()
-    doubt = meaning * DOUBTED * extent * (1 / relative - 1).clamp_max(10)
-    return (base.square() + doubt.square()).sqrt()
+    """The standard deviation of each ray: pixels over the focal length."""
+    return ray_noise(rays, confidence, timing).std(rays, confidence)
 
 
 def keypoint_noise(

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lib.data.store import Split
+from lib.data.split import Split
 
 ON_A_FRAME = 0.01  # of the distance of two frames: an instant so near to one of them is that frame
 BREAK = 3.0  # intervals of a window: frames further apart are not of one motion, unless all of a sequence are
@@ -40,29 +40,29 @@ class Clock:
         """For instants `offsets` intervals (in seconds) away from frames."""
         length = torch.from_numpy(split.table["length"].to_numpy())
         fps = torch.from_numpy(split.table["fps"].to_numpy()).double()
-        start = length.cumsum(0) - length
-        sequence = torch.repeat_interleave(torch.arange(len(length)), length)
+        self._start = length.cumsum(0) - length
         self.offsets, self.interval = offsets, interval
         steps = (interval * fps).round()
         whole = ((interval * fps - steps).abs() * offsets.abs().max() <= ON_A_FRAME).all()
-        self._steps = steps.long()[sequence] if whole and split.times is None else None
-        usual = 1 / fps
-        times = (torch.arange(len(sequence)) - start[sequence]) * usual[sequence]
-        times = times if split.times is None else split.times
-        ends = times[start + length - 1] + 1  # one row of times that ascends: a second between sequences
-        self._seconds = times + (ends.cumsum(0) - ends)[sequence]
-        begins = torch.ones_like(sequence, dtype=torch.bool)
-        longest = BREAK * usual.clamp_min(interval)
-        begins[1:] = (sequence.diff() > 0) | (self._seconds.diff() > longest[sequence[1:]])
-        motion, firsts = begins.cumsum(0) - 1, begins.nonzero()[:, 0]
-        lasts = torch.cat([firsts[1:], firsts.new_tensor([len(sequence)])]) - 1
-        self._first, self._last = firsts[motion], lasts[motion]
+        self._steps = steps.long() if whole and split.times is None else None
+        self._firsts, self._lasts = self._start, self._start + length - 1  # of motions: sequences, without times
+        if self._steps is None:
+            usual = 1 / fps
+            self._seconds = _one_row(length, usual, split.times)
+            if split.times is not None:
+                self._firsts = _motions(self._seconds, self._start, BREAK * usual.clamp_min(interval))
+                self._lasts = torch.cat([self._firsts[1:], self._firsts.new_tensor([len(self._seconds)])]) - 1
+
+    def sequence(self, frames: Int[Tensor, " batch"]) -> Int[Tensor, " batch"]:
+        """The numbers of the sequences that frames are of."""
+        return torch.searchsorted(self._start, frames, right=True) - 1
 
     def find(self, frames: Int[Tensor, " batch"]) -> Instants:
         """The instants around frames; one within 1 % of the way from a frame to the next is that frame."""
-        first, last = self._first[frames, None], self._last[frames, None]
+        motion = torch.searchsorted(self._firsts, frames, right=True) - 1
+        first, last = self._firsts[motion, None], self._lasts[motion, None]
         if self._steps is not None:
-            return Instants((frames[:, None] + self.offsets * self._steps[frames, None]).clamp(first, last), None)
+            return Instants((frames[:, None] + self.offsets * self._steps[motion, None]).clamp(first, last), None)
         clock = self._seconds
         instant = (clock[frames, None] + self.offsets * self.interval).clamp(clock[first], clock[last])
         after = torch.searchsorted(clock, instant)
@@ -72,6 +72,31 @@ class Clock:
         at_before, at_after = part <= ON_A_FRAME, part >= 1 - ON_A_FRAME
         before, after = torch.where(at_after, after, before), torch.where(at_before, before, after)
         return Instants(before, Line(after, part.masked_fill(at_before | at_after, 0), apart))
+
+
+def _one_row(
+    length: Int[Tensor, " sequence"], usual: Float[Tensor, " sequence"], times: Float[Tensor, " frame"] | None
+) -> Float[Tensor, " frame"]:
+    """The times of all frames as one row that ascends, a second between sequences; `usual` is from frame to frame."""
+    lengths = [count for count in length.tolist() if count]
+    if times is None:
+        distances = usual[length > 0]
+        parts = [torch.arange(count) * apart for count, apart in zip(lengths, distances, strict=True)]
+    else:
+        parts = list(times.split(lengths))
+    ends = torch.stack([part[-1] for part in parts]) + 1
+    return torch.cat([part + begin for part, begin in zip(parts, ends.cumsum(0) - ends, strict=True)])
+
+
+def _motions(
+    seconds: Float[Tensor, " frame"], start: Int[Tensor, " sequence"], longest: Float[Tensor, " sequence"]
+) -> Int[Tensor, " motion"]:
+    """The first frames of motions."""
+    begins = torch.zeros_like(seconds, dtype=torch.bool)
+    sequence = torch.searchsorted(start, torch.arange(1, len(seconds)), right=True) - 1
+    begins[1:] = seconds.diff() > longest[sequence]
+    begins[start[start < len(seconds)]] = True
+    return begins.nonzero()[:, 0]
 
 
 def between(values: Float[Tensor, "total joint coord"], at: Instants) -> Float[Tensor, "batch frame joint coord"]:

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from lib.data.store import Split
+from lib.data.split import Split
 from lib.runtime.errors import UserError
 
 

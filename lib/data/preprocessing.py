@@ -111,7 +111,7 @@ def _preprocess(data: SourceParams, raw: Path, poses: Path, names: Iterable[str]
         keypoints[name] = keypoint_statistics(split)
         undetected[name] = keypoints[name]["undetected_frames"]
         if split.positions is not None:
-            positions[name] = position_statistics(split.positions[split.labelled], split.skeleton)
+            positions[name] = position_statistics(split)
     stats = {
         "source": data.source,
         "keypoints": data.keypoints,

@@ -8,13 +8,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lib.data.store import Split
+from lib.data.split import Split
 from lib.pose.crops import Rays, extent
 from lib.pose.geometry import bone_lengths, root_centred
 from lib.pose.layouts import Layout
-from lib.pose.skeleton import Skeleton
 from lib.sources.base import REASONS, Dropped, PoseSequence
 
+PART = 1 << 17  # frames at a time, of whole sequences
 _CHUNK = 1 << 16  # frames at a time, which bounds the memory of intermediate results
 
 
@@ -75,32 +75,68 @@ def camera_statistics(sequences: Sequence[PoseSequence]) -> dict[str, dict[str, 
     return {name: {key: sorted(values) for key, values in found[name].items()} for name in sorted(found)}
 
 
+class _Pooled:
+    """The mean and the standard deviation of numbers that come in parts."""
+
+    def __init__(self) -> None:
+        self._count, self._mean, self._variance = 0, torch.tensor(torch.nan), torch.tensor(torch.nan)
+
+    def add(self, values: Float[Tensor, " *shape"]) -> None:
+        """Take in more numbers: by each of their other axes, if they have some."""
+        count = len(values)
+        variance, mean = torch.var_mean(values.double(), 0, correction=0)
+        if self._count and count:
+            share = count / (self._count + count)
+            apart = mean - self._mean
+            mean = self._mean + share * apart
+            variance = (1 - share) * self._variance + share * variance + share * (1 - share) * apart.square()
+        if count:
+            self._count, self._mean, self._variance = self._count + count, mean, variance
+
+    def rounded(self) -> dict[str, float]:
+        """Mean and std of plain numbers."""
+        return {"mean": round(float(self._mean), 6), "std": round(float(self._variance.sqrt()), 6)}
+
+    @property
+    def mean(self) -> Tensor:
+        """By each of the other axes."""
+        return self._mean
+
+
 def keypoint_statistics(split: Split) -> dict[str, Any]:
     """What a split holds, and the scale of its 2D, where joints are seen; nothing of its 3D."""
-    detected, seen = split.detected, split.confidence > 0
-    high, low = (torch.where(seen[..., None], split.keypoints, far)[detected] for far in (-torch.inf, torch.inf))
-    box = high.amax(1) - low.amin(1)
-    chunks = zip(split.rays[detected].split(_CHUNK), seen[detected].split(_CHUNK), strict=True)
-    scale = torch.cat([_extent(*chunk, split.layout) for chunk in chunks])
-    table = split.table
+    pooled = {
+        name: _Pooled() for name in ("confidence", "box_width_px", "box_height_px", "ray_extent", "ray_x", "ray_y")
+    }
+    hidden, undetected = torch.zeros(len(split.layout), dtype=torch.long), 0
+    for part in split.parts(PART):
+        detected, seen = part.detected, part.confidence > 0
+        high, low = (torch.where(seen[..., None], part.keypoints, far)[detected] for far in (-torch.inf, torch.inf))
+        box = high.amax(1) - low.amin(1)
+        chunks = zip(part.rays[detected].split(_CHUNK), seen[detected].split(_CHUNK), strict=True)
+        pooled["confidence"].add(part.confidence[seen])
+        pooled["box_width_px"].add(box[:, 0])
+        pooled["box_height_px"].add(box[:, 1])
+        # RMS distance of rays from their mean: about what a crop is divided by
+        pooled["ray_extent"].add(torch.cat([_extent(*chunk, part.layout) for chunk in chunks]))
+        pooled["ray_x"].add(part.rays[..., 0][seen])
+        pooled["ray_y"].add(part.rays[..., 1][seen])
+        hidden += (~seen[detected]).sum(0)
+        undetected += int((~detected).sum())
+    table, detected_frames = split.table, len(split.keypoints) - undetected
     return {
         "subjects": sorted(table["subject"].unique(), key=lambda s: (len(s), s)),
         "sequences": len(table),
         "frames": len(split.keypoints),
         "seconds": round(sum(split.timing.seconds), 3),
         "fps": sorted(float(fps) for fps in table["fps"].unique()),
-        "undetected_frames": int((~detected).sum()),  # which show nobody
-        "hidden_joints": int((~seen[detected]).sum()),  # of the other frames
+        "undetected_frames": undetected,  # which show nobody
+        "hidden_joints": int(hidden.sum()),  # of the other frames
         "hidden_by_joint": {
-            name: round(float(share), 4)
-            for name, share in zip(split.layout.keypoints, (~seen[detected]).double().mean(0), strict=True)
+            name: round(count / detected_frames, 4)
+            for name, count in zip(split.layout.keypoints, hidden.tolist(), strict=True)
         },
-        "confidence": _mean_and_std(split.confidence[seen]),
-        "box_width_px": _mean_and_std(box[:, 0]),
-        "box_height_px": _mean_and_std(box[:, 1]),
-        "ray_extent": _mean_and_std(scale),  # RMS distance of rays from their mean: about what a crop is divided by
-        "ray_x": _mean_and_std(split.rays[..., 0][seen]),
-        "ray_y": _mean_and_std(split.rays[..., 1][seen]),
+        **{name: of.rounded() for name, of in pooled.items()},
     }
 
 
@@ -111,21 +147,25 @@ def _extent(
     return extent(Rays(rays[:, None], std[:, None], layout))[:, 0]
 
 
-def position_statistics(positions: Float[Tensor, "frame joint 3"], skeleton: Skeleton) -> dict[str, Any]:
+def position_statistics(split: Split) -> dict[str, Any]:
     """3D statistics in metres, camera frame: for judging results. What trains without labels must not read them."""
-    centred_mean = root_centred(positions, skeleton).double().mean(0)
-    lengths = bone_lengths(positions, skeleton)
-    names = skeleton.names
+    skeleton, names = split.skeleton, split.skeleton.names
+    pose, depth = _Pooled(), _Pooled()
+    bones = [_Pooled() for _ in skeleton.bones]
+    for part in split.parts(PART):
+        assert part.positions is not None
+        positions = part.positions[part.labelled]
+        if len(positions) == 0:
+            continue
+        pose.add(root_centred(positions, skeleton))
+        for bone, lengths in zip(bones, bone_lengths(positions, skeleton).unbind(1), strict=True):
+            bone.add(lengths)
+        depth.add(positions[:, list(skeleton.centre), 2].mean(1))
     return {
-        "mean_pose_m": {name: _rounded(joint) for name, joint in zip(names, centred_mean, strict=True)},
-        "bone_length_m": {names[child]: _mean_and_std(lengths[:, i]) for i, (child, _) in enumerate(skeleton.bones)},
-        "root_depth_m": _mean_and_std(positions[:, list(skeleton.centre), 2].mean(1)),
+        "mean_pose_m": {name: _rounded(joint) for name, joint in zip(names, pose.mean, strict=True)},
+        "bone_length_m": {names[child]: bone.rounded() for bone, (child, _) in zip(bones, skeleton.bones, strict=True)},
+        "root_depth_m": depth.rounded(),
     }
-
-
-def _mean_and_std(values: Tensor) -> dict[str, float]:
-    variance, mean = torch.var_mean(values.double(), correction=0)
-    return {"mean": round(float(mean), 6), "std": round(float(variance.sqrt()), 6)}
 
 
 def _rounded(values: Float[Tensor, "3"]) -> list[float]:

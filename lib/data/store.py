@@ -9,8 +9,7 @@ sequences, and `cameras`, the camera of each as JSON. Where any of them has fram
 import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
@@ -18,12 +17,13 @@ import h5py
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from lib.data import checked
+from lib.data import mapped as mapping
 from lib.data.calibration import calibrate
-from lib.data.confidence import ray_std
+from lib.data.split import Split, labelled_only
 from lib.data.tables import read_table, write_table
 from lib.pose.cameras import Camera
 from lib.pose.layouts import Layout
@@ -31,67 +31,7 @@ from lib.pose.skeleton import Skeleton
 from lib.runtime.bounds import one_line
 from lib.runtime.errors import UserError
 from lib.runtime.files import replacing
-from lib.sequences.noise import Timing
 from lib.sources.base import PoseSequence
-
-
-@dataclass(frozen=True)
-class Split:
-    """All frames of a split, back to back, and where each sequence lies in them.
-
-    `times` are there if any sequence has frame times of its own. Its rate in the table, `fps`, is then that of the
-    median distance between them.
-    """
-
-    layout: Layout  # of the keypoints and the positions
-    table: pd.DataFrame  # a row a sequence, with lib.data.tables.COLUMNS
-    keypoints: Float[Tensor, "frame joint 2"]  # pixels
-    confidence: Float[Tensor, "frame joint"]  # 0 to 1; 0: hidden
-    rays: Float[Tensor, "frame joint 2"]  # calibrated, distortion undone: (X, Y) / Z in the camera frame
-    positions: Float[Tensor, "frame joint 3"] | None  # metres, camera frame; None unless asked for. NaN: no 3D
-    times: Float[Tensor, " frame"] | None = None  # seconds since a sequence's first frame; None: constant rates
-
-    @property
-    def skeleton(self) -> Skeleton:
-        """The tree of the keypoints."""
-        return self.layout.skeleton
-
-    @cached_property
-    def std(self) -> Float[Tensor, "frame joint"]:
-        """The standard deviation of each ray's noise, as far as the 2D tells (`lib.data.confidence`)."""
-        return ray_std(self.rays, self.confidence, self.timing)
-
-    def with_std(self, std: Float[Tensor, "frame joint"]) -> "Split":
-        """The same with noise that was found otherwise."""
-        changed = replace(self)
-        vars(changed)["std"] = std
-        return changed
-
-    @property
-    def detected(self) -> Bool[Tensor, " frame"]:
-        """The frames that show somebody; rays of the others, and of a root that is hidden, are stand-ins."""
-        return (self.confidence > 0).any(-1)
-
-    @property
-    def labelled(self) -> Bool[Tensor, " frame"]:
-        """The frames whose 3D is here."""
-        if self.positions is None:
-            return torch.zeros(len(self.keypoints), dtype=torch.bool)
-        return self.positions.isfinite().flatten(1).all(1)
-
-    @property
-    def timing(self) -> Timing:
-        """How long the sequences are, and at what rate or times."""
-        return Timing(self.table["length"].tolist(), self.table["fps"].tolist(), self.times)
-
-    def take(self, frames: Tensor, table: pd.DataFrame) -> "Split":
-        """Some of the frames, by their numbers or a mask, which lie back to back as a table's sequences say.
-
-        Of each sequence the frames are successive ones from its first on, so that times stay those since the first.
-        """
-        positions, times = (None if part is None else part[frames] for part in (self.positions, self.times))
-        parts = (self.keypoints[frames], self.confidence[frames], self.rays[frames])
-        return Split(self.layout, table, *parts, positions, times)
 
 
 @contextlib.contextmanager
@@ -162,16 +102,53 @@ def split_of(sequences: Sequence[PoseSequence], layout: Layout) -> Split:
 
 
 def write(path: Path, splits: Mapping[str, Sequence[PoseSequence]], layout: Layout) -> None:
-    """Write the store, of each split what `split_of` makes of its sequences."""
+    """Write the store, of each split what `split_of` makes of its sequences, one of them at a time."""
     with replacing(path, durable=True) as temporary, h5py.File(temporary, "w") as file:
         write_layout(file, layout)
         for name, sequences in splits.items():
-            group, split = file.create_group(name), split_of(sequences, layout)
-            write_table(group, split.table)
+            group, table = file.create_group(name), _table(sequences)
+            write_table(group, table)
             group["cameras"] = json.dumps([asdict(sequence.camera) for sequence in sequences])
-            for array in ("keypoints", "confidence", "rays", "positions", "times"):
-                if (values := getattr(split, array)) is not None:
-                    group.create_dataset(array, data=values.numpy())
+            shapes = _shapes(sequences, len(layout))
+            for start, sequence in zip(table["start"], sequences, strict=True):
+                _write_sequence(group, sequence, layout, int(start), shapes, int(table["length"].sum()))
+            for array, (shape, kind) in {} if sequences else shapes.items():
+                group.create_dataset(array, (0, *shape), kind)
+
+
+def _shapes(sequences: Sequence[PoseSequence], joints: int) -> dict[str, tuple[tuple[int, ...], str]]:
+    """The arrays that a split has, with the shape of a frame and the kind of number."""
+    shapes: dict[str, tuple[tuple[int, ...], str]] = {
+        "keypoints": ((joints, 2), "f4"),
+        "confidence": ((joints,), "f4"),
+        "rays": ((joints, 2), "f4"),
+    }
+    if not sequences or any(s.positions is not None for s in sequences):
+        shapes["positions"] = ((joints, 3), "f4")
+    if any(s.times is not None for s in sequences):
+        shapes["times"] = ((), "f8")
+    return shapes
+
+
+def _write_sequence(
+    group: h5py.Group,
+    sequence: PoseSequence,
+    layout: Layout,
+    start: int,
+    shapes: Mapping[str, tuple[tuple[int, ...], str]],
+    total: int,
+) -> None:
+    """Write the frames of a sequence; the first one makes the arrays, one after the other, as they then lie."""
+    parts = dict(calibrate(sequence, layout.skeleton)._asdict())
+    for name, (shape, kind) in shapes.items():
+        if name == "positions":
+            parts[name] = _positions(sequence)
+        elif name == "times":
+            parts[name] = _times(sequence)
+        values = parts.pop(name)
+        if name not in group:
+            group.create_dataset(name, (total, *shape), kind)
+        group[name][start : start + len(values)] = values.numpy()
 
 
 def tested(path: Path, other: Path) -> Path:
@@ -200,14 +177,21 @@ def read_split(path: Path, split: str, labels: Labels = "never") -> Split:
         labelled = "positions" in group
         if labels == "needed" and not labelled:
             raise UserError(f"{path} has no 3D for the {split} split: this source has keypoints only")
+        names = ["keypoints", "confidence", "rays"]
+        names += ["positions"] if labelled and labels != "never" else []
+        names += ["times"] if "times" in group else []
+        large = sum(group[name].nbytes for name in names) > mapping.IN_MEMORY
+        mapped = mapping.Mapped(path) if large else None
+        arrays = {name: mapped.array(group[name]) if mapped else torch.from_numpy(group[name][:]) for name in names}
         whole = Split(
             layout=read_layout(file),
             table=read_table(group),
-            keypoints=torch.from_numpy(group["keypoints"][:]),
-            confidence=torch.from_numpy(group["confidence"][:]),
-            rays=torch.from_numpy(group["rays"][:]),
-            positions=torch.from_numpy(group["positions"][:]) if labelled and labels != "never" else None,
-            times=torch.from_numpy(group["times"][:]) if "times" in group else None,
+            keypoints=arrays["keypoints"],
+            confidence=arrays["confidence"],
+            rays=arrays["rays"],
+            positions=arrays.get("positions"),
+            times=arrays.get("times"),
+            mapped=mapped,
         )
     _check_finite(path, whole)
     return labelled_only(whole) if labels == "needed" else whole
@@ -224,42 +208,13 @@ def read_cameras(path: Path, split: str) -> list[Camera]:
 def _check_finite(path: Path, split: Split) -> None:
     """Refuse 2D that would make every loss and statistic not a number; `write` makes none."""
     for name, values in (("rays", split.rays), ("confidence", split.confidence), ("keypoints", split.keypoints)):
-        bad = (~values.isfinite()).flatten(1).any(1).nonzero()
+        bad = mapping.over(split.mapped, _bad_frames, values).nonzero()
         if len(bad):
             row = split.table.iloc[int(split.table["start"].searchsorted(int(bad[0]), side="right")) - 1]
             raise UserError(
                 f"{path}: {name} of {row['subject']}/{row['action']}/{row['camera']}, {len(bad)} frames in all, "
                 "are not finite: run `dvc repro -f preprocess`"
             )
-
-
-def labelled_only(split: Split) -> Split:
-    """The frames of a split whose 3D is here.
-
-    Where only some frames of a sequence have 3D, it has times: the frames that are left are not evenly spaced.
-    """
-    kept = split.labelled
-    if split.positions is None or kept.all():
-        return split
-    lengths = split.table["length"].tolist()
-    counts = torch.tensor([int(part.sum()) for part in kept.split(lengths)])
-    table = split.table[(counts > 0).numpy()].assign(length=counts[counts > 0].numpy())
-    table = table.assign(start=table["length"].cumsum() - table["length"]).reset_index(drop=True)
-    if torch.equal(counts[counts > 0], torch.tensor(lengths)[counts > 0]):
-        return split.take(kept, table)
-    timing = split.timing
-    constant = [
-        torch.arange(length, dtype=torch.float64) / fps for length, fps in zip(lengths, timing.fps, strict=True)
-    ]
-    times = torch.cat(constant) if split.times is None else split.times
-    parts = times[kept].split(table["length"].tolist())
-    rates = [_median_rate(part, fps) for part, fps in zip(parts, table["fps"], strict=True)]
-    return replace(split.take(kept, table.assign(fps=rates)), times=torch.cat([part - part[0] for part in parts]))
-
-
-def _median_rate(times: Float[Tensor, " frame"], fps: float) -> float:
-    """Frames a second of times, as `PoseSequence.rate`; `fps` of a single frame."""
-    return 1 / float(times.double().diff().quantile(0.5)) if len(times) > 1 else fps
 
 
 def _positions(sequence: PoseSequence) -> Float[Tensor, "frame joint 3"]:
@@ -293,3 +248,10 @@ def _table(sequences: Sequence[PoseSequence]) -> pd.DataFrame:
         "length": lengths,
     }
     return pd.DataFrame(columns)
+
+
+def _bad_frames(values: Tensor) -> Tensor:
+    """The frames with a number that is not finite."""
+    if values.sum().isfinite():  # much faster, and true of all of them unless they are as large as floats can be
+        return torch.zeros(len(values), dtype=torch.bool)
+    return (~values.isfinite()).flatten(1).any(1)

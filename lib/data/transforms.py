@@ -20,7 +20,7 @@ from torch import Tensor
 
 from lib.data.confidence import keypoint_noise
 from lib.data.occlusion import OcclusionParams, occluded
-from lib.data.store import Split
+from lib.data.split import Split
 from lib.data.windows import WindowBatch, WindowParams
 from lib.pose.crops import Crops, Normalization, Rays, extent, mirror, perspective_crops
 from lib.pose.geometry import rotation_about
@@ -209,6 +209,7 @@ def corruption_like(
 
     A joint that jumps by half a body within a frame is an outlier, which three second differences see.
     """
+    split = split.sampled()
     std, outliers = params.noise_std, params.outlier_probability
     if std == "auto":
         own = keypoint_noise(split.rays, split.confidence, split.timing, params.noise_correlation_seconds)

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from lib.data.instants import Clock, between, seen_between
-from lib.data.store import Split
+from lib.data.split import Split
 from lib.runtime.errors import UserError
 from lib.runtime.params import Section
 
@@ -84,22 +84,26 @@ class Windows(Dataset[WindowBatch]):
     """
 
     def __init__(self, split: Split, params: WindowParams, detected_only: bool = False, live: bool = False) -> None:
-        length = torch.from_numpy(split.table["length"].to_numpy())
-        sequence = torch.repeat_interleave(torch.arange(len(length)), length)
-        middle = torch.arange(len(sequence))
+        self.first, self.count, self._shown = 0, len(split.keypoints), None
         if detected_only:
-            kept = split.detected
-            if not kept.any():
-                raise UserError(f"none of {len(kept)} windows shows anybody in its middle: look at the 2D keypoints")
-            sequence, middle = sequence[kept], middle[kept]
-        self.middle, self.sequence = middle, sequence
+            shown = split.detected
+            if not shown.any():
+                raise UserError(f"none of {len(shown)} windows shows anybody in its middle: look at the 2D keypoints")
+            if not shown.all():
+                self._shown = shown.nonzero()[:, 0]
+                self.count = len(self._shown)
         offsets = params.offsets.clamp_max(0) if live else params.offsets
         self.clock = Clock(split, offsets, params.interval_seconds)
         self.rays, self.confidence, self.positions = split.rays, split.confidence, split.positions
-        self.std = split.std
+        self.std_of, self.mapped = split.std_of, split.mapped
 
     def __len__(self) -> int:
-        return len(self.middle)
+        return self.count
+
+    def middle(self, windows: Int[Tensor, " batch"]) -> Int[Tensor, " batch"]:
+        """The numbers of the middle frames of windows."""
+        windows = windows + self.first
+        return windows if self._shown is None else self._shown[windows]
 
     def evenly_spaced(self, count: int) -> Int[Tensor, " window"]:
         """The numbers of at most `count` windows, evenly spaced over the split."""
@@ -113,17 +117,20 @@ class Windows(Dataset[WindowBatch]):
         """
         if len(self) < count:
             raise UserError(f"{len(self)} windows are too few for training.shards = {count}")
-        part = slice(len(self) * number // count, len(self) * (number + 1) // count)
-        shard = copy.copy(self)
-        shard.middle, shard.sequence = self.middle[part], self.sequence[part]
+        shard, begin, end = copy.copy(self), len(self) * number // count, len(self) * (number + 1) // count
+        shard.first, shard.count = self.first + begin, end - begin
         return shard
 
     def __getitem__(self, windows: Int[Tensor, " batch"]) -> WindowBatch:
-        at = self.clock.find(self.middle[windows])
+        middle = self.middle(windows)
+        at = self.clock.find(middle)
         rays, confidence = seen_between(self.rays, self.confidence, at, self.clock.interval)
-        std = self.std[at.before] if at.line is None else torch.maximum(self.std[at.before], self.std[at.line.after])
+        std = self.std_of(at.before)
+        std = std if at.line is None else torch.maximum(std, self.std_of(at.line.after))
         positions = None if self.positions is None else between(self.positions, at)
-        return WindowBatch(rays, confidence, std, self.sequence[windows], positions)
+        if self.mapped is not None:
+            self.mapped.release()
+        return WindowBatch(rays, confidence, std, self.clock.sequence(middle), positions)
 
 
 def evenly_spaced(total: int, count: int) -> Int[Tensor, " some"]:
@@ -143,7 +150,8 @@ class ShuffledBatches(Sampler[Tensor]):
                 yield torch.randint(self.windows, (self.batch_size,), generator=self.generator)
                 continue
             order = torch.randperm(self.windows, generator=self.generator)
-            yield from order[: self.windows - self.windows % self.batch_size].split(self.batch_size)
+            for begin in range(0, self.windows - self.windows % self.batch_size, self.batch_size):
+                yield order[begin : begin + self.batch_size]
 
 
 def training_loader(

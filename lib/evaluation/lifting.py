@@ -12,7 +12,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from lib.data.store import Split, labelled_only
+from lib.data.split import Split, labelled_only
 from lib.evaluation import metrics
 from lib.inference.lifter import LiftedSplit
 from lib.inference.predictions import body_scale, root_distance

@@ -12,7 +12,8 @@ from torch import Tensor
 from lib.data.checked import Shape, check_array, check_group
 from lib.data.masked_windows import MaskedWindows, Reconstruction, masked, root_centred_points
 from lib.data.masking import AnyKind, MaskingParams, hide, kinds_of
-from lib.data.store import Split, opened, read_skeleton, write_skeleton
+from lib.data.split import Split
+from lib.data.store import opened, read_skeleton, write_skeleton
 from lib.data.windows import WindowParams, Windows, evenly_spaced
 from lib.models.checkpoints import Checkpoint
 from lib.models.reconstructors import ReconstructionModel
@@ -61,7 +62,7 @@ def evaluate_reconstruction(
     of_train = Windows(train, window, detected_only=True)
     clips = of_train[of_train.evenly_spaced(WINDOWS)].to(device)
     mean = _mean_pose(root_centred_points(clips, model.coords, skeleton))
-    pixels = _pixels(test, windows.middle[chosen]).to(device)
+    pixels = _pixels(test, windows.middle(chosen)).to(device)
     unit = torch.full_like(pixels, MM) if model.coords == 3 else pixels
     name = "mm" if model.coords == 3 else "px"
     flat: dict[str, int | float | str] = {"windows": len(whole), "masked_share": masking.ratio[1]}

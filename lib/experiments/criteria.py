@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lib.data.store import Split, read_split
+from lib.data.split import Split
+from lib.data.store import read_split
 from lib.data.transforms import input_pipeline
 from lib.data.windows import WindowBatch
 from lib.evaluation import metrics

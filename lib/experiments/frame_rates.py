@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lib.data.store import Split, labelled_only
+from lib.data.split import Split, labelled_only
 from lib.evaluation.lifting import MM
 from lib.evaluation.metrics import p_mpjpe
 from lib.experiments.variants import PER_WINDOW

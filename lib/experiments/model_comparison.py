@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from lib.data.store import Split
+from lib.data.split import Split
 from lib.evaluation.comparison import Differences, Sums, differences, draw_counts, mean_differences
 from lib.evaluation.lifting import ERRORS, Evaluation, EvaluationParams, evaluate
 from lib.inference.lifter import LiftedSplit, Lifter

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from lib.data.store import Split
+from lib.data.split import Split
 from lib.evaluation import metrics
 from lib.inference.lifter import Lifter
 from lib.inference.predictions import root_distance

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from lib.data.store import Split
+from lib.data.split import Split
 from lib.evaluation import metrics
 from lib.inference.lifter import Lifter
 from lib.models.checkpoints import Checkpoint

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lib.data.store import Split
+from lib.data.split import Split
 from lib.evaluation import metrics
 from lib.inference.lifter import LiftedSplit, Lifter
 from lib.inference.trajectory import ANKLE_HEIGHT, floor_height, planted, root_distances, world_rotation

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lib.data.calibration import calibrate
-from lib.data.store import Split
+from lib.data.split import Split
 from lib.evaluation import metrics
 from lib.inference.camera_search import find_cameras
 from lib.inference.lifter import Lifter

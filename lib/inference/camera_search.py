@@ -25,7 +25,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lib.data.store import Split
+from lib.data.split import Split
 from lib.inference.lifter import Lifter
 from lib.inference.uprightness import ANKLE_JOINTS, Stance, middle, stance, up_direction
 from lib.pose.geometry import rotate

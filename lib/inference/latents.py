@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lib.data.store import Split
+from lib.data.split import Split
 from lib.data.transforms import InputPipeline
 from lib.data.windows import Windows
 from lib.models.lifters import LiftingModel

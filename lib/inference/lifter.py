@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from lib.data.confidence import keypoint_noise
-from lib.data.store import Split
+from lib.data.split import Split
 from lib.data.transforms import noise_in, seen_rays
 from lib.data.windows import WindowParams, Windows
 from lib.models import checkpoints

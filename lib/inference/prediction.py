@@ -10,7 +10,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from lib.data.store import Split, split_of
+from lib.data.split import Split
+from lib.data.store import split_of
 from lib.detection.blazepose import BlazePose
 from lib.inference.lifter import LiftedSplit, Lifter
 from lib.inference.motion import Motion

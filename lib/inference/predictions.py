@@ -3,6 +3,8 @@
 A lifter's poses are in units of the root's distance: their shape is known and their size is not.
 """
 
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +15,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lib.data.checked import check_frames
-from lib.data.store import Split, opened, read_layout, write_layout
+from lib.data.split import Split
+from lib.data.store import opened, read_layout, write_layout
 from lib.data.tables import read_table, write_table
 from lib.inference.lifter import LiftedSplit
 from lib.pose.geometry import bone_lengths
@@ -45,21 +48,38 @@ def body_scale(joints: Float[Tensor, "*batch joint 3"], body_size: float) -> Flo
 
 
 def write_predictions(path: Path, split: Split, predicted: LiftedSplit) -> None:
+    """Write the poses of a whole split, as `writing_predictions` says."""
+    with writing_predictions(path, split) as write:
+        write(predicted)
+
+
+@contextlib.contextmanager
+def writing_predictions(path: Path, split: Split) -> Iterator[Callable[[LiftedSplit], None]]:
     """Write poses (metres, root-centred, camera frame) and the table of their sequences to an HDF5 file.
 
-    `predicted` are keypoints of the data's layout, `h36m` the joints of Human3.6M; `predicted_error` and `h36m_error`
-    say how far off the model expects each to be, in metres.
+    Yields what writes those of some frames of the split after those of others. `predicted` are keypoints of the data's
+    layout, `h36m` the joints of Human3.6M; `predicted_error` and `h36m_error` say how far off the model expects each to
+    be, in metres.
     """
+    total, written = len(split.keypoints), 0
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         write_layout(file, split.layout)
         file.attrs["h36m_joints"], file.attrs["h36m_parents"] = list(H36M.names), list(H36M.parents)
-        for name, part in (
-            ("predicted", predicted.keypoints),
-            ("h36m", predicted.joints),
-            ("predicted_error", predicted.keypoint_error),
-            ("h36m_error", predicted.joint_error),
-        ):
-            file.create_dataset(name, data=part.float().numpy())
+
+        def write(predicted: LiftedSplit) -> None:
+            nonlocal written
+            for name, part in (
+                ("predicted", predicted.keypoints),
+                ("h36m", predicted.joints),
+                ("predicted_error", predicted.keypoint_error),
+                ("h36m_error", predicted.joint_error),
+            ):
+                if name not in file:
+                    file.create_dataset(name, (total, *part.shape[1:]), "f4")
+                file[name][written : written + len(part)] = part.float().numpy()
+            written += len(predicted.joints)
+
+        yield write
         write_table(file, split.table)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lib.data.masked_windows import Reconstruction
 from lib.data.masking import MaskingParams
-from lib.data.store import Split
+from lib.data.split import Split
 from lib.data.transforms import InputPipeline
 from lib.data.windows import WindowBatch, WindowParams
 from lib.models.lifters import LifterModel, lift_poses

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lib.data.store import Split
+from lib.data.split import Split
 from lib.pose.crops import Normalization, Rays, perspective_crops
 
 COMPONENTS = 28  # at most: nearly all of the variance, for the rest tells bodies apart and not poses
@@ -77,6 +77,7 @@ def fit_plausibility(split: Split, normalization: Normalization, seed: int, devi
     """The density of a split's 2D: of whole bodies, as far as there are any."""
     torch.manual_seed(seed)  # of the first weights, which take no generator
     density = Plausibility(len(split.skeleton)).to(device)
+    split = split.sampled()
     seen = (split.confidence > 0).all(-1)  # what stands for a hidden joint is nobody's pose
     whole = seen if seen.any() else split.detected
     std = torch.where(split.confidence[whole] > 0, 0.0, torch.inf)[:, None]

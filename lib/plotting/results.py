@@ -9,7 +9,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from lib.data.store import Split
+from lib.data.split import Split
 from lib.evaluation import metrics
 from lib.evaluation.lifting import CHUNK, MM
 from lib.inference.predictions import Predictions

@@ -63,23 +63,31 @@ class Camera:
 
     def to_pixels(self, rays: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch 2"]:
         """Rays (x, y) = (X, Y) / Z -> pixels, lens distortion applied."""
-        return self._distort(rays) * rays.new_tensor(self.focal) + rays.new_tensor(self.center)
+        bent = torch.stack(self._distort(*rays.unbind(-1)), -1)
+        return bent * rays.new_tensor(self.focal) + rays.new_tensor(self.center)
 
     def to_rays(self, pixels: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch 2"]:
         """Pixels -> rays (x, y), lens distortion undone by fixed-point iteration."""
         distorted = (pixels - pixels.new_tensor(self.center)) / pixels.new_tensor(self.focal)
-        rays = distorted
-        for _ in range(UNDISTORT_STEPS if any((*self.radial, *self.tangential)) else 0):
-            rays = rays + (distorted - self._distort(rays))
-        return rays
+        if not any((*self.radial, *self.tangential)):
+            return distorted
+        from_x, from_y = (part.contiguous() for part in distorted.unbind(-1))
+        x, y = from_x, from_y
+        for _ in range(UNDISTORT_STEPS):
+            bent_x, bent_y = self._distort(x, y)
+            before, x, y = (x, y), x + (from_x - bent_x), y + (from_y - bent_y)
+            if torch.equal(x, before[0]) and torch.equal(y, before[1]):
+                break
+        return torch.stack([x, y], -1)
 
-    def _distort(self, rays: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch 2"]:
-        r2 = rays.square().sum(-1, keepdim=True)
-        powers = torch.cat([r2, r2.square(), r2**3], dim=-1)
-        radial = (powers * rays.new_tensor(self.radial)).sum(-1, keepdim=True)
-        tangential = rays.new_tensor(self.tangential[::-1] if self.opencv else self.tangential)
-        tilt = (2.0 if self.opencv else 1.0) * (rays * tangential).sum(-1, keepdim=True)
-        return rays * (1 + radial + tilt) + tangential * r2
+    def _distort(self, x: Float[Tensor, "*batch"], y: Float[Tensor, "*batch"]) -> tuple[Tensor, Tensor]:
+        (k1, k2, k3), (p1, p2) = self.radial, self.tangential[::-1] if self.opencv else self.tangential
+        r2 = x * x + y * y
+        squared = r2 * r2
+        radial = k1 * r2 + k2 * squared + k3 * (squared * r2)
+        tilt = (2.0 if self.opencv else 1.0) * (p1 * x + p2 * y)
+        scale = 1 + radial + tilt
+        return x * scale + p1 * r2, y * scale + p2 * r2
 
 
 def with_focal(camera: Camera, factor: float) -> Camera:

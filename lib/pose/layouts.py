@@ -165,7 +165,9 @@ def make_layout(name: str, keypoints: Mapping[str, str | Mixture], spread: Mappi
     for key, mixture in mixtures.items():
         unknown = [landmark for landmark in mixture if landmark not in LANDMARKS]
         if unknown:
-            raise UserError(f"layout {name}: {key} marks {one_line(repr(unknown[0]))}; the landmarks are {', '.join(LANDMARKS)}")
+            raise UserError(
+                f"layout {name}: {key} marks {one_line(repr(unknown[0]))}; the landmarks are {', '.join(LANDMARKS)}"
+            )
         if not abs(sum(mixture.values()) - 1) <= LEAST:  # nor not a number
             raise UserError(f"layout {name}: the weights of {key} add up to {sum(mixture.values()):g}, not to 1")
         if len(mixture) == 1:

@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from jaxtyping import Float
-from scipy.optimize import least_squares
 from torch import Tensor
 
 from lib.pose.cameras import Camera
@@ -34,6 +33,8 @@ def fitted(
     chosen = good.nonzero()[:, 0]
     if len(chosen) < FEWEST:
         return camera
+    from scipy.optimize import least_squares  # noqa: PLC0415 - a quarter of a second of every stage's start
+
     chosen = chosen[torch.linspace(0, len(chosen) - 1, min(POINTS, len(chosen))).long()]
     rays, seen = project(points[chosen].double()), pixels[chosen].double()
 

@@ -99,7 +99,7 @@ def _sequence(subject: str, action: str, camera: Camera, world: Tensor, view: Te
         camera=camera,
         fps=FPS,
         keypoints=view[..., :2].contiguous(),
-        confidence=view[..., 2].clamp(0, 1) if view.shape[-1] > 2 else view.new_ones(view.shape[:-1]),
+        confidence=view[..., 2].clamp(0, 1) if view.shape[-1] > 2 else view.new_ones(()).expand(view.shape[:-1]),
         # In double precision: a float at 5 m is coarser than what the reprojection is checked to.
         positions=camera.to_camera(world.double()).float(),
     )

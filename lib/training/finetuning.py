@@ -13,7 +13,8 @@ from torch.utils.data import DataLoader
 
 from lib.data.labels import labelled
 from lib.data.occlusion import OcclusionParams
-from lib.data.store import Split, read_split
+from lib.data.split import Split
+from lib.data.store import read_split
 from lib.data.transforms import TransformParams, input_pipeline
 from lib.data.windows import ClipStream, LoaderParams, WindowBatch, WindowParams, Windows, training_loader
 from lib.models.base import Network

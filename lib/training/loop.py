@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.utils import get_total_norm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from lib.data.store import Split
+from lib.data.split import Split
 from lib.data.windows import WindowBatch, WindowParams, Windows
 from lib.objectives.base import Objective, Step, Terms
 from lib.runtime.console import Console

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lib.data.store import Split
+from lib.data.split import Split
 from lib.inference.motion import Motion
 from lib.inference.predictions import Predictions
 from lib.inference.trajectory import World, world_rotation

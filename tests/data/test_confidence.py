@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lib.data.confidence import CORRELATION_SECONDS, DOUBTED, keypoint_noise, ray_std
-from lib.data.store import Split
+from lib.data.split import Split
 from tests.settings import synthetic_split
 
 LENGTHS = (400, 300)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lib.data.instants import BREAK, Clock
-from lib.data.store import Split
+from lib.data.split import Split
 from lib.data.windows import WindowBatch, WindowParams, Windows
 from lib.pose.layouts import H36M_LAYOUT
 

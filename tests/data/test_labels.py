@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lib.data.labels import labelled
-from lib.data.store import Split
+from lib.data.split import Split
 from lib.runtime.errors import UserError
 from tests.settings import synthetic_split
 

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 import torch
 
-from lib.data.store import Split
+from lib.data.split import Split
 from lib.data.windows import LoaderParams, WindowParams, Windows, evenly_spaced, training_loader
 from lib.pose.layouts import H36M_LAYOUT
 from tests.settings import window

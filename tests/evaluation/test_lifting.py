@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lib.data import store
+from lib.data.split import Split, labelled_only
 from lib.evaluation import metrics
 from lib.evaluation.lifting import (
     ERRORS,
@@ -34,21 +35,21 @@ BONES = ("bone_symmetry_error", "bone_constancy_error")
 
 
 @pytest.fixture
-def split(tmp_path: Path) -> store.Split:
+def split(tmp_path: Path) -> Split:
     return store.read_split(write_store(tmp_path / "poses.h5"), "test", "if any")
 
 
 @pytest.fixture
-def unlabelled(tmp_path: Path) -> store.Split:
+def unlabelled(tmp_path: Path) -> Split:
     return store.read_split(write_store(tmp_path / "unlabelled.h5", labels=False), "test", "if any")
 
 
-def _positions(split: store.Split) -> Tensor:
+def _positions(split: Split) -> Tensor:
     assert split.positions is not None
     return split.positions
 
 
-def _noisy(split: store.Split, level: float = 0.01, seed: int = 0) -> LiftedSplit:
+def _noisy(split: Split, level: float = 0.01, seed: int = 0) -> LiftedSplit:
     noise = root_centred(torch.randn(_positions(split).shape, generator=torch.Generator().manual_seed(seed)), H36M)
     return lifted(lifted_truth(_positions(split)) + level * noise)
 
@@ -58,7 +59,7 @@ def _number(value: int | float | str) -> float:
     return value
 
 
-def test_the_truth_has_no_error(split: store.Split) -> None:
+def test_the_truth_has_no_error(split: Split) -> None:
     result = evaluate(split, lifted(lifted_truth(_positions(split))), "root_depth", BODY_SIZE)
     for name in (*ERRORS, "mpjpe_action_mean_mm", "mpjpe_body_size_mm", "mpjve_mm_per_s", *BONES):
         assert _number(result.metrics[name]) == pytest.approx(0, abs=0.02), name
@@ -68,13 +69,13 @@ def test_the_truth_has_no_error(split: store.Split) -> None:
     torch.testing.assert_close(result.predicted.joints, root_centred(_positions(split), H36M))
 
 
-def test_metrics_are_flat_numbers_and_the_name_of_the_scale(split: store.Split) -> None:
+def test_metrics_are_flat_numbers_and_the_name_of_the_scale(split: Split) -> None:
     result = evaluate(split, _noisy(split), "root_depth", BODY_SIZE)
     assert json.loads(json.dumps(result.metrics, allow_nan=False)) == result.metrics
     assert [name for name, value in result.metrics.items() if isinstance(value, str)] == ["mpjpe_scale"]
 
 
-def test_the_scale_changes_mpjpe_and_neither_n_nor_p_mpjpe(split: store.Split) -> None:
+def test_the_scale_changes_mpjpe_and_neither_n_nor_p_mpjpe(split: Split) -> None:
     noisy = _noisy(split)
     depth = evaluate(split, noisy, "root_depth", 1.1 * BODY_SIZE)
     size = evaluate(split, noisy, "body_size", 1.1 * BODY_SIZE)
@@ -86,7 +87,7 @@ def test_the_scale_changes_mpjpe_and_neither_n_nor_p_mpjpe(split: store.Split) -
     torch.testing.assert_close(bone_lengths(size.predicted.joints, H36M).sum(-1), torch.full((60,), 1.1 * BODY_SIZE))
 
 
-def test_means_over_frames_and_over_actions(split: store.Split) -> None:
+def test_means_over_frames_and_over_actions(split: Split) -> None:
     level = torch.cat([torch.full((30,), 0.01), torch.full((20,), 0.03), torch.full((10,), 0.02)])
     noise = root_centred(torch.randn(60, 17, 3, generator=torch.Generator().manual_seed(0)), H36M)
     poses = lifted_truth(_positions(split)) + level[:, None, None] * noise
@@ -106,7 +107,7 @@ def test_means_over_frames_and_over_actions(split: store.Split) -> None:
     assert result.per_joint["mpjpe_mm"][H36M.root] == 0
 
 
-def test_velocity_never_crosses_the_border_of_two_sequences(split: store.Split) -> None:
+def test_velocity_never_crosses_the_border_of_two_sequences(split: Split) -> None:
     truth = lifted_truth(_positions(split))
     sizes = torch.cat([torch.full((30,), 1.0), torch.full((20,), 2.0), torch.full((10,), 3.0)])
     grown = truth * (body_scale(truth, 1.0) * sizes)[:, None, None]
@@ -120,7 +121,7 @@ def test_velocity_never_crosses_the_border_of_two_sequences(split: store.Split) 
     assert crossing > 1.2 * expected  # so that this test can tell
 
 
-def test_more_noise_is_worse(split: store.Split) -> None:
+def test_more_noise_is_worse(split: Split) -> None:
     results = [evaluate(split, _noisy(split, level), "root_depth", BODY_SIZE).metrics for level in (0.001, 0.01, 0.03)]
     for name in (*ERRORS, "mpjve_mm_per_s", *BONES):
         values = [_number(result[name]) for result in results]
@@ -130,13 +131,13 @@ def test_more_noise_is_worse(split: store.Split) -> None:
         assert values == sorted(values), name
 
 
-def test_chunks_change_nothing(split: store.Split, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_change_nothing(split: Split, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = evaluate(split, _noisy(split), "root_depth", BODY_SIZE)
     monkeypatch.setattr("lib.evaluation.lifting.CHUNK", 7)
     assert evaluate(split, _noisy(split), "root_depth", BODY_SIZE).metrics == pytest.approx(whole.metrics, rel=1e-5)
 
 
-def test_without_3d_there_are_the_metrics_that_need_none(split: store.Split, unlabelled: store.Split) -> None:
+def test_without_3d_there_are_the_metrics_that_need_none(split: Split, unlabelled: Split) -> None:
     assert unlabelled.positions is None
     result = evaluate(unlabelled, _noisy(split), "root_depth", BODY_SIZE)
     assert set(result.metrics) == {
@@ -155,7 +156,7 @@ def test_without_3d_there_are_the_metrics_that_need_none(split: store.Split, unl
     torch.testing.assert_close(bone_lengths(result.predicted.joints, H36M).sum(-1), torch.full((60,), BODY_SIZE))
 
 
-def test_errors_are_those_of_sequences_with_3d(split: store.Split) -> None:
+def test_errors_are_those_of_sequences_with_3d(split: Split) -> None:
     """The second of three has none: its frames are predicted and count nowhere else."""
     noisy, positions = _noisy(split), _positions(split).clone()
     positions[30:50] = torch.nan
@@ -163,7 +164,7 @@ def test_errors_are_those_of_sequences_with_3d(split: store.Split) -> None:
     known = torch.cat([torch.arange(30), torch.arange(50, 60)])
     result = evaluate(partly, noisy, "root_depth", BODY_SIZE)
     some = LiftedSplit(*(part[known] for part in noisy))
-    expected = evaluate(store.labelled_only(partly), some, "root_depth", BODY_SIZE)
+    expected = evaluate(labelled_only(partly), some, "root_depth", BODY_SIZE)
     assert (result.metrics["frames"], result.metrics["labelled_frames"]) == (60, 40)
     assert expected.metrics["frames"] == expected.metrics["labelled_frames"] == 40
     for name in (*ERRORS, "mpjve_mm_per_s", "pck_150", "auc", "mpjpe_body_size_mm", "mpjpe_action_mean_mm"):
@@ -172,17 +173,17 @@ def test_errors_are_those_of_sequences_with_3d(split: store.Split) -> None:
     pd.testing.assert_frame_equal(result.per_action, expected.per_action)
     assert torch.equal(result.predicted.joints[known], expected.predicted.joints)
     torch.testing.assert_close(bone_lengths(result.predicted.joints[30:50], H36M).sum(-1), torch.full((20,), BODY_SIZE))
-    assert mean_pose_baseline(partly, partly) == mean_pose_baseline(*2 * [store.labelled_only(partly)])
+    assert mean_pose_baseline(partly, partly) == mean_pose_baseline(*2 * [labelled_only(partly)])
 
 
-def test_predictions_that_are_not_finite_are_an_error(split: store.Split) -> None:
+def test_predictions_that_are_not_finite_are_an_error(split: Split) -> None:
     poses = lifted_truth(_positions(split))
     poses[3, 4, 1] = torch.nan
     with pytest.raises(UserError, match="not finite in 1 of 60 frames"):
         evaluate(split, lifted(poses), "root_depth", BODY_SIZE)
 
 
-def test_the_mean_pose_is_a_baseline(split: store.Split, unlabelled: store.Split, tmp_path: Path) -> None:
+def test_the_mean_pose_is_a_baseline(split: Split, unlabelled: Split, tmp_path: Path) -> None:
     train = store.read_split(tmp_path / "poses.h5", "train", "if any")
     errors = mean_pose_baseline(train, split)
     mean = root_centred(_positions(train), H36M).mean(0)
@@ -212,7 +213,7 @@ def test_an_unknown_scale_is_an_error() -> None:
 # What is stated of errors
 
 
-def test_true_errors_that_are_stated_give_the_diagonal(split: store.Split) -> None:
+def test_true_errors_that_are_stated_give_the_diagonal(split: Split) -> None:
     noisy = _noisy(split)
     true = (noisy.joints - lifted_truth(_positions(split))).norm(dim=-1)  # in units of the root's distance
     honest = noisy._replace(keypoint_error=true)
@@ -226,7 +227,7 @@ def test_true_errors_that_are_stated_give_the_diagonal(split: store.Split) -> No
     assert result.metrics["stated_error_mm"] == pytest.approx(_number(result.metrics["mpjpe_mm"]) * 17 / 16, rel=1e-3)
 
 
-def test_errors_that_are_stated_too_small_lie_above_the_diagonal(split: store.Split) -> None:
+def test_errors_that_are_stated_too_small_lie_above_the_diagonal(split: Split) -> None:
     noisy = _noisy(split)
     true = (noisy.joints - lifted_truth(_positions(split))).norm(dim=-1)
     result = evaluate(split, noisy._replace(keypoint_error=true / 2), "root_depth", BODY_SIZE)

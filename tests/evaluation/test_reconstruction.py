@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lib.data.masked_windows import Reconstruction, masked, root_centred_points
-from lib.data.store import Split
+from lib.data.split import Split
 from lib.data.windows import Windows
 from lib.evaluation.reconstruction import (
     ReconstructionResult,

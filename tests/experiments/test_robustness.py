@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from lib.data.store import Split
+from lib.data.split import Split
 from lib.experiments.robustness import (
     COLUMNS,
     FOCAL,

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lib.data.store import Split
+from lib.data.split import Split
 from lib.experiments.trajectories import COLUMNS, cells, trajectories
 from lib.inference.lifter import Lifter
 from lib.models.lifters import Poses

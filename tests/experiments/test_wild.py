@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lib.data.store import Split
+from lib.data.split import Split
 from lib.experiments import wild as experiment
 from lib.experiments.wild import ASSUMED, COLUMNS, CONDITIONS, DETECTED, FOUND, recorded, wild
 from lib.inference.camera_search import FoundCamera

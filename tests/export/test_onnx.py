@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from lib.data.store import Split, read_split, write
+from lib.data.split import Split
+from lib.data.store import read_split, write
 from lib.export.onnx import WindowLifter, WindowPoses, write_onnx
 from lib.inference.lifter import Lifter
 from lib.inference.predictions import body_scale

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lib.data.store import Split
+from lib.data.split import Split
 from lib.inference.camera_search import ASSUMED_STD, TELLS, find_camera, find_cameras
 from lib.inference.lifter import Lifter
 from lib.models.lifters import Poses

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from lib.data.store import Split
+from lib.data.split import Split
 from lib.evaluation.lifting import evaluate
 from lib.evaluation.metrics import bone_constancy_error
 from lib.inference.lifter import Lifter

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lib.data import store
+from lib.data.split import Split
 from lib.inference.predictions import body_scale, read_predictions, root_distance, write_predictions
 from lib.pose.geometry import bone_lengths, root_centred
 from lib.pose.layouts import LAYOUTS
@@ -19,16 +20,16 @@ from tests.synthetic import lifted_points, lifted_truth, write_store
 
 
 @pytest.fixture
-def split(tmp_path: Path) -> store.Split:
+def split(tmp_path: Path) -> Split:
     return store.read_split(write_store(tmp_path / "poses.h5"), "test", "needed")
 
 
-def _positions(split: store.Split) -> Tensor:
+def _positions(split: Split) -> Tensor:
     assert split.positions is not None
     return split.positions
 
 
-def test_scales_by_hand(split: store.Split) -> None:
+def test_scales_by_hand(split: Split) -> None:
     truth = lifted_truth(_positions(split))
     distance = root_distance(_positions(split), H36M)
     torch.testing.assert_close(truth * distance[:, None, None], root_centred(_positions(split), H36M))
@@ -46,7 +47,7 @@ def test_without_a_root_that_is_a_pelvis_the_hips_are_the_root() -> None:
     assert root_distance(positions, layout.skeleton).tolist() == [5.0]  # of (3, 0, 4)
 
 
-def test_predictions_survive_their_file(split: store.Split, tmp_path: Path) -> None:
+def test_predictions_survive_their_file(split: Split, tmp_path: Path) -> None:
     joints = root_centred(_positions(split), H36M)
     predicted = lifted_points(joints, 2 * joints, joints[..., 0], joints[..., 1])
     path = tmp_path / "predictions" / "test.h5"

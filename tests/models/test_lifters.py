@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lib.data.store import Split
+from lib.data.split import Split
 from lib.models.lifters import Lifted, corrected, lift_poses
 from lib.objectives.lift import view_rays
 from lib.pose.crops import Crops, Frames, Rays, mirror, perspective_crops

@@ -2,7 +2,7 @@
 
 import torch
 
-from lib.data.store import Split
+from lib.data.split import Split
 from lib.models.lifters import Lifted
 from lib.pose.crops import Rays, mirror_crops, perspective_crops
 from lib.pose.geometry import project, rotate

@@ -78,7 +78,8 @@ def _read_params(folder: Path) -> None:
 def write_state(path: Path) -> None:
     """The state of a run that has hardly begun."""
     weights = {"a": torch.ones(3)}
-    state = TrainingState(1, 2, weights, weights, {"state": {0: weights}}, {}, {}, {"cpu": torch.ones(3)}, Progress())
+    shard = {"clips": 2, "objective": {}, "steps": torch.ones(3), "random": {"cpu": torch.ones(3)}}
+    state = TrainingState(1, weights, weights, {"state": {0: weights}}, {}, [shard], Progress())
     save_state(state, {"training.lr": 1.0, "training.epochs": 3}, path)
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from lib.data.store import Split
+from lib.data.split import Split
 from lib.data.transforms import seen_rays
 from lib.data.windows import Windows
 from lib.inference.lifter import Lifter
@@ -53,7 +53,7 @@ def test_windows_have_somebody_in_their_middle_if_asked() -> None:
     split = with_nobody(synthetic_split(40))
     assert len(Windows(split, window(3))) == 40
     windows = Windows(split, window(3), detected_only=True)
-    assert windows.middle.tolist() == [*range(20), *range(28, 40)]
+    assert windows.middle(torch.arange(len(windows))).tolist() == [*range(20), *range(28, 40)]
     with pytest.raises(UserError, match="none of 40 windows shows anybody in its middle"):
         Windows(replace(split, confidence=torch.zeros(40, 17)), window(3), detected_only=True)
 

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from lib.data import store
+from lib.data.split import Split
 from lib.evaluation.lifting import ERRORS, EvaluationParams, evaluate
 from lib.experiments.model_comparison import ACTION_MEAN, Model, compare, distinct_names
 from lib.inference.lifter import Lifter
@@ -38,7 +39,7 @@ def model(name: str, seed: int, frames: int = 3) -> Model:
     return Model(name, lifter.untrained())
 
 
-def half_labelled(path: Path) -> store.Split:
+def half_labelled(path: Path) -> Split:
     """Two takes of two actions before two cameras, of which the second has 3D in one action alone."""
     actions = [("Eating 1", True), ("Eating 1", True), ("Walking", True), ("Walking", False)]
     takes = [sequence("S9", action, 12 + 5 * n, seed=n, labels=known) for n, (action, known) in enumerate(actions)]
@@ -47,7 +48,7 @@ def half_labelled(path: Path) -> store.Split:
 
 
 @pytest.fixture
-def split(tmp_path: Path) -> store.Split:
+def split(tmp_path: Path) -> Split:
     return store.read_split(write_store(tmp_path / "poses.h5"), "test", "if any")
 
 
@@ -82,7 +83,7 @@ def test_every_metric_is_that_of_evaluate(labels: str, tmp_path: Path) -> None:
                 assert row["value"] == pytest.approx(number, rel=1e-4, abs=1e-4)
 
 
-def test_differences_are_from_the_first(split: store.Split) -> None:
+def test_differences_are_from_the_first(split: Split) -> None:
     first, other = model("a", 1), model("b", 2)
     found = compare([first, other, Model("again", first.lifter)], split, EVALUATION, seed=0)
     for table in (found.overall, found.by_joint, found.by_action):

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from lib.data.store import Split, read_split
+from lib.data.split import Split
+from lib.data.store import read_split
 from lib.evaluation.reconstruction import read_examples
 from lib.inference.lifter import LiftedSplit
 from lib.inference.predictions import read_predictions

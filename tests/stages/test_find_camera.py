@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from lib.data import store
-from lib.data.store import Split, read_cameras
+from lib.data.split import Split
+from lib.data.store import read_cameras
 from lib.inference.camera_search import FoundCamera
 from lib.inference.lifter import Lifter
 from lib.models import checkpoints

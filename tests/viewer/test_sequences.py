@@ -9,7 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.data.store import Split, read_cameras, read_split
+from lib.data.split import Split
+from lib.data.store import read_cameras, read_split
 from lib.inference.motion import Motion
 from lib.inference.predictions import Predictions
 from lib.pose.cameras import Camera

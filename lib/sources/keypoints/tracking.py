@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.optimize import linear_sum_assignment
 
 from lib.sources.keypoints.detections import Array
 
@@ -103,6 +102,8 @@ class _Tracker:
         return np.where(count >= _FEW, likely.sum(-1) / np.maximum(count, 1), 0.0)
 
     def _assign(self, active: list[int], found: list[int]) -> None:
+        from scipy.optimize import linear_sum_assignment  # noqa: PLC0415 - a quarter of a second of every stage's start
+
         taken: set[int] = set()
         active = [*active]
         if active:
