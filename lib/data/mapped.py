@@ -16,6 +16,8 @@ from torch import Tensor
 
 IN_MEMORY = 1 << 28  # bytes of the arrays of a split: one that has less is read at once
 CHUNK = 1 << 16  # frames at a time where all of them are looked at
+# Of gathers from anywhere, windows and frames at a time: systems may hand out 2 MB of a file where a byte is touched.
+WINDOWS, GATHERED = 32, 1 << 13
 
 
 class Mapped:
@@ -59,3 +61,15 @@ def chunks(mapped: Mapped | None, change: Callable[..., Tensor], *arrays: Tensor
         yield change(*parts)
         if mapped is not None:
             mapped.release()
+
+
+def gathered(mapped: Mapped | None, array: Tensor, frames: Tensor) -> Tensor:
+    """Frames of an array, by their numbers or a mask."""
+    if mapped is None:
+        return array[frames]
+    numbers = frames.nonzero()[:, 0] if frames.dtype == torch.bool else frames
+    parts = []
+    for some in numbers.split(GATHERED):
+        parts.append(array[some])
+        mapped.release()
+    return torch.cat(parts)

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lib.data.confidence import RayNoise, ray_noise, ray_std
-from lib.data.mapped import Mapped, over
+from lib.data.mapped import Mapped, gathered, over
 from lib.pose.layouts import Layout
 from lib.pose.skeleton import Skeleton
 from lib.sequences.noise import Timing
@@ -86,12 +86,13 @@ class Split:
 
         Of each sequence the frames are successive ones from its first on, so that times stay those since the first.
         """
-        positions, times = (None if part is None else part[frames] for part in (self.positions, self.times))
-        parts = (self.keypoints[frames], self.confidence[frames], self.rays[frames])
-        taken = Split(self.layout, table, *parts, positions, times)
-        if self.mapped is not None:
-            self.mapped.release()
-        return taken
+
+        def some(values: Tensor) -> Tensor:
+            return gathered(self.mapped, values, frames)
+
+        positions, times = (None if part is None else some(part) for part in (self.positions, self.times))
+        parts = (some(self.keypoints), some(self.confidence), some(self.rays))
+        return Split(self.layout, table, *parts, positions, times)
 
     def sampled(self) -> "Split":
         """The same split, or of a larger one MEASURED frames: evenly spaced sequences, from their first frame on."""

@@ -1,7 +1,7 @@
 """Windows over a split's contiguous arrays, a fixed time from frame to frame, and the loader that gathers batches."""
 
 import copy
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Annotated, NamedTuple
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from lib.data.instants import Clock, between, seen_between
+from lib.data.mapped import WINDOWS
 from lib.data.split import Split
 from lib.runtime.errors import UserError
 from lib.runtime.params import Section
@@ -62,6 +63,12 @@ class WindowBatch(NamedTuple):
     def take(self, windows: Int[Tensor, " some"]) -> "WindowBatch":
         """Some of the windows."""
         return self._each(lambda part: part[windows])
+
+    @classmethod
+    def joined(cls, batches: Sequence["WindowBatch"]) -> "WindowBatch":
+        """All windows of batches as one."""
+        *parts, positions = zip(*batches, strict=True)
+        return cls(*map(torch.cat, parts), None if positions[0] is None else torch.cat(positions))
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "WindowBatch":
         positions = None if self.positions is None else change(self.positions)
@@ -122,6 +129,8 @@ class Windows(Dataset[WindowBatch]):
         return shard
 
     def __getitem__(self, windows: Int[Tensor, " batch"]) -> WindowBatch:
+        if self.mapped is not None and len(windows) > WINDOWS:
+            return WindowBatch.joined([self[some] for some in windows.split(WINDOWS)])
         middle = self.middle(windows)
         at = self.clock.find(middle)
         rays, confidence = seen_between(self.rays, self.confidence, at, self.clock.interval)
