@@ -67,8 +67,11 @@ class WindowBatch(NamedTuple):
     @classmethod
     def joined(cls, batches: Sequence["WindowBatch"]) -> "WindowBatch":
         """All windows of batches as one."""
-        *parts, positions = zip(*batches, strict=True)
-        return cls(*map(torch.cat, parts), None if positions[0] is None else torch.cat(positions))
+        rays, confidence, std, sequence = (
+            torch.cat(list(parts)) for parts in zip(*(b[:4] for b in batches), strict=True)
+        )
+        positions = [batch.positions for batch in batches if batch.positions is not None]
+        return cls(rays, confidence, std, sequence, torch.cat(positions) if positions else None)
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "WindowBatch":
         positions = None if self.positions is None else change(self.positions)
