@@ -5,10 +5,15 @@ BIN := $(VENV)/bin
 # dvc.yaml says `python -m stages...`: that must be the environment's own
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: reproduce predict test benchmark benchmark-speed ablation label-efficiency generalist wild fuzz check format clean
+.PHONY: reproduce with-or-without-git predict test benchmark benchmark-speed ablation label-efficiency generalist wild fuzz check format clean
 
-reproduce: $(VENV)/.stamp  ## the whole pipeline, only the stages that something changed for
+reproduce: $(VENV)/.stamp with-or-without-git  ## the whole pipeline, only the stages that something changed for
 	$(RUN) dvc repro
+
+with-or-without-git: | $(VENV)/.stamp
+	@git rev-parse 2>/dev/null || { \
+	  echo "no git repository, such as in a ZIP download: DVC works without (.dvc/config.local); dvc exp needs a clone"; \
+	  $(BIN)/dvc config --local core.no_scm true; }
 
 predict: $(VENV)/.stamp-video  ## a moving figure in 3D from a video, or from keypoints: make predict INPUT=video.mp4
 	@test -n "$(INPUT)" || { echo "error: name a video, or a file or folder of keypoints: make predict INPUT=video.mp4"; exit 1; } >&2
@@ -32,7 +37,7 @@ ablation: $(VENV)/.stamp  ## the tables of terms, windows, and what detectors se
 	$(RUN) python -m stages.benchmark windows --split validation --epochs 12 --seeds 3
 	$(RUN) python -m stages.benchmark detections --keypoints gt --split validation
 
-generalist: $(VENV)/.stamp  ## the model that pre-training can start from: on the prior and the sample
+generalist: $(VENV)/.stamp with-or-without-git  ## the model that pre-training can start from: on the prior and the sample
 	$(RUN) dvc repro download
 	$(RUN) python -m stages.generalist
 

@@ -174,10 +174,11 @@ class _Workshop:
         pattern, folder = f".*.{output.name}", output.parent
         if moment.kind == STATE:
             pattern, folder = "*/.*.state.pt", self.root / "data" / "scratch" / moment.stage
-        sizes = {}
-        for path in folder.glob(pattern):
-            with suppress(OSError):  # it is complete by now
-                sizes[path] = path.stat().st_size
+        sizes: dict[Path, int] = {}
+        with suppress(OSError):  # it is complete by now, or its folder is gone
+            for path in folder.glob(pattern):
+                with suppress(OSError):
+                    sizes[path] = path.stat().st_size
         return sizes
 
     def _kill(self, process: "subprocess.Popen[bytes]", child: int, victim: str) -> None:
@@ -211,7 +212,7 @@ def faults(
     Without DVC only stages are killed, and the files that the first of them reads are the project's.
 
     Raises:
-        UserError: the sample is missing, or a stage fails that nobody killed.
+        UserError: the sample is missing, a stage fails that nobody killed, or most moments never come.
     """
     prepared, whole = folder / "prepared", _Workshop(folder / "whole", through_dvc)
     _prepare(project, params, prepared, through_dvc)
@@ -231,6 +232,8 @@ def faults(
     rest = _moments(random.Random(seed), through_dvc, stages)
     while len(kills) < moments:
         number += 1
+        if number > 2 * moments + 1:
+            raise UserError(f"only {len(kills)} of {moments} kills struck in {number - 1} runs, which end too soon")
         shop = _Workshop(folder / f"round{number}", through_dvc)
         shutil.copytree(prepared, shop.root)
         for stage in stages:

@@ -19,6 +19,7 @@ from lib.runtime.errors import UserError
 
 FULL = 1 << 20  # bytes
 NO_SPACE = (errno.ENOSPC, errno.EFBIG, *([errno.EDQUOT] if hasattr(errno, "EDQUOT") else []))
+TORCH_FULL = ("file write failed", "unexpected pos")  # what torch says of a file that it cannot write on
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 
 
@@ -84,8 +85,10 @@ def _lives(process: int) -> bool:
 
 def _is_full(error: Exception, folder: Path) -> bool:
     """Whether an error in writing is that the disk is full, or a quota is."""
-    said = getattr(error, "errno", None) in NO_SPACE or os.strerror(errno.ENOSPC) in str(error)
-    return said or shutil.disk_usage(folder).free < FULL
+    number = re.search(r"errno = (\d+)", str(error))  # as HDF5 says it
+    if (int(number[1]) if number else getattr(error, "errno", None)) in NO_SPACE:
+        return True
+    return any(words in str(error) for words in TORCH_FULL) or shutil.disk_usage(folder).free < FULL
 
 
 def _flush(path: Path) -> None:

@@ -60,7 +60,7 @@ def _is_memory(error: Exception) -> bool:
 
 
 # What torch says of the CPU's, of CUDA's and of MPS's, and of a worker that was killed; its import would take seconds.
-MEMORY = ("not enough memory", "out of memory", "is killed by signal: killed", "cannot allocate memory")
+MEMORY = ("not enough memory", "out of memory", "is killed by signal: killed", "t allocate memory")
 NumberT = TypeVar("NumberT", int, float)
 
 

@@ -17,10 +17,7 @@ from lib.runtime.allowed import shown
 from lib.runtime.errors import UserError
 from lib.runtime.params import read
 
-INSTEAD = (
-    "put it back (git checkout params.yaml), and `dvc repro` goes on where this stopped; "
-    "`dvc exp run --queue` and `--temp` are for several experiments at a time"
-)
+INSTEAD = "run the same command again, one at a time; `dvc exp run --queue` and `--temp` are for several"
 Signature = tuple[tuple[str, int, int], ...]  # of a file, or of all files of a folder: names, sizes and times
 
 
@@ -52,8 +49,9 @@ class Inputs:
         params = read(self.root / "params.yaml") if self.values else {}
         for key, value in self.values.items():
             if (now := _value(params, key)) != value:
-                what = f"{key} was {shown(value)} when this began, and is {shown(now)} by now"
-                raise UserError(f"params.yaml has changed: {what}; DVC records nothing: {INSTEAD}")
+                name, old, new = _first_change(key, value, now)
+                what = f"{name} was {shown(old)} when this began, and is {shown(new)} by now"
+                raise UserError(f"params.yaml: {what}; DVC records nothing: {INSTEAD}")
         for path, signature in self.files.items():
             if _signature(self.root / path) != signature:
                 raise UserError(
@@ -73,8 +71,8 @@ def check_params_file(root: Path = Path()) -> None:
     seen = re.search(r"^ *- path: params\.yaml\n *hash: md5\n *md5: (\w+)$", lock.read_text(encoding="utf-8"), re.M)
     if seen and hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() != seen[1]:
         raise UserError(
-            f"params.yaml is not the one that `dvc repro` began with: run it again, or {INSTEAD}; "
-            "for a single stage, run `dvc repro check` first"
+            f"params.yaml is not as the stage check has seen it, since something changed it: {INSTEAD}, and "
+            "`dvc repro check` comes before a single stage"
         )
 
 
@@ -87,6 +85,14 @@ def _value(params: Any, key: str) -> Any:
     for part in key.split("."):
         params = params.get(part) if isinstance(params, Mapping) else None
     return params
+
+
+def _first_change(key: str, old: Any, new: Any) -> tuple[str, Any, Any]:
+    """The first value within two that differ, with its dotted key."""
+    while isinstance(old, Mapping) and isinstance(new, Mapping):
+        inner = next(name for name in [*old, *new] if old.get(name) != new.get(name))
+        key, old, new = f"{key}.{inner}", old.get(inner), new.get(inner)
+    return key, old, new
 
 
 def _signature(path: Path) -> Signature:

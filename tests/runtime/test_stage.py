@@ -5,7 +5,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from lib.runtime.errors import UserError
 from lib.runtime.files import write_json
@@ -98,3 +100,28 @@ def test_a_number_that_is_not_above_0_is_refused(text: str) -> None:
     assert positive(int)("3") == 3
     with pytest.raises(argparse.ArgumentTypeError, match=f"'{text}' is not a number above 0"):
         positive(int)(text)
+
+
+def _too_much(kind: str) -> None:
+    if kind == "torch":
+        torch.empty(1 << 50)
+    elif kind == "numpy":
+        np.empty(1 << 50)
+    elif kind == "cuda":
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 96.00 GiB. GPU 0 has 79.1 GiB.")
+    else:
+        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("kind", ["torch", "numpy", "cuda", "worker"])
+def test_too_little_memory_is_one_line_that_says_what_to_lower(kind: str) -> None:
+    def run(params: dict[str, Any], paths: Paths) -> None:
+        _too_much(kind)
+
+    with pytest.raises(
+        SystemExit, match="^error: there is not enough memory: lower training.batch_size in params.yaml"
+    ):
+        main(run, lower="training.batch_size")
+    with pytest.raises(SystemExit, match=r"^error: there is not enough memory: end what else is running \("):
+        command(lambda paths: _too_much(kind))

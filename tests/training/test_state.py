@@ -115,6 +115,10 @@ def test_a_resumed_run_is_an_uninterrupted_one(
     assert_same(whole, trained(params_with(**changes, training__resume="stopped.pt"), paths))
 
 
+def test_any_number_of_workers_trains_the_same(paths: Paths) -> None:
+    assert_same(*(trained(params_with(data__loader__workers=workers), paths) for workers in (0, 2)))
+
+
 def test_a_run_may_grow_where_its_rates_do_not_depend_on_its_length(paths: Paths) -> None:
     step = {"training__schedule__name": "step", "training__schedule__step_every": 4}
     whole = trained(params_with(**step, training__epochs=4), paths)
