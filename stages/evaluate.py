@@ -15,6 +15,7 @@ from lib.inference.predictions import writing_predictions
 from lib.models import checkpoints
 from lib.runtime.device import resolve_device
 from lib.runtime.files import replacing, write_json
+from lib.runtime.logs import say
 from lib.runtime.params import section
 from lib.runtime.paths import Paths
 from lib.runtime.stage import main
@@ -51,7 +52,7 @@ def run(params: dict[str, Any], paths: Paths) -> None:
     for name, table in tables.items():
         _write_csv(paths, f"{name}.csv", table)
     write_json(paths.metrics("evaluate"), metrics)
-    print(", ".join(f"{name} {_short(value)}" for name, value in metrics.items()))
+    say(", ".join(f"{name} {_short(value)}" for name, value in metrics.items()))
 
 
 def _evaluated(

@@ -22,6 +22,7 @@ from lib.pose.camera_files import fits, write_cameras
 from lib.pose.cameras import Camera, with_focal
 from lib.runtime.console import Console
 from lib.runtime.errors import UserError
+from lib.runtime.logs import say
 from lib.runtime.params import section
 from lib.runtime.paths import Paths
 from lib.runtime.stage import main
@@ -42,7 +43,7 @@ def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> 
             name: with_focal(cameras[name], one.focal_factor if one.tells else 1.0) for name, one in found.items()
         }
         write_cameras(arguments.write, likely, {name: _comment(one) for name, one in found.items()})
-        print(f"wrote {arguments.write}")
+        say(f"wrote {arguments.write}")
 
 
 def _chosen(path: Path, name: str, pattern: str) -> tuple[Split, dict[str, Camera]]:

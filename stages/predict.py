@@ -34,6 +34,7 @@ from lib.pose.cameras import assumption
 from lib.pose.layouts import Layout
 from lib.runtime.console import Console
 from lib.runtime.errors import UserError
+from lib.runtime.logs import say
 from lib.runtime.paths import Paths
 from lib.runtime.stage import command, positive
 from lib.sources.inputs import Given, as_options, check_given
@@ -102,7 +103,7 @@ def _lifters(arguments: argparse.Namespace, paths: Paths) -> Lifters:
         own = load(paths.finetuned) if paths.finetuned.is_file() else None
         suits = own is not None and own.layout == layout
         path = paths.finetuned if suits else paths.start(GENERALIST)
-        print(f"lifting by {path}", file=sys.stderr)
+        say(f"lifting by {path}", aside=True)
         return load(path)
 
     return lifter_for
@@ -137,11 +138,11 @@ def _stream(lifter_for: Lifters, arguments: argparse.Namespace, given: Given, pa
     path = arguments.inputs[0] if arguments.inputs else None
     source = open_stream(path, given, _detector(paths), sys.stdin.buffer)
     if source.camera.assumed:
-        print(as_options(assumption(source.camera)), file=sys.stderr)
+        say(as_options(assumption(source.camera)), aside=True)
     body_size = None if arguments.height is None else size_of_height(arguments.height)
     with LivePage() if arguments.viewer else nullcontext() as page:
         if page is not None:
-            print(f"open {page.address}", file=sys.stderr, flush=True)
+            say(f"open {page.address}", aside=True)
 
         bad = list[str]()
 
@@ -153,7 +154,7 @@ def _stream(lifter_for: Lifters, arguments: argparse.Namespace, given: Given, pa
             _write_line(line)
 
         taken = stream(lifter_for(source.layout), source, write, body_size, arguments.smooth != "off")
-    print(speed(taken, len(bad)), file=sys.stderr)
+    say(speed(taken, len(bad)), aside=True)
     if bad or not taken:
         raise UserError(f"not all of the stream could be read, first {bad[0]}" if bad else "the stream has no frame")
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from lib.data.preprocessing import preprocess, preprocess_test
 from lib.runtime.files import write_json
+from lib.runtime.logs import say
 from lib.runtime.params import section
 from lib.runtime.paths import Paths
 from lib.runtime.stage import main
@@ -23,15 +24,15 @@ def run(params: dict[str, Any], paths: Paths) -> None:
     write_json(paths.stats, result.stats)
     write_json(paths.metrics("preprocess"), result.metrics)
     if tested:
-        print(f"test on {tested.metrics['test_sequences']} sequences of the {tested.stats['source']} source")
+        say(f"test on {tested.metrics['test_sequences']} sequences of the {tested.stats['source']} source")
     for line in result.notes:
-        print(line)
+        say(line)
     for split in SplitParams.model_fields:
         if count := result.metrics[f"{split}_undetected_frames"]:
-            print(f"{count} {split} frames show nobody: they teach nothing, and their poses are interpolated")
+            say(f"{count} {split} frames show nobody: they teach nothing, and their poses are interpolated")
         if count := result.metrics[f"{split}_unlabelled_sequences"]:
             all_of_them = result.metrics[f"{split}_sequences"]
-            print(f"{count} of {all_of_them} {split} sequences have no 3D: what needs labels leaves them out")
+            say(f"{count} of {all_of_them} {split} sequences have no 3D: what needs labels leaves them out")
 
 
 if __name__ == "__main__":

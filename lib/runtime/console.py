@@ -1,5 +1,9 @@
-"""What a person sees while a stage runs: live bars in a terminal, plain lines in a file or a pipe."""
+"""What a person sees while a stage runs: live bars in a terminal, plain lines in a file or a pipe.
 
+The same lines are logged, as lib.runtime.console, also those of a quiet console.
+"""
+
+import logging
 import os
 import sys
 import time
@@ -18,6 +22,7 @@ REDRAW_SECONDS = 0.2  # a redraw costs milliseconds, which the training loop wai
 LINE_SECONDS = 10.0  # how often a plain line is written within an epoch
 
 Item = TypeVar("Item")
+LOG = logging.getLogger(__name__)
 
 
 class Console:
@@ -32,10 +37,8 @@ class Console:
 
     def header(self, title: str, values: Mapping[str, object]) -> None:
         """Print what is about to run: a panel, or a line a value."""
+        self._lines([title, *(f"  {key}: {value}" for key, value in values.items())])
         if not self.live:
-            self.announce(title)
-            for key, value in values.items():
-                self.announce(f"  {key}: {value}")
             return
         table = Table.grid(padding=(0, 2))
         table.add_column(style="cyan")
@@ -45,22 +48,27 @@ class Console:
 
     def table(self, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
         """Print a table, plain ones with columns padded by spaces."""
+        widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
+        padded = ([cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in (columns, *rows))
+        self._lines(["  ".join(cells).rstrip() for cells in padded])
         if self.live:
             table = Table(*columns, header_style="bold cyan", border_style="blue")
             for row in rows:
                 table.add_row(*map(escape, row))
             self._rich.print(table)
-            return
-        widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
-        for row in (columns, *rows):
-            self.announce("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
     def announce(self, line: str) -> None:
         """Print one line, above the bars if there are any."""
+        self._lines([line])
         if self.live:
             self._rich.print(escape(line))
-        elif not self._quiet:
-            print(line, file=self._stream, flush=True)  # at once: block buffering would hide a run in a log file
+
+    def _lines(self, lines: Sequence[str]) -> None:
+        """Log lines, and print them unless a terminal shows them its own way."""
+        for line in lines:
+            LOG.info(line)
+            if not (self.live or self._quiet):
+                print(line, file=self._stream, flush=True)  # at once: block buffering would hide a run in a pipe
 
     def track(self, items: Iterable[Item], what: str, total: int | None = None) -> Iterator[Item]:
         """The items, with a bar of how many are done, or a plain line now and then; `total` need not be exact."""

@@ -1,5 +1,6 @@
 """Where and how to compute: device, precision and threads, found out or measured rather than assumed."""
 
+import logging
 import os
 import platform
 import time
@@ -11,6 +12,7 @@ import torch
 
 from lib.runtime.errors import UserError
 
+LOG = logging.getLogger(__name__)
 Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 
 
@@ -39,12 +41,11 @@ def resolve_device(name: str) -> torch.device:
         UserError: this machine has no such device.
     """
     available = available_devices()
-    if name == "auto":
-        return available[0]
     named = {str(device): device for device in available}
-    wanted = "cuda:0" if name == "cuda" else name
+    wanted = {"auto": str(available[0]), "cuda": "cuda:0"}.get(name, name)
     if wanted not in named:
         raise UserError(f"device {name!r} is not available: this machine has {', '.join(named)}; auto picks the first")
+    LOG.info("device: %s", wanted)
     return named[wanted]
 
 
@@ -133,9 +134,12 @@ def measure_threads(seconds: float = 0.2) -> dict[int, float]:
 
 def describe_devices() -> list[DeviceInfo]:
     """Everything found on this machine, the device that `auto` picks first."""
-    return [
-        DeviceInfo(device, _hardware(device), _memory(device), has_bfloat16(device)) for device in available_devices()
-    ]
+    return [describe_device(device) for device in available_devices()]
+
+
+def describe_device(device: torch.device) -> DeviceInfo:
+    """What there is to know of a device."""
+    return DeviceInfo(device, _hardware(device), _memory(device), has_bfloat16(device))
 
 
 def _has_cuda() -> bool:

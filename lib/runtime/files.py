@@ -65,12 +65,12 @@ def temporary_beside(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     for other in path.parent.glob(f".*.{glob.escape(path.name)}"):
         number = other.name[1 : -len(path.name) - 1]
-        if number.isdecimal() and not _lives(int(number)):
+        if number.isdecimal() and not lives(int(number)):
             shutil.rmtree(other) if other.is_dir() else other.unlink(missing_ok=True)
     return path.with_name(f".{os.getpid()}.{path.name}")  # keeps the suffix, which writers look at
 
 
-def _lives(process: int) -> bool:
+def lives(process: int) -> bool:
     """Whether there is such a process, of whomever; where that cannot be asked, yes."""
     if os.name != "posix":
         return True

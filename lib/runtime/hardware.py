@@ -12,6 +12,7 @@ from lib.runtime.device import (
     Precision,
     candidate_threads,
     choose_threads,
+    describe_device,
     device_of_rank,
     resolve_device,
     resolve_precision,
@@ -20,6 +21,7 @@ from lib.runtime.device import (
 from lib.runtime.group import Group
 from lib.runtime.threads import ThreadTuner
 
+LOG = logging.getLogger(__name__)
 # Fabric announces every choice it makes, on stderr and under three names; we announce those that matter.
 for _name in ("lightning_fabric", "lightning.fabric", "lightning_utilities"):
     logging.getLogger(_name).setLevel(logging.WARNING)
@@ -48,6 +50,7 @@ class Hardware:
         found = device_of_rank(resolve_device(device), group.local_rank)
         chosen, fallback = resolve_precision(precision, found)
         alone = group.local_size == 1
+        LOG.info("%s", describe_device(found))
         count = choose_threads(threads) if alone or threads != "auto" else share_of_cores(group.local_size)
         torch.set_num_threads(count)
         group.join(found)

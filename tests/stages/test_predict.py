@@ -230,7 +230,7 @@ def test_as_a_command_it_reads_no_params_and_an_error_is_one_line(tmp_path: Path
     write_json(tmp_path / "walk.json", coco_results(prior_keypoints("coco", 6)))
     (tmp_path / "film.mp4").write_bytes(b"no video")  # for which no detector is fetched
     done = command(tmp_path, "walk.json", "film.mp4", "--format", "csv")
-    assert (done.returncode, names(tmp_path / "data")) == (1, {"predictions/walk/walk.csv"})
+    assert (done.returncode, names(tmp_path / "data" / "predictions")) == (1, {"walk/walk.csv"})
     assert len(done.stderr.splitlines()) == 1 and done.stderr.startswith("error: not everything could be used")
 
 
