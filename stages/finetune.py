@@ -38,7 +38,7 @@ def run(params: dict[str, Any], paths: Paths, pace: Pace = USUAL) -> None:
         _finetune(Finetuning.read(params), path, Inputs.of(params, paths.root), paths, pace)
     elif Group.of_environment().first:
         pretrained = load(path)
-        _write(Finetuned(pretrained, pd.DataFrame(columns=pd.Index(CURVES)), {"enabled": False}, {}), paths)
+        _write(Finetuned(pretrained, pd.DataFrame(columns=pd.Index(CURVES)), {"enabled": False}, {}, {}), paths)
 
 
 def _finetune(chosen: Finetuning, path: Path, inputs: Inputs, paths: Paths, pace: Pace) -> None:
@@ -59,7 +59,7 @@ def _finetune(chosen: Finetuning, path: Path, inputs: Inputs, paths: Paths, pace
         inputs.check()
         _write(result, paths)
         with dispensable(paths.speed("finetune"), console.announce):
-            write_json(paths.speed("finetune"), result.speed)
+            write_json(paths.speed("finetune"), {**result.speed, **result.times})
         recovery.finish()
 
 

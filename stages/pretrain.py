@@ -60,7 +60,7 @@ def run(params: dict[str, Any], paths: Paths, pace: Pace = USUAL) -> None:
             pd.DataFrame(result.curves).to_csv(temporary, index=False)
         write_json(paths.metrics("pretrain"), result.metrics)
         with dispensable(paths.speed("pretrain"), console.announce):
-            write_json(paths.speed("pretrain"), result.speed)
+            write_json(paths.speed("pretrain"), {**result.speed, **result.times})
         recovery.finish()
 
 

@@ -15,6 +15,7 @@ from lib.data.mapped import WINDOWS
 from lib.data.split import Split
 from lib.runtime.errors import UserError
 from lib.runtime.params import Section
+from lib.runtime.timing import timed
 
 LEAST_MIDDLES = 4
 
@@ -185,6 +186,7 @@ class ClipStream(Iterator[WindowBatch]):
     def __init__(self, clips: Iterable[WindowBatch], device: torch.device) -> None:
         self.read, self._clips, self._device = 0, iter(clips), device
 
+    @timed("loader")
     def __next__(self) -> WindowBatch:
         self.read += 1
         return next(self._clips).to(self._device)

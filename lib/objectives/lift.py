@@ -37,6 +37,7 @@ from lib.pose.landmarks import JOINT_OF, JOINTS
 from lib.pose.layouts import H36M_LAYOUT, LAYOUTS, Layout
 from lib.pose.skeleton import H36M
 from lib.prior.sampler import PosePrior, PriorSample
+from lib.runtime.timing import timed
 from lib.sequences.bone_lengths import BoneLengthMemory, joint_noise, refine_depths, with_joints
 
 DRAWN_TERMS = ("prior", "vertical", "error")
@@ -188,6 +189,7 @@ class Lift:
             pseudo = self.make_pseudo_labels(teacher, next(clips))
             self.prior.learn_lengths(pseudo.level[pseudo.detected][:, :JOINTS])
 
+    @timed("teacher", whole=True)
     @torch.no_grad()
     def make_pseudo_labels(self, teacher: LifterModel, clips: WindowBatch) -> PseudoLabels:
         """Lift every frame of clips, each in a window of its own, averaged with the mirrored view.
@@ -271,6 +273,7 @@ class Lift:
     def _needs_real(self) -> bool:
         return any(self.weights[name] > 0 for name in REAL_TERMS)
 
+    @timed("inputs")
     def _novel_views(self, pseudo: PseudoLabels, windows: int, layout: Layout, generator: torch.Generator) -> Views:
         """Motion as the teacher sees it, some of it mirrored, before a camera on another side of it.
 
@@ -310,6 +313,7 @@ class Lift:
         own = self.inputs.layout
         return points if layout == own else self.prior.marked(points[..., :JOINTS, :], own, generator)
 
+    @timed("inputs")
     def _real_windows(self, pseudo: PseudoLabels, windows: int, generator: torch.Generator) -> Rays:
         clip, index = random_windows(pseudo.detected, self.inputs.window, max(1, windows // RUN), RUN, generator)
         runs = pseudo.rays.take((clip[..., None], index))
@@ -320,12 +324,13 @@ class Lift:
 
     def _judged(self, model: LifterModel, parts: Sequence[Views], generator: torch.Generator) -> list[Judged]:
         """Lift views of one layout as a detector would see them, and compare with what they are of."""
-        seen = [
-            self.inputs.corrupted(one.rays, generator, one.sample.joints, EXTENT / one.sample.root_depth)
-            for one in parts
-        ]
-        rays, std = (torch.cat(part) for part in zip(*(one[:2] for one in seen), strict=True))
-        given = self.inputs.crops(Rays(rays, std, seen[0].layout))
+        with timed("inputs"):
+            seen = [
+                self.inputs.corrupted(one.rays, generator, one.sample.joints, EXTENT / one.sample.root_depth)
+                for one in parts
+            ]
+            rays, std = (torch.cat(part) for part in zip(*(one[:2] for one in seen), strict=True))
+            given = self.inputs.crops(Rays(rays, std, seen[0].layout))
         lifted, now = model(given.keypoints, given.confidence, given.scale, given.layout), given.middle()
         judged, sizes = [], [len(one.rays.rays) for one in parts]
         for one, outputs, frames in zip(parts, _split(lifted, sizes), _split(now, sizes), strict=True):

@@ -33,6 +33,7 @@ from lib.prior.motions import MotionSampler, MotionWeights
 from lib.prior.postures import PostureSampler, PostureWeights
 from lib.prior.random import normal, uniform
 from lib.runtime.params import Section
+from lib.runtime.timing import timed
 
 NEAREST = 0.5  # metres from the camera to the nearest point
 BOTH_SIDES, ONE_SIDE = 0.8, 0.6  # of how far keypoints are from what they mark; squares add up to 1
@@ -146,6 +147,7 @@ class PosePrior(nn.Module):
         posed = forward_kinematics(self.postures.sample(count, generator), body)
         return self.view(self._mark(posed, body, layout, generator), generator)
 
+    @timed("prior")
     def sample_motion(
         self, count: int, frames: int, interval: float, generator: torch.Generator, layout: Layout = H36M_LAYOUT
     ) -> PriorSample:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, distributed
 
 from lib.runtime.errors import UserError
+from lib.runtime.timing import timed
 
 SUPERVISED = "HPE_SUPERVISED"  # set in processes that `lib.runtime.workers` started and watches
 LOST = 75  # the exit code of a process that cannot go on since another one has ended
@@ -72,7 +73,7 @@ class Group:
     def add_up(self, tensor: Tensor) -> None:
         """Put the sum over all processes in place of a tensor."""
         if self.size > 1:
-            with _losing_nobody():
+            with _losing_nobody(), timed("exchange"):
                 distributed.all_reduce(tensor)
 
     def gather(self, tensor: Tensor) -> Tensor:

@@ -34,6 +34,7 @@ from lib.runtime.params import Section, section
 from lib.runtime.tensorboard import Board
 from lib.sources.base import Subject
 from lib.training.loop import RunContext, TrainingSetup, fit, held_out_clips
+from lib.training.monitor import Monitor
 from lib.training.optimization import Rates
 from lib.training.params import BatchSize, Epochs, LearningRate, Steps, TrainingParams
 from lib.training.pretraining import SeedParams
@@ -134,6 +135,7 @@ class Finetuned(NamedTuple):
     curves: pd.DataFrame  # CURVES first
     metrics: dict[str, object]
     speed: dict[str, float]  # differs from run to run, so it is no metric
+    times: dict[str, object]  # of each epoch, likewise
 
 
 def finetune(
@@ -192,6 +194,7 @@ def finetune(
     held_out = held_out_clips(validation, window)
     rates = layer_rates(model.network, 1.0 if own.from_scratch else own.layer_decay)
     board.params({"finetune": own.model_dump(), "training": training.model_dump()})
+    monitor = Monitor(hardware.fabric.device, console.announce)
     context = RunContext(
         hardware.fabric,
         console,
@@ -201,6 +204,7 @@ def finetune(
         resume=resume,
         offer_state=offer_state,
         group=hardware.group,
+        monitor=monitor,
     )
     progress = fit(model, TrainingSetup(parts, held_out), training, context, rates)
     board.close()
@@ -227,7 +231,11 @@ def finetune(
             "training_loss": progress.rows[-1]["train/total"],
             "validation_loss": progress.last_loss,
         },
-        speed={"seconds": round(progress.seconds, 1)},
+        speed={
+            "seconds": round(progress.seconds, 1),
+            "poses_per_second": round(progress.poses / progress.training_seconds),
+        },
+        times=monitor.summary(),
     )
 
 

@@ -23,6 +23,8 @@ from lib.runtime.errors import UserError
 from lib.runtime.group import Group
 from lib.runtime.tensorboard import Board
 from lib.runtime.threads import ThreadTuner
+from lib.runtime.timing import timed
+from lib.training.monitor import Monitor
 from lib.training.nonfinite import FiniteSteps, guarded
 from lib.training.optimization import Rates, Schedule, build_optimizer, build_schedule
 from lib.training.params import TrainingParams
@@ -68,6 +70,7 @@ class RunContext(NamedTuple):
     resume: TrainingState | None = None  # what to go on from; None: from the beginning
     offer_state: OfferState | None = None  # is asked after each epoch
     group: Group = Group()  # the processes that train together, of which the first has the console, board and states
+    monitor: Monitor | None = None  # of speed
 
 
 def fit(
@@ -86,7 +89,8 @@ def fit(
     Raises:
         UserError: a validation loss is not finite; before any training, the data are its cause.
     """
-    fabric, console, board, seed, tuner, keep, resume, offer_state, group = context
+    fabric, console, board, seed, tuner, keep, resume, offer_state, group, monitor = context
+    monitor = monitor or Monitor(fabric.device, console.announce)
     objective = setup.shards[0].objective
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(params.ema_decay)).to(fabric.device)
     averaged.eval()
@@ -108,13 +112,14 @@ def fit(
         for row in progress.rows:
             board.scalars(row, int(row["step"]))
     steps = FiniteSteps(optimizer, progress, scaled, console.announce)
+    monitor.start()
 
     with console.progress(params.epochs, params.steps_per_epoch, done) as bar:
         for epoch in range(done + 1, params.epochs + 1):
             if progress.is_stale(params):
                 console.announce(f"stopped early: the validation loss has not fallen since step {progress.best_step}")
                 break
-            row = _train_epoch(run, epoch, progress, bar, steps)
+            row = _train_epoch(run, epoch, progress, bar, steps, monitor)
             if epoch % params.validate_every == 0 or epoch == params.epochs:
                 check_same_weights(averaged, group)
                 row |= group.broadcast(validate(averaged.module, objective, validation, params) if group.first else {})
@@ -124,9 +129,8 @@ def fit(
             schedule.step(row.get("validation/total"))
             progress.rows.append(row)
             bar.epoch(epoch, {"loss": row["train/total"], "validation": row.get("validation/total", math.nan)})
-            board.scalars(row, progress.step)
-            if progress.skipped:
-                board.scalars({"train/skipped_steps": progress.skipped}, progress.step)
+            skipped = {"train/skipped_steps": progress.skipped} if progress.skipped else {}
+            board.scalars({**row, **skipped, **monitor.epoch(epoch)}, progress.step)
             if board.draws and (epoch == params.epochs or epoch % max(1, params.epochs // PICTURES) == 0):
                 shown = torch.linspace(0, len(validation.rays) - 1, SHOWN).long()
                 board.picture(objective.examples(averaged.module, validation.take(shown)), progress.step)
@@ -199,10 +203,13 @@ class _Run:
         return state.progress
 
 
-def _train_epoch(run: _Run, epoch: int, progress: Progress, bar: Bar, finite: FiniteSteps) -> dict[str, float]:
+def _train_epoch(
+    run: _Run, epoch: int, progress: Progress, bar: Bar, finite: FiniteSteps, monitor: Monitor
+) -> dict[str, float]:
     """One epoch of steps; returns its row of the curves."""
     params, shards, teacher, began = run.params, run.shards, run.averaged.module, time.monotonic()
     windows = params.shards * shards[0].objective.windows
+    monitor.steps_begin("drawn" if epoch <= params.prior_epochs else "all")
     for shard in shards:
         shard.before_epoch(teacher, epoch)
     if params.shards > 1:
@@ -212,32 +219,40 @@ def _train_epoch(run: _Run, epoch: int, progress: Progress, bar: Bar, finite: Fi
     gradient = MeanGradient(run.model.parameters(), params.shards, run.group)
     run.student.train()
     for step, parts in enumerate(run.tuner.timed(steps) if run.tuner else steps, start=1):
-        run.optimizer.zero_grad()
-        terms = [_backward(run, shard, part, gradient) for shard, part in zip(shards, parts, strict=True)]
-        gradient.put()
-        skipped = not finite.allows(_clipped_norm(run))
-        if not skipped:
-            run.optimizer.step()
+        terms = _step(run, parts, gradient, finite)
         if step < params.steps_per_epoch:  # the last one waits for the validation
             run.schedule.step()
-        if not skipped:
-            run.averaged.update_parameters(run.student)
         progress.step += 1
         progress.poses += windows
+        monitor.step(windows)
         if step % LOG_EVERY == 0 or step == params.steps_per_epoch:
             read = average_terms(terms, run.group)
-            values = {name: float(value) for name, value in read.items()}
+            with timed("model"):  # an accelerator is waited for
+                values = {name: float(value) for name, value in read.items()}
             recent += [read] if all(map(math.isfinite, values.values())) else []
             bar.step(windows, values)
             finite.count()
         else:
             bar.step(windows)
+    monitor.steps_end()
     progress.training_seconds += time.monotonic() - began
     return {
         "step": float(progress.step),
         "lr": run.optimizer.param_groups[0]["lr"],
         **_mean(recent or [dict.fromkeys(values, torch.tensor(math.nan))], "train"),
     }
+
+
+@timed("model")
+def _step(run: _Run, parts: Sequence[Step], gradient: MeanGradient, finite: FiniteSteps) -> list[Terms]:
+    """Forward, backward and optimizer; returns the terms of each shard."""
+    run.optimizer.zero_grad()
+    terms = [_backward(run, shard, part, gradient) for shard, part in zip(run.shards, parts, strict=True)]
+    gradient.put()
+    if finite.allows(_clipped_norm(run)):
+        run.optimizer.step()
+        run.averaged.update_parameters(run.student)
+    return terms
 
 
 def _clipped_norm(run: _Run) -> Tensor:
@@ -260,6 +275,7 @@ def _backward(run: _Run, shard: Shard, step: Step, gradient: MeanGradient) -> Te
     return {**terms, "total": loss}
 
 
+@timed("validation", whole=True)
 @torch.inference_mode()
 def validate(
     model: torch.nn.Module, objective: Objective, clips: WindowBatch, params: TrainingParams

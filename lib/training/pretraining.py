@@ -31,6 +31,7 @@ from lib.runtime.hardware import Hardware
 from lib.runtime.params import Section, section
 from lib.runtime.tensorboard import Board
 from lib.training.loop import RunContext, TrainingSetup, fit, held_out_clips
+from lib.training.monitor import Monitor
 from lib.training.params import TrainingParams
 from lib.training.shards import ShardSetup, shard_seed, shards_of
 from lib.training.state import OfferState, Progress, TrainingState
@@ -106,6 +107,7 @@ class Pretrained(NamedTuple):
     curves: list[dict[str, float]]
     metrics: dict[str, object]
     speed: dict[str, float]  # differs from run to run, so it is no metric
+    times: dict[str, object]  # of each epoch, likewise
 
 
 def pretrain(
@@ -188,8 +190,18 @@ def pretrain(
             weights = averaged.state_dict()
             keep(_checkpoint(params, train.layout, priors[0].body_size, weights, progress.step, progress.last_loss))
 
+    monitor = Monitor(hardware.fabric.device, console.announce)
     context = RunContext(
-        hardware.fabric, console, board, params.seed, hardware.tuner, hand_over, resume, offer_state, hardware.group
+        hardware.fabric,
+        console,
+        board,
+        params.seed,
+        hardware.tuner,
+        hand_over,
+        resume,
+        offer_state,
+        hardware.group,
+        monitor,
     )
     progress = fit(model, setup, training, context)
     if isinstance(model, LiftingModel):
@@ -214,6 +226,7 @@ def pretrain(
             "loader_poses_per_second": round(loader_rate * clips * params.window.middles),
             "prior_poses_per_second": round(prior_rate * DRAWS * a_step),
         },
+        times=monitor.summary(),
     )
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lib.data.windows import LoaderParams, Windows, training_loader
 from lib.objectives.base import Batches
@@ -50,9 +51,32 @@ def train(
     return progress
 
 
-def test_golden_losses(tmp_path: Path) -> None:
-    rows = train(tmp_path).rows
-    assert [row["train/total"] for row in rows] == pytest.approx(GOLDEN, rel=1e-3)
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Progress, Path]:
+    """A run, and TensorBoard's folder of it."""
+    logs = tmp_path_factory.mktemp("logs")
+    progress = train(logs)
+    (folder,) = logs.iterdir()
+    return progress, folder
+
+
+def test_golden_losses(run: tuple[Progress, Path]) -> None:
+    assert [row["train/total"] for row in run[0].rows] == pytest.approx(GOLDEN, rel=1e-3)
+
+
+def test_tensorboard_says_where_the_time_goes(run: tuple[Progress, Path]) -> None:
+    events = EventAccumulator(str(run[1]))
+    events.Reload()
+    scalars = {tag: [one.value for one in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+    shares = {tag: values for tag, values in scalars.items() if tag.startswith("time/")}
+    assert [sum(values) for values in zip(*shares.values(), strict=True)] == pytest.approx([1] * 4, abs=0.01)
+    for part in ("prior", "inputs", "model", "validation"):
+        assert min(shares[f"time/{part}"]) > 0, part
+    alone, *taught = shares["time/teacher"]  # the first epoch is of drawn poses alone
+    assert alone == 0 < min(taught)
+    assert shares["time/loader"][0] == 0 < min(shares["time/loader"][1:])
+    assert all(0 < value < 1e6 for value in scalars["speed/poses_per_second"])
+    assert all(50 < value < 50_000 for value in scalars["memory/process_mb"])
 
 
 def test_mixed_precision_trains_nearly_as_well(tmp_path: Path) -> None:
