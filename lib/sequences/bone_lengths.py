@@ -15,7 +15,7 @@ from lib.pose.geometry import bone_lengths
 from lib.pose.landmarks import JOINT_OF, JOINTS
 from lib.pose.layouts import Layout
 from lib.pose.skeleton import Skeleton
-from lib.sequences.noise import some
+from lib.sequences.medians import some
 
 LEAST_SPREAD = 0.01  # of a bone's length over a sequence, since joints are not quite where bones meet
 DENOISED = 0.5  # of the keypoints' noise is left in what a model lifts

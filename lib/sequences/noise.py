@@ -6,17 +6,21 @@ many neighbours smoothing looks at, and how much noise it takes, go by the rate 
 """
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
+from lib.sequences.medians import medians, some
+from lib.sequences.smoothing import LEAST, Blocks, band_between, smoothed_evenly, smoothed_unevenly
+
 SCALES = (0.02, 0.04, 0.08, 0.16)  # seconds: standard deviations of the Gaussians that smooth
-LEAST = 1e-12
 BREAK = 3.0  # median distances: frames that are further apart say nothing about each other's noise
-ENOUGH = 1 << 13  # frames, for a median: more make it slow and hardly any better
+COLUMNS = 2  # coordinates at a time, whose bands fit the cache
 MAD_TO_STD = 1.4826  # from the median absolute deviation of a normal distribution to its standard deviation
 
 
@@ -62,10 +66,7 @@ def second_differences(values: Float[Tensor, "frame joint coord"], timing: Timin
     Where frames are not evenly spaced, they are twice the distance from the middle one of three to the line through the
     others, which is the same for those that are; not a number across a break.
     """
-    return [
-        part.diff(n=2, dim=0) if times is None else _uneven_differences(part, times)
-        for part, times in zip(timing.split(values), timing.clocks, strict=True)
-    ]
+    return [part.movedim(-1, 0) for part in _differences(values.movedim(0, -1), timing)]
 
 
 def noise_std(
@@ -79,18 +80,14 @@ def noise_std(
     frame. That noise lasts says how much of it second differences hide.
     """
     parts = []
-    sequences = zip(second_differences(values, timing), timing.fps, timing.clocks, strict=True)
-    for change, fps, times in sequences:
+    for change, fps, times in zip(_differences(_columns(values), timing), timing.fps, timing.clocks, strict=True):
         if times is None:
             frame = correlation(seconds, 1 / fps)
-            parts.append(change / math.sqrt(2 * (1 - frame) * (3 - frame)))  # of such noise, over its deviation
+            parts.append(change.abs() / math.sqrt(2 * (1 - frame) * (3 - frame)))  # of such noise, over its deviation
         else:
-            parts.append(change / _uneven_deviation(times, seconds).to(change)[:, None, None])
-    change = torch.cat(parts)
-    if len(change) == 0:
-        return torch.zeros_like(values[0])
-    found: Tensor = MAD_TO_STD * change.abs().nanmedian(0).values
-    return found.nan_to_num(0.0)
+            parts.append(change.abs() / _uneven_deviation(times, seconds).to(change))
+    found = (MAD_TO_STD * medians(torch.cat(parts, 1))).nan_to_num(0.0)
+    return found.view(values.shape[:0:-1]).mT
 
 
 def denoise(
@@ -107,55 +104,79 @@ def denoise(
     what moves now and then makes much of it.
     """
     known = torch.ones_like(values[:, 0, 0], dtype=torch.bool) if known is None or not known.any() else known
-    noise = noise_std(values.masked_fill(~known[:, None, None], torch.nan), timing, seconds).square()
+    shown = values if known.all() else values.masked_fill(~known[:, None, None], torch.nan)
     measured = some(known.nonzero()[:, 0])
-    before, result = values, values
-    for scale, finer in zip(SCALES, (0.0, *SCALES), strict=False):
-        after = smooth(values, timing, scale)
-        left = 0.0
-        for length, fps in zip(timing.lengths, timing.fps, strict=True):
-            of_band = _band_variance(finer * fps, scale * fps, correlation(seconds, 1 / fps))
-            left += length / len(values) * of_band
-        band = before - after
-        variance = (MAD_TO_STD * band[measured].abs().median(0).values).square()
-        result = result - (noise * left / variance.clamp_min(LEAST)).clamp_max(1) * band
-        before = after
-    return result
+    noise = noise_std(shown, timing, seconds).square().mT.flatten()
+    left = [_variance_of_band(*scales, timing, seconds) for scales in zip((0.0, *SCALES), SCALES, strict=False)]
+    parts = []
+    for whole, bands, at in _bands(_columns(values), timing):
+        of_noise, noise = noise[: len(whole)], noise[len(whole) :]
+        kept = whole
+        for share, band in zip(left, bands, strict=True):
+            variance = (MAD_TO_STD * medians(band.index_select(1, at[measured]).abs())).square()
+            kept = kept - (of_noise * share / variance.clamp_min(LEAST)).clamp_max(1)[:, None] * band
+        parts.append(kept.index_select(1, at))
+    return _as_points(torch.cat(parts), values)
 
 
-def some(values: Shaped[Tensor, " frame *rest"]) -> Shaped[Tensor, " some *rest"]:
-    """All of them, or of too many about ENOUGH, evenly spaced."""
-    return values[:: -(-len(values) // ENOUGH)] if len(values) > ENOUGH else values
+def _bands(columns: Tensor, timing: Timing) -> Iterator[tuple[Tensor, list[Tensor], Tensor]]:
+    """Some columns after others, their bands from the quickest on, and where each frame is in all of these."""
+    if timing.times is not None:
+        smoothings = [columns, *(_smooth(columns, timing, scale) for scale in SCALES)]
+        yield columns, [before - after for before, after in pairwise(smoothings)], torch.arange(columns.shape[1])
+        return
+    kernels = [
+        {fps: band_between(finer * fps, scale * fps) for fps in set(timing.fps)}
+        for finer, scale in pairwise((0.0, *SCALES))
+    ]
+    reach = max(len(kernel) // 2 for kernel in kernels[-1].values())
+    blocks = Blocks(timing.lengths, timing.fps, reach, columns.device)
+    for some_columns in columns.split(COLUMNS):
+        windows = blocks.windows(some_columns)
+        yield blocks.middles(windows), [blocks.convolved(windows, kernel) for kernel in kernels], blocks.at
 
 
-def _band_variance(finer: float, coarser: float, correlation: float) -> float:
-    """Of noise of variance 1, the variance of the difference between smoothings by two Gaussians, in frames."""
-    wide = _gaussian(coarser)
-    taken = -wide
-    narrow = _gaussian(finer) if finer > 0 else torch.ones(1)
-    beside = (len(wide) - len(narrow)) // 2
-    taken[beside : beside + len(narrow)] += narrow
-    return float(taken @ _correlations(len(wide), correlation).to(taken) @ taken)
+def _variance_of_band(finer: float, coarser: float, timing: Timing, seconds: float) -> float:
+    """Of noise of variance 1, the variance of the difference between smoothings by two Gaussians, in seconds."""
+    frames, variance = Counter[float](), 0.0
+    for length, fps in zip(timing.lengths, timing.fps, strict=True):
+        frames[fps] += length
+    for fps, count in frames.items():
+        taken = band_between(finer * fps, coarser * fps)
+        correlations = _correlations(len(taken), correlation(seconds, 1 / fps)).to(taken)
+        variance += count / frames.total() * float(taken @ correlations @ taken)
+    return variance
 
 
 def smooth(
     values: Float[Tensor, "frame joint coord"], timing: Timing, seconds: float
 ) -> Float[Tensor, "frame joint coord"]:
     """Smoothed over time by a Gaussian with a standard deviation in seconds, whatever the rate or times of frames."""
-    sequences = zip(timing.split(values), timing.fps, timing.clocks, strict=True)
-    return torch.cat(
-        [
-            _smoothed(part, _gaussian(seconds * fps).to(part))
-            if times is None
-            else _smoothed_unevenly(part, times, fps, seconds)
-            for part, fps, times in sequences
-        ]
-    )
+    return _as_points(_smooth(_columns(values), timing, seconds), values)
 
 
 def smoothed(values: Float[Tensor, "frame joint coord"], frames: float) -> Float[Tensor, "frame joint coord"]:
     """One sequence, smoothed over time by a Gaussian with a standard deviation in frames; still beyond its ends."""
-    return _smoothed(values, _gaussian(frames).to(values))
+    return smooth(values, Timing([len(values)], [1.0]), frames)
+
+
+def _smooth(columns: Tensor, timing: Timing, seconds: float) -> Tensor:
+    if timing.times is None:
+        return smoothed_evenly(columns, timing.lengths, timing.fps, seconds)
+    sequences = zip(columns.split(list(timing.lengths), 1), timing.clocks, timing.fps, strict=True)
+    return torch.cat(
+        [smoothed_unevenly(part, times, fps, seconds) for part, times, fps in sequences if times is not None], 1
+    )
+
+
+def _columns(values: Float[Tensor, "frame joint coord"]) -> Float[Tensor, "column frame"]:
+    """A row a coordinate: no copy where frames lie side by side in memory already."""
+    return values.permute(2, 1, 0).reshape(-1, len(values))
+
+
+def _as_points(columns: Float[Tensor, "column frame"], like: Float[Tensor, "frame joint coord"]) -> Tensor:
+    """What `_columns` made rows of, frames side by side in memory."""
+    return columns.view(like.shape[::-1]).permute(2, 1, 0)
 
 
 def _correlations(frames: int, correlation: float) -> Float[Tensor, "frame frame"]:
@@ -163,20 +184,12 @@ def _correlations(frames: int, correlation: float) -> Float[Tensor, "frame frame
     return torch.tensor(correlation, dtype=torch.float64) ** (frame - frame[:, None]).abs()
 
 
-def _gaussian(sigma: float) -> Float[Tensor, " tap"]:
-    """Of a standard deviation in frames."""
-    reach = math.ceil(3 * sigma)
-    kernel = torch.exp(-torch.arange(-reach, reach + 1).square() / (2 * sigma**2))
-    return kernel / kernel.sum()
-
-
-def _smoothed(values: Float[Tensor, "frame joint coord"], kernel: Float[Tensor, " tap"]) -> Tensor:
-    """Over time; beyond its ends, a sequence stands still."""
-    reach = len(kernel) // 2
-    columns = values.flatten(1).mT[:, None]
-    padded = torch.nn.functional.pad(columns, (reach, reach), mode="replicate")
-    smooth: Tensor = torch.nn.functional.conv1d(padded, kernel.view(1, 1, -1))
-    return smooth[:, 0].mT.reshape(values.shape)
+def _differences(columns: Shaped[Tensor, "*rows frame"], timing: Timing) -> list[Tensor]:
+    """`second_differences` of rows of frames."""
+    return [
+        part.diff(n=2) if times is None else _uneven_differences(part, times)
+        for part, times in zip(columns.split(list(timing.lengths), -1), timing.clocks, strict=True)
+    ]
 
 
 def _spacing(times: Float[Tensor, " frame"]) -> tuple[Tensor, Tensor, Tensor]:
@@ -190,9 +203,9 @@ def _spacing(times: Float[Tensor, " frame"]) -> tuple[Tensor, Tensor, Tensor]:
 
 def _uneven_differences(values: Tensor, times: Float[Tensor, " frame"]) -> Tensor:
     before, after, apart = _spacing(times)
-    first = (after / (before + after)).to(values)[:, None, None]  # the weights of a straight line's ends
-    line = first * values[:-2] + (1 - first) * values[2:]
-    change: Tensor = (2 * (line - values[1:-1])).masked_fill(apart[:, None, None].to(values.device), torch.nan)
+    first = (after / (before + after)).to(values)  # the weights of a straight line's ends
+    line = first * values[..., :-2] + (1 - first) * values[..., 2:]
+    change: Tensor = (2 * (line - values[..., 1:-1])).masked_fill(apart.to(values.device), torch.nan)
     return change
 
 
@@ -202,26 +215,3 @@ def _uneven_deviation(times: Float[Tensor, " frame"], seconds: float) -> Float[T
     first, last = after / (before + after), before / (before + after)
     near, far = ((-part / seconds).exp() if seconds > 0 else torch.zeros_like(part) for part in (before, after))
     return 2 * (1 + first**2 + last**2 - 2 * first * near - 2 * last * far + 2 * first * last * near * far).sqrt()
-
-
-def _smoothed_unevenly(values: Tensor, times: Float[Tensor, " frame"], fps: float, sigma: float) -> Tensor:
-    """By the same Gaussian of time: at each frame the line that fits its neighbours best, so that steady motion stays.
-
-    A frame without a neighbour within reach stays as it is.
-    """
-    reach = math.ceil(3 * sigma * fps)
-    index = torch.arange(len(times))[:, None] + torch.arange(-reach, reach + 1)
-    inside = (index >= 0) & (index < len(times))
-    index = index.clamp(0, len(times) - 1)
-    away = times[index] - times[:, None]
-    weight = (-(away / sigma).square() / 2).exp() * inside
-    moments = [(weight * away**power).sum(1, keepdim=True) for power in range(3)]
-    spread = moments[0] * moments[2] - moments[1].square()
-    lone = spread <= LEAST * sigma**2
-    weight = weight * (moments[2] - moments[1] * away) / torch.where(lone, 1, spread)
-    weight = torch.where(lone, (away == 0) & inside, weight).to(values)
-    index = index.to(values.device)
-    smooth = torch.zeros_like(values)
-    for at, part in zip(index.unbind(1), weight.unbind(1), strict=True):
-        smooth += part[:, None, None] * values[at]
-    return smooth
