@@ -10,8 +10,7 @@ from lib.runtime.timing import SECTIONS
 from lib.runtime.usage import device_memory, device_utilization, resident_memory
 from lib.training.slowness import Slowness
 
-# Of the time: waiting for clips, drawing poses, pseudo-labels, views and noise of windows, forward to optimizer, waiting
-# for other processes, and losses of held-out clips.
+# Of the time; stages/README.md says what each is.
 PARTS = ("loader", "prior", "teacher", "inputs", "model", "exchange", "validation")
 LOG = logging.getLogger(__name__)
 

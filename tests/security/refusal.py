@@ -11,8 +11,8 @@ LONGEST = 700  # characters of a line
 
 
 def written_in(folder: Path) -> dict[str, tuple[int, int]]:
-    """Sizes and times of all files below a folder."""
-    found = [path for path in folder.rglob("*") if path.is_file()]
+    """Sizes and times of all files below a folder, but for log files."""
+    found = [path for path in folder.rglob("*") if path.is_file() and folder / "data" / "logs" not in path.parents]
     return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in found}
 
 
