@@ -12,7 +12,7 @@ from lib.data.split import Split
 from lib.pose.crops import Rays, extent
 from lib.pose.geometry import bone_lengths, root_centred
 from lib.pose.layouts import Layout
-from lib.sources.base import REASONS, Dropped, PoseSequence
+from lib.sources.base import REASONS, Dropped, Recorded
 
 PART = 1 << 17  # frames at a time, of whole sequences
 _CHUNK = 1 << 16  # frames at a time, which bounds the memory of intermediate results
@@ -31,7 +31,7 @@ def count_dropped(dropped: Iterable[Dropped], subjects: Sequence[str] | None = N
 
 
 def flat_metrics(
-    splits: Mapping[str, Sequence[PoseSequence]], undetected: Mapping[str, int], dropped: Sequence[Dropped], cut: int
+    splits: Mapping[str, Sequence[Recorded]], undetected: Mapping[str, int], dropped: Sequence[Dropped], cut: int
 ) -> dict[str, int | float]:
     """Counts as flat numbers, the same keys in every run.
 
@@ -40,9 +40,9 @@ def flat_metrics(
     metrics: dict[str, int | float] = {}
     for name, sequences in splits.items():
         metrics[f"{name}_sequences"] = len(sequences)
-        metrics[f"{name}_frames"] = sum(len(s.keypoints) for s in sequences)
+        metrics[f"{name}_frames"] = sum(s.frames for s in sequences)
         metrics[f"{name}_undetected_frames"] = undetected.get(name, 0)
-        metrics[f"{name}_unlabelled_sequences"] = sum(s.positions is None for s in sequences)
+        metrics[f"{name}_unlabelled_sequences"] = sum(not s.labelled for s in sequences)
     metrics["dropped_sequences"] = len(dropped)
     for reason in REASONS:
         metrics[f"dropped_{reason}"] = sum(d.reason == reason for d in dropped)
@@ -65,7 +65,7 @@ def overall(splits: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
     return {"hidden_share": mean(hidden), "mean_confidence": mean(confidence)}
 
 
-def camera_statistics(sequences: Sequence[PoseSequence]) -> dict[str, dict[str, Any]]:
+def camera_statistics(sequences: Sequence[Recorded]) -> dict[str, dict[str, Any]]:
     """The lenses of the cameras by their names; those of a name that differ between sequences have a list each."""
     found: dict[str, dict[str, set[Any]]] = {}
     for camera in {sequence.camera for sequence in sequences}:

@@ -31,7 +31,7 @@ from lib.pose.skeleton import Skeleton
 from lib.runtime.bounds import one_line
 from lib.runtime.errors import UserError
 from lib.runtime.files import replacing
-from lib.sources.base import PoseSequence
+from lib.sources.base import PoseSequence, Recorded
 
 
 @contextlib.contextmanager
@@ -101,7 +101,7 @@ def split_of(sequences: Sequence[PoseSequence], layout: Layout) -> Split:
     )
 
 
-def write(path: Path, splits: Mapping[str, Sequence[PoseSequence]], layout: Layout) -> None:
+def write(path: Path, splits: Mapping[str, Sequence[Recorded]], layout: Layout) -> None:
     """Write the store, of each split what `split_of` makes of its sequences, one of them at a time."""
     with replacing(path, durable=True) as temporary, h5py.File(temporary, "w") as file:
         write_layout(file, layout)
@@ -111,21 +111,21 @@ def write(path: Path, splits: Mapping[str, Sequence[PoseSequence]], layout: Layo
             group["cameras"] = json.dumps([asdict(sequence.camera) for sequence in sequences])
             shapes = _shapes(sequences, len(layout))
             for start, sequence in zip(table["start"], sequences, strict=True):
-                _write_sequence(group, sequence, layout, int(start), shapes, int(table["length"].sum()))
+                _write_sequence(group, sequence.read(), layout, int(start), shapes, int(table["length"].sum()))
             for array, (shape, kind) in {} if sequences else shapes.items():
                 group.create_dataset(array, (0, *shape), kind)
 
 
-def _shapes(sequences: Sequence[PoseSequence], joints: int) -> dict[str, tuple[tuple[int, ...], str]]:
+def _shapes(sequences: Sequence[Recorded], joints: int) -> dict[str, tuple[tuple[int, ...], str]]:
     """The arrays that a split has, with the shape of a frame and the kind of number."""
     shapes: dict[str, tuple[tuple[int, ...], str]] = {
         "keypoints": ((joints, 2), "f4"),
         "confidence": ((joints,), "f4"),
         "rays": ((joints, 2), "f4"),
     }
-    if not sequences or any(s.positions is not None for s in sequences):
+    if not sequences or any(s.labelled for s in sequences):
         shapes["positions"] = ((joints, 3), "f4")
-    if any(s.times is not None for s in sequences):
+    if any(s.timed for s in sequences):
         shapes["times"] = ((), "f8")
     return shapes
 
@@ -234,9 +234,9 @@ def _back_to_back(parts: Sequence[Tensor], shape: tuple[int, ...]) -> Tensor:
     return torch.cat(list(parts)).float() if parts else torch.zeros(0, *shape)
 
 
-def _table(sequences: Sequence[PoseSequence]) -> pd.DataFrame:
+def _table(sequences: Sequence[Recorded]) -> pd.DataFrame:
     """The rows of sequences that lie back to back."""
-    lengths = np.array([len(s.keypoints) for s in sequences], np.int64)
+    lengths = np.array([s.frames for s in sequences], np.int64)
     columns = {
         "subject": np.array([s.subject for s in sequences], object),
         "action": np.array([s.action for s in sequences], object),
