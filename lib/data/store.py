@@ -81,6 +81,7 @@ def has_labels(path: Path, split: str) -> bool:
         return f"{split}/positions" in file
 
 
+WRITTEN = 1 << 14  # frames at a time
 Labels = Literal["never", "needed", "if any"]
 
 
@@ -109,11 +110,10 @@ def write(path: Path, splits: Mapping[str, Sequence[Recorded]], layout: Layout) 
             group, table = file.create_group(name), _table(sequences)
             write_table(group, table)
             group["cameras"] = json.dumps([asdict(sequence.camera) for sequence in sequences])
-            shapes = _shapes(sequences, len(layout))
-            for start, sequence in zip(table["start"], sequences, strict=True):
-                _write_sequence(group, sequence.read(), layout, int(start), shapes, int(table["length"].sum()))
-            for array, (shape, kind) in {} if sequences else shapes.items():
-                group.create_dataset(array, (0, *shape), kind)
+            frames = _Frames(group, _shapes(sequences, len(layout)), int(table["length"].sum()))
+            for sequence in sequences:
+                frames.add(_parts(sequence.read(), layout))
+            frames.flush()
 
 
 def _shapes(sequences: Sequence[Recorded], joints: int) -> dict[str, tuple[tuple[int, ...], str]]:
@@ -130,25 +130,39 @@ def _shapes(sequences: Sequence[Recorded], joints: int) -> dict[str, tuple[tuple
     return shapes
 
 
-def _write_sequence(
-    group: h5py.Group,
-    sequence: PoseSequence,
-    layout: Layout,
-    start: int,
-    shapes: Mapping[str, tuple[tuple[int, ...], str]],
-    total: int,
-) -> None:
-    """Write the frames of a sequence; the first one makes the arrays, one after the other, as they then lie."""
-    parts = dict(calibrate(sequence, layout.skeleton)._asdict())
-    for name, (shape, kind) in shapes.items():
-        if name == "positions":
-            parts[name] = _positions(sequence)
-        elif name == "times":
-            parts[name] = _times(sequence)
-        values = parts.pop(name)
-        if name not in group:
-            group.create_dataset(name, (total, *shape), kind)
-        group[name][start : start + len(values)] = values.numpy()
+def _parts(sequence: PoseSequence, layout: Layout) -> dict[str, Tensor]:
+    """What each array may have of a sequence."""
+    parts = calibrate(sequence, layout.skeleton)._asdict()
+    return {**parts, "positions": _positions(sequence), "times": _times(sequence)}
+
+
+class _Frames:
+    """Writes arrays of a split, many frames at a time, for HDF5 takes long over each."""
+
+    def __init__(self, group: h5py.Group, shapes: Mapping[str, tuple[tuple[int, ...], str]], total: int) -> None:
+        self._group, self._shapes, self._total = group, shapes, total
+        self._arrays: dict[str, h5py.Dataset] = {}
+        self._waiting: dict[str, list[Tensor]] = {name: [] for name in shapes}
+        self._written = self._count = 0
+
+    def add(self, parts: Mapping[str, Tensor]) -> None:
+        """The frames of the next sequence."""
+        for name, waiting in self._waiting.items():
+            waiting.append(parts[name])
+        self._count += len(parts["keypoints"])
+        if self._count >= WRITTEN:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits; the first time makes the arrays, one after the other, as they then lie."""
+        for name, (shape, kind) in self._shapes.items():
+            if name not in self._arrays:
+                self._arrays[name] = self._group.create_dataset(name, (self._total, *shape), kind)
+            if waiting := self._waiting[name]:
+                values = torch.cat(waiting).numpy()
+                self._arrays[name][self._written : self._written + len(values)] = values
+                waiting.clear()
+        self._written, self._count = self._written + self._count, 0
 
 
 def tested(path: Path, other: Path) -> Path:

@@ -56,6 +56,7 @@ def read(raw: Path, params: SourceParams) -> SourceData:
     subjects = tuple(subject for subject in SUBJECTS if subject in positions and subject in keypoints)
     sequences, dropped, cut = list[Recorded](), list[Dropped](), 0
     for subject in (subject for subject in subjects if subject in params.subjects):
+        filming = cameras(subject)
         for action in dict.fromkeys([*positions[subject], *keypoints[subject]]):
             world = positions[subject].get(action)
             views = keypoints[subject].get(action)
@@ -64,7 +65,7 @@ def read(raw: Path, params: SourceParams) -> SourceData:
             joints = _KEPT if world is not None and world.shape[1] == _CAPTURED else tuple(range(len(H36M)))
             finite = world is None or bool(tensor(world[:, joints]).isfinite().all())
             release()
-            for number, camera in enumerate(cameras(subject)):
+            for number, camera in enumerate(filming):
                 view = views[number] if views is not None else None
                 reason = _fault(world, view, finite)
                 if world is None or view is None or reason:
