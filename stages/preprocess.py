@@ -8,7 +8,8 @@ from lib.runtime.logs import say
 from lib.runtime.params import section
 from lib.runtime.paths import Paths
 from lib.runtime.stage import main
-from lib.sources.base import EvaluationSourceParams, SourceParams, SplitParams
+from lib.sources.base import SourceParams, SplitParams
+from lib.sources.evaluation import EvaluationSourceParams
 
 
 def run(params: dict[str, Any], paths: Paths) -> None:

@@ -160,7 +160,7 @@ def test_takes_without_3d_among_others(
     def without(raw: Path, data: SourceParams) -> SourceData:
         source = read(raw, data)
         return source._replace(
-            sequences=[replace(s, positions=None) if s.action == "Walking" else s for s in source.sequences]
+            recorded=[replace(s, positions=None) if s.action == "Walking" else s for s in source.sequences]
         )
 
     monkeypatch.setitem(catalog.SOURCES, "h36m", without)

@@ -36,9 +36,10 @@ def detected_joints(
 ) -> Bool[Tensor, "frame joint"]:
     """Which joints were seen; none of a frame whose joints all lie in one point."""
     seen = keypoints.isfinite().all(-1) & (keypoints != 0).any(-1) & (confidence > 0)
-    low = torch.where(seen[..., None], keypoints, torch.inf).amin(1)
-    high = torch.where(seen[..., None], keypoints, -torch.inf).amax(1)
-    return seen & ((high - low).amax(-1) >= LEAST_EXTENT)[:, None]
+    low, high = (
+        keypoints if seen.all() else torch.where(seen[..., None], keypoints, far) for far in (torch.inf, -torch.inf)
+    )
+    return seen & ((high.amax(1) - low.amin(1)).amax(-1) >= LEAST_EXTENT)[:, None]
 
 
 def calibrate(sequence: PoseSequence, skeleton: Skeleton) -> Calibrated:

@@ -2,42 +2,36 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import replace
 
-from lib.sources.base import PoseSequence
+from lib.sources.base import Recorded
 
 SHARES = {"test": 0.15, "validation": 0.1}  # of subjects, videos or frames; the rest, at least a third, trains
 _LEAST = 3  # of what is divided, so that every split has one
 
 
-def divide(sequences: Sequence[PoseSequence], min_frames: int) -> tuple[dict[str, list[PoseSequence]], str]:
+def divide(sequences: Sequence[Recorded], min_frames: int) -> tuple[dict[str, list[Recorded]], str]:
     """The sequences of each split, and a line that says how they were divided: the same in every run.
 
     By subject, if there are three; else by video; else in time: the end of every sequence tests, and what comes before
     it validates. A part that is shorter than `min_frames` is left out.
     """
     by_subject = {sequence.subject for sequence in sequences}
-    by_video = {(sequence.subject, _video(sequence)) for sequence in sequences}
+    by_video = {(sequence.subject, sequence.video) for sequence in sequences}
     if len(by_subject) >= _LEAST:
         place = _places(sorted(by_subject))
         splits = _sorted(sequences, [place[s.subject] for s in sequences])
         return splits, f"data.split=auto: {len(by_subject)} subjects are divided ({_counts(place)})"
     if len(by_video) >= _LEAST:
         videos = _places(sorted(f"{subject}/{video}" for subject, video in by_video))
-        splits = _sorted(sequences, [videos[f"{s.subject}/{_video(s)}"] for s in sequences])
+        splits = _sorted(sequences, [videos[f"{s.subject}/{s.video}"] for s in sequences])
         return splits, f"data.split=auto: {len(by_video)} videos are divided ({_counts(videos)})"
     parts = [(name, part) for sequence in sequences for name, part in _cut(sequence, min_frames)]
-    fit = [(name, part) for name, part in parts if len(part.keypoints) >= min_frames]
+    fit = [(name, part) for name, part in parts if part.frames >= min_frames]
     splits = _sorted([part for _, part in fit], [name for name, _ in fit])
     return splits, (
         "data.split=auto: there are fewer than 3 videos, so each is divided in time: the same person, clothes and "
         "camera train and test, and errors say little about others"
     )
-
-
-def _video(sequence: PoseSequence) -> str:
-    """The people of a video belong together."""
-    return sequence.group or sequence.action
 
 
 def _places(names: Sequence[str]) -> dict[str, str]:
@@ -53,33 +47,21 @@ def _counts(places: dict[str, str]) -> str:
     return ", ".join(f"{name} {list(places.values()).count(name)}" for name in ("train", "validation", "test"))
 
 
-def _sorted(sequences: Sequence[PoseSequence], names: Sequence[str]) -> dict[str, list[PoseSequence]]:
-    splits: dict[str, list[PoseSequence]] = {name: [] for name in ("train", "validation", "test")}
+def _sorted(sequences: Sequence[Recorded], names: Sequence[str]) -> dict[str, list[Recorded]]:
+    splits: dict[str, list[Recorded]] = {name: [] for name in ("train", "validation", "test")}
     for sequence, name in zip(sequences, names, strict=True):
         splits[name].append(sequence)
     return splits
 
 
-def _cut(sequence: PoseSequence, min_frames: int) -> list[tuple[str, PoseSequence]]:
+def _cut(sequence: Recorded, min_frames: int) -> list[tuple[str, Recorded]]:
     """The parts of a sequence, one after the other."""
-    length = len(sequence.keypoints)
+    length = sequence.frames
     test = length - max(min_frames, round(SHARES["test"] * length))
     validation = test - max(min_frames, round(SHARES["validation"] * length))
     if validation < min_frames:  # too short for three
         return [("train", sequence)]
     return [
-        (name, _part(sequence, slice(start, stop)))
+        (name, sequence.part(slice(start, stop)))
         for name, start, stop in (("train", 0, validation), ("validation", validation, test), ("test", test, length))
     ]
-
-
-def _part(sequence: PoseSequence, frames: slice) -> PoseSequence:
-    positions, times = (None if part is None else part[frames] for part in (sequence.positions, sequence.times))
-    return replace(
-        sequence,
-        keypoints=sequence.keypoints[frames],
-        confidence=sequence.confidence[frames],
-        positions=positions,
-        times=times,
-        first_frame=sequence.first_frame + int(frames.start),
-    )

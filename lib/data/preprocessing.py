@@ -92,18 +92,18 @@ def _preprocess(data: SourceParams, raw: Path, poses: Path, names: Iterable[str]
             f"params.yaml: data.layout = {data.layout!r} has {len(layout)} keypoints, and the {data.source} source "
             f"has {len(source.layout)}"
         )
-    own = source.sequences
+    own = source.recorded
     if layout is not None and data.layout in LAYOUTS | FURTHER_LAYOUTS:  # a file of the user's own is believed
         check_order(own, layout, data.layout)
     layout = layout or source.layout
-    source = source._replace(sequences=with_cameras(own, data.cameras, raw))
+    source = source._replace(recorded=with_cameras(own, data.cameras, raw))
     splits, dropped, divided = split_sequences(source, data)
     try:
         check_reprojection(own)
     except UserError:
         if data.cameras in ("auto", "assumed"):
             raise
-        check_reprojection(source.sequences)  # the source's own cameras may be what is wrong
+        check_reprojection(source.recorded)  # the source's own cameras may be what is wrong
     store.write(poses, {name: splits[name] for name in names}, layout)
     keypoints, positions, undetected = {}, {}, {}
     for name in (name for name, sequences in splits.items() if sequences):
@@ -117,7 +117,7 @@ def _preprocess(data: SourceParams, raw: Path, poses: Path, names: Iterable[str]
         "keypoints": data.keypoints,
         "inputs": dict(source.inputs),
         "layout": layout.name,
-        "cameras": camera_statistics(source.sequences),
+        "cameras": camera_statistics(source.recorded),
         "splits": keypoints,
         "dropped": count_dropped(dropped),
         "cut_frames": source.cut_frames,
@@ -127,6 +127,6 @@ def _preprocess(data: SourceParams, raw: Path, poses: Path, names: Iterable[str]
     metrics |= {f"input_{name}": count for name, count in source.inputs.items()}
     metrics |= overall(keypoints)
     metrics["assumed_cameras"] = sum(s.camera.assumed for some in splits.values() for s in some)
-    assumed = {assumption(sequence.camera) for sequence in source.sequences if sequence.camera.assumed}
+    assumed = {assumption(sequence.camera) for sequence in source.recorded if sequence.camera.assumed}
     left_out = [f"left out: {each.why}" for each in dropped if each.why]
     return Preprocessed(stats, metrics, [*source.notes, *left_out, *divided, *sorted(assumed)])

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from itertools import groupby
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from lib.data.calibration import detected_joints
 from lib.runtime.errors import UserError
-from lib.sources.base import PoseSequence
+from lib.sources.base import PoseSequence, Recorded
 
 LARGEST = 0.3  # of the body's extent (RMS distance of its keypoints from their mean): the median error in pixels
 BODY = (0.15, 0.8)  # metres: RMS distance of a body's keypoints from their mean, in the median over frames
@@ -33,23 +33,24 @@ LARGEST_NORMALISED = 3.0  # pixels
 class _Looked:
     """Some frames of a sequence."""
 
-    sequence: PoseSequence
+    sequence: Recorded
     given: Float[Tensor, "point 2"]  # as the source has them, but for those with confidence 0
     keypoints: Float[Tensor, "frame joint 2"]  # not a number where hidden
     positions: Float[Tensor, "frame joint 3"]
 
     @classmethod
-    def at(cls, sequence: PoseSequence) -> "_Looked | None":
+    def at(cls, sequence: Recorded) -> "_Looked | None":
         """None if nothing is there to look at."""
-        if sequence.positions is None:
-            return None
-        shown = (sequence.positions.isfinite().flatten(1).all(1)).nonzero()[:, 0]
+        whole = None if sequence.complete else sequence.read()
+        shown = _shown(whole) if whole else torch.arange(sequence.frames)
         if len(shown) == 0:
             return None
         frames = shown[torch.linspace(0, len(shown) - 1, min(FRAMES, len(shown))).long()]
-        given, confidence = sequence.keypoints[frames].double(), sequence.confidence[frames]
+        some = (whole or sequence).read(frames)
+        assert some.positions is not None
+        given, confidence = some.keypoints.double(), some.confidence
         keypoints = torch.where(detected_joints(given, confidence)[..., None], given, torch.nan)
-        return cls(sequence, given[confidence > 0], keypoints, sequence.positions[frames].double())
+        return cls(sequence, given[confidence > 0], keypoints, some.positions.double())
 
     @property
     def name(self) -> str:
@@ -78,7 +79,14 @@ class _Looked:
         return float(known.median()) if len(known) else 0.0  # nothing is known to be wrong
 
 
-def check_reprojection(sequences: Sequence[PoseSequence]) -> None:
+def _shown(sequence: PoseSequence) -> Int[Tensor, " frame"]:
+    """The numbers of the frames that have 3D."""
+    if sequence.positions is None:
+        return torch.arange(0)
+    return sequence.positions.isfinite().flatten(1).all(1).nonzero()[:, 0]
+
+
+def check_reprojection(sequences: Sequence[Recorded]) -> None:
     """Refuse subjects whose 2D is not of their 3D, or whose 3D is not in metres.
 
     Raises:

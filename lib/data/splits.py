@@ -7,9 +7,10 @@ from lib.data.calibration import detected_joints
 from lib.data.division import divide
 from lib.data.statistics import count_dropped
 from lib.runtime.errors import UserError
-from lib.sources.base import AutoSplit, Dropped, PoseSequence, Reason, SourceData, SourceParams, SplitParams
+from lib.sources.base import AutoSplit, Dropped, Reason, Recorded, SourceData, SourceParams, SplitParams
 
 _NAMED = 20  # subjects in a message
+_FIRST = 100  # frames
 
 
 def check_split(split: SplitParams) -> None:
@@ -37,7 +38,7 @@ def check_split(split: SplitParams) -> None:
 
 def split_sequences(
     data: SourceData, params: SourceParams
-) -> tuple[dict[str, list[PoseSequence]], list[Dropped], list[str]]:
+) -> tuple[dict[str, list[Recorded]], list[Dropped], list[str]]:
     """Sort sequences by their subject's split; drop those with fewer than `min_frames`, or that show nobody.
 
     Returns also all that was dropped, and what is to be said of a division that nobody named.
@@ -46,15 +47,15 @@ def split_sequences(
         UserError: a subject is not in the source, or no sequence of it is left.
     """
     kept, dropped = [], [*data.dropped]
-    for sequence in data.sequences:
+    for sequence in data.recorded:
         reason = _unfit(sequence, params.min_frames)
         if reason is None:
             kept.append(sequence)
         else:
-            frames = len(sequence.keypoints)
+            frames = sequence.frames
             dropped.append(Dropped(sequence.subject, sequence.action, sequence.camera.name, frames, reason))
     if isinstance(params.split, AutoSplit):
-        if not data.sequences and not data.dropped:
+        if not data.recorded and not data.dropped:
             known = ", ".join(data.subjects[:_NAMED])
             raise UserError(f"params.yaml: data.split = auto: name subjects of the {params.source} source: {known}")
         splits, note = divide(kept, params.min_frames)
@@ -95,7 +96,12 @@ def _nothing_left(
     return f"params.yaml: {what} leaves no sequence{where} ({why or none}; data.min_frames = {min_frames})"
 
 
-def _unfit(sequence: PoseSequence, min_frames: int) -> Reason | None:
-    if len(sequence.keypoints) < min_frames:
+def _unfit(sequence: Recorded, min_frames: int) -> Reason | None:
+    if sequence.frames < min_frames:
         return "too_short"
-    return None if detected_joints(sequence.keypoints, sequence.confidence).any() else "no_2d"
+    # Hardly any shows nobody in its first frames, so no more than these are read of the others.
+    for frames in (slice(_FIRST), slice(_FIRST, None)):
+        part = sequence.read(frames)
+        if detected_joints(part.keypoints, part.confidence).any():
+            return None
+    return "no_2d"

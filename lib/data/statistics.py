@@ -5,14 +5,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from lib.data.split import Split
 from lib.pose.crops import Rays, extent
 from lib.pose.geometry import bone_lengths, root_centred
 from lib.pose.layouts import Layout
-from lib.sources.base import REASONS, Dropped, PoseSequence
+from lib.sources.base import REASONS, Dropped, Recorded
 
 PART = 1 << 17  # frames at a time, of whole sequences
 _CHUNK = 1 << 16  # frames at a time, which bounds the memory of intermediate results
@@ -31,7 +31,7 @@ def count_dropped(dropped: Iterable[Dropped], subjects: Sequence[str] | None = N
 
 
 def flat_metrics(
-    splits: Mapping[str, Sequence[PoseSequence]], undetected: Mapping[str, int], dropped: Sequence[Dropped], cut: int
+    splits: Mapping[str, Sequence[Recorded]], undetected: Mapping[str, int], dropped: Sequence[Dropped], cut: int
 ) -> dict[str, int | float]:
     """Counts as flat numbers, the same keys in every run.
 
@@ -40,9 +40,9 @@ def flat_metrics(
     metrics: dict[str, int | float] = {}
     for name, sequences in splits.items():
         metrics[f"{name}_sequences"] = len(sequences)
-        metrics[f"{name}_frames"] = sum(len(s.keypoints) for s in sequences)
+        metrics[f"{name}_frames"] = sum(s.frames for s in sequences)
         metrics[f"{name}_undetected_frames"] = undetected.get(name, 0)
-        metrics[f"{name}_unlabelled_sequences"] = sum(s.positions is None for s in sequences)
+        metrics[f"{name}_unlabelled_sequences"] = sum(not s.labelled for s in sequences)
     metrics["dropped_sequences"] = len(dropped)
     for reason in REASONS:
         metrics[f"dropped_{reason}"] = sum(d.reason == reason for d in dropped)
@@ -65,7 +65,7 @@ def overall(splits: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
     return {"hidden_share": mean(hidden), "mean_confidence": mean(confidence)}
 
 
-def camera_statistics(sequences: Sequence[PoseSequence]) -> dict[str, dict[str, Any]]:
+def camera_statistics(sequences: Sequence[Recorded]) -> dict[str, dict[str, Any]]:
     """The lenses of the cameras by their names; those of a name that differ between sequences have a list each."""
     found: dict[str, dict[str, set[Any]]] = {}
     for camera in {sequence.camera for sequence in sequences}:
@@ -84,7 +84,12 @@ class _Pooled:
     def add(self, values: Float[Tensor, " *shape"]) -> None:
         """Take in more numbers: by each of their other axes, if they have some."""
         count = len(values)
-        variance, mean = torch.var_mean(values.double(), 0, correction=0)
+        values = values.double()
+        if values.ndim == 1:  # where this takes half as long
+            mean = values.mean()
+            variance = (values - mean).square_().mean()
+        else:
+            variance, mean = torch.var_mean(values, 0, correction=0)
         if self._count and count:
             share = count / (self._count + count)
             apart = mean - self._mean
@@ -111,17 +116,17 @@ def keypoint_statistics(split: Split) -> dict[str, Any]:
     hidden, undetected = torch.zeros(len(split.layout), dtype=torch.long), 0
     for part in split.parts(PART):
         detected, seen = part.detected, part.confidence > 0
-        high, low = (torch.where(seen[..., None], part.keypoints, far)[detected] for far in (-torch.inf, torch.inf))
-        box = high.amax(1) - low.amin(1)
-        chunks = zip(part.rays[detected].split(_CHUNK), seen[detected].split(_CHUNK), strict=True)
-        pooled["confidence"].add(part.confidence[seen])
+        high, low = (_or_else(part.keypoints, seen, far) for far in (-torch.inf, torch.inf))
+        box = _only(high.amax(1) - low.amin(1), detected)
+        chunks = zip(_only(part.rays, detected).split(_CHUNK), _only(seen, detected).split(_CHUNK), strict=True)
+        pooled["confidence"].add(_only(part.confidence, seen))
         pooled["box_width_px"].add(box[:, 0])
         pooled["box_height_px"].add(box[:, 1])
         # RMS distance of rays from their mean: about what a crop is divided by
         pooled["ray_extent"].add(torch.cat([_extent(*chunk, part.layout) for chunk in chunks]))
-        pooled["ray_x"].add(part.rays[..., 0][seen])
-        pooled["ray_y"].add(part.rays[..., 1][seen])
-        hidden += (~seen[detected]).sum(0)
+        pooled["ray_x"].add(_only(part.rays[..., 0], seen))
+        pooled["ray_y"].add(_only(part.rays[..., 1], seen))
+        hidden += (~_only(seen, detected)).sum(0)
         undetected += int((~detected).sum())
     table, detected_frames = split.table, len(split.keypoints) - undetected
     return {
@@ -140,6 +145,18 @@ def keypoint_statistics(split: Split) -> dict[str, Any]:
     }
 
 
+def _only(values: Shaped[Tensor, "..."], mask: Bool[Tensor, "..."]) -> Shaped[Tensor, "..."]:
+    """`values[mask]`, which is much work for nothing where the mask leaves nothing out."""
+    return values.flatten(0, mask.ndim - 1) if mask.all() else values[mask]
+
+
+def _or_else(
+    values: Float[Tensor, "*shape coord"], mask: Bool[Tensor, "*shape"], other: float
+) -> Float[Tensor, "*shape coord"]:
+    """The values, and another where the mask is not set."""
+    return values if mask.all() else torch.where(mask[..., None], values, other)
+
+
 def _extent(
     rays: Float[Tensor, "frame joint 2"], seen: Bool[Tensor, "frame joint"], layout: Layout
 ) -> Float[Tensor, " frame"]:
@@ -154,7 +171,7 @@ def position_statistics(split: Split) -> dict[str, Any]:
     bones = [_Pooled() for _ in skeleton.bones]
     for part in split.parts(PART):
         assert part.positions is not None
-        positions = part.positions[part.labelled]
+        positions = _only(part.positions, part.labelled)
         if len(positions) == 0:
             continue
         pose.add(root_centred(positions, skeleton))

@@ -31,7 +31,7 @@ from lib.pose.skeleton import Skeleton
 from lib.runtime.bounds import one_line
 from lib.runtime.errors import UserError
 from lib.runtime.files import replacing
-from lib.sources.base import PoseSequence
+from lib.sources.base import PoseSequence, Recorded
 
 
 @contextlib.contextmanager
@@ -81,6 +81,7 @@ def has_labels(path: Path, split: str) -> bool:
         return f"{split}/positions" in file
 
 
+WRITTEN = 1 << 14  # frames at a time
 Labels = Literal["never", "needed", "if any"]
 
 
@@ -101,7 +102,7 @@ def split_of(sequences: Sequence[PoseSequence], layout: Layout) -> Split:
     )
 
 
-def write(path: Path, splits: Mapping[str, Sequence[PoseSequence]], layout: Layout) -> None:
+def write(path: Path, splits: Mapping[str, Sequence[Recorded]], layout: Layout) -> None:
     """Write the store, of each split what `split_of` makes of its sequences, one of them at a time."""
     with replacing(path, durable=True) as temporary, h5py.File(temporary, "w") as file:
         write_layout(file, layout)
@@ -109,46 +110,59 @@ def write(path: Path, splits: Mapping[str, Sequence[PoseSequence]], layout: Layo
             group, table = file.create_group(name), _table(sequences)
             write_table(group, table)
             group["cameras"] = json.dumps([asdict(sequence.camera) for sequence in sequences])
-            shapes = _shapes(sequences, len(layout))
-            for start, sequence in zip(table["start"], sequences, strict=True):
-                _write_sequence(group, sequence, layout, int(start), shapes, int(table["length"].sum()))
-            for array, (shape, kind) in {} if sequences else shapes.items():
-                group.create_dataset(array, (0, *shape), kind)
+            frames = _Frames(group, _shapes(sequences, len(layout)), int(table["length"].sum()))
+            for sequence in sequences:
+                frames.add(_parts(sequence.read(), layout))
+            frames.flush()
 
 
-def _shapes(sequences: Sequence[PoseSequence], joints: int) -> dict[str, tuple[tuple[int, ...], str]]:
+def _shapes(sequences: Sequence[Recorded], joints: int) -> dict[str, tuple[tuple[int, ...], str]]:
     """The arrays that a split has, with the shape of a frame and the kind of number."""
     shapes: dict[str, tuple[tuple[int, ...], str]] = {
         "keypoints": ((joints, 2), "f4"),
         "confidence": ((joints,), "f4"),
         "rays": ((joints, 2), "f4"),
     }
-    if not sequences or any(s.positions is not None for s in sequences):
+    if not sequences or any(s.labelled for s in sequences):
         shapes["positions"] = ((joints, 3), "f4")
-    if any(s.times is not None for s in sequences):
+    if any(s.timed for s in sequences):
         shapes["times"] = ((), "f8")
     return shapes
 
 
-def _write_sequence(
-    group: h5py.Group,
-    sequence: PoseSequence,
-    layout: Layout,
-    start: int,
-    shapes: Mapping[str, tuple[tuple[int, ...], str]],
-    total: int,
-) -> None:
-    """Write the frames of a sequence; the first one makes the arrays, one after the other, as they then lie."""
-    parts = dict(calibrate(sequence, layout.skeleton)._asdict())
-    for name, (shape, kind) in shapes.items():
-        if name == "positions":
-            parts[name] = _positions(sequence)
-        elif name == "times":
-            parts[name] = _times(sequence)
-        values = parts.pop(name)
-        if name not in group:
-            group.create_dataset(name, (total, *shape), kind)
-        group[name][start : start + len(values)] = values.numpy()
+def _parts(sequence: PoseSequence, layout: Layout) -> dict[str, Tensor]:
+    """What each array may have of a sequence."""
+    parts = calibrate(sequence, layout.skeleton)._asdict()
+    return {**parts, "positions": _positions(sequence), "times": _times(sequence)}
+
+
+class _Frames:
+    """Writes arrays of a split, many frames at a time, for HDF5 takes long over each."""
+
+    def __init__(self, group: h5py.Group, shapes: Mapping[str, tuple[tuple[int, ...], str]], total: int) -> None:
+        self._group, self._shapes, self._total = group, shapes, total
+        self._arrays: dict[str, h5py.Dataset] = {}
+        self._waiting: dict[str, list[Tensor]] = {name: [] for name in shapes}
+        self._written = self._count = 0
+
+    def add(self, parts: Mapping[str, Tensor]) -> None:
+        """The frames of the next sequence."""
+        for name, waiting in self._waiting.items():
+            waiting.append(parts[name])
+        self._count += len(parts["keypoints"])
+        if self._count >= WRITTEN:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits; the first time makes the arrays, one after the other, as they then lie."""
+        for name, (shape, kind) in self._shapes.items():
+            if name not in self._arrays:
+                self._arrays[name] = self._group.create_dataset(name, (self._total, *shape), kind)
+            if waiting := self._waiting[name]:
+                values = torch.cat(waiting).numpy()
+                self._arrays[name][self._written : self._written + len(values)] = values
+                waiting.clear()
+        self._written, self._count = self._written + self._count, 0
 
 
 def tested(path: Path, other: Path) -> Path:
@@ -234,9 +248,9 @@ def _back_to_back(parts: Sequence[Tensor], shape: tuple[int, ...]) -> Tensor:
     return torch.cat(list(parts)).float() if parts else torch.zeros(0, *shape)
 
 
-def _table(sequences: Sequence[PoseSequence]) -> pd.DataFrame:
+def _table(sequences: Sequence[Recorded]) -> pd.DataFrame:
     """The rows of sequences that lie back to back."""
-    lengths = np.array([len(s.keypoints) for s in sequences], np.int64)
+    lengths = np.array([s.frames for s in sequences], np.int64)
     columns = {
         "subject": np.array([s.subject for s in sequences], object),
         "action": np.array([s.action for s in sequences], object),

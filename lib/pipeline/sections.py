@@ -30,8 +30,9 @@ from lib.runtime.errors import UserError
 from lib.runtime.files import stays_inside
 from lib.runtime.params import Section, section
 from lib.runtime.paths import Paths
-from lib.sources.base import AutoSplit, EvaluationSourceParams, SourceParams
+from lib.sources.base import AutoSplit, SourceParams
 from lib.sources.catalog import check_source, require_files
+from lib.sources.evaluation import EvaluationSourceParams
 from lib.training.finetuning import FinetuneParams, Finetuning
 from lib.training.params import NONE, TrainingParams
 from lib.training.pretraining import PretrainParams, SeedParams

@@ -1,13 +1,14 @@
 """What every source yields: one person's keypoints in one video, and the section of params that chooses a source."""
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, get_args
 
 from jaxtyping import Float
-from pydantic import Field, WrapValidator, model_validator
+from pydantic import Field, WrapValidator
 from torch import Tensor
 
 from lib.pose.camera_files import Pixels
@@ -15,6 +16,7 @@ from lib.pose.cameras import Camera
 from lib.pose.layouts import H36M_LAYOUT, Layout
 from lib.runtime.errors import UserError
 from lib.runtime.params import Name, Section
+from lib.sources.virtual_cameras import VirtualCameraParams
 
 Subject = Annotated[
     str,
@@ -48,28 +50,6 @@ def _auto_or_named(value: Any, validate: Callable[[Any], SplitParams]) -> SplitP
     if isinstance(value, Mapping):  # no longer JSON here, of which pydantic's strict mode takes lists for tuples
         value = {name: tuple(subjects) if isinstance(subjects, list) else subjects for name, subjects in value.items()}
     return validate(value)
-
-
-Degrees = Annotated[float, Field(ge=-80, le=80)]
-Metres = Annotated[float, Field(ge=1.5, le=100)]
-
-
-class VirtualCameraParams(Section):
-    """`data.virtual_cameras`: where cameras stand before whom motion capture is performed."""
-
-    count: Annotated[int, Field(ge=1, le=64)]  # of every take; evenly around it
-    elevation_deg: tuple[Degrees, Degrees]  # they look down by this: from, to
-    distance_m: tuple[Metres, Metres]  # from the person where nearest: from, to
-    fov_deg: Annotated[float, Field(ge=10, le=120)]
-    seed: Annotated[int, Field(ge=0, le=2**31 - 1)]  # another one places cameras, and draws noise, in another way
-
-    @model_validator(mode="after")
-    def _check(self) -> "VirtualCameraParams":
-        for name in ("elevation_deg", "distance_m"):
-            low, high = getattr(self, name)
-            if low > high:
-                raise ValueError(f"{name} = [{low:g}, {high:g}]: the first must not be above the second")
-        return self
 
 
 class SourceParams(Section):
@@ -111,46 +91,59 @@ class SourceParams(Section):
         return (*self.split.train, *self.split.validation, *self.split.test)
 
 
-SAME = "same"
-
-
-class EvaluationSourceParams(Section):
-    """`evaluation`: another source to test on, as `data.source`, `data.keypoints` and `data.split.test` of it."""
-
-    elsewhere: ClassVar[frozenset[str]] = frozenset(
-        {"device", "batch_size", "flip", "constant_bone_lengths", "depth_signs", "denoise", "scale"}
-    )
-
-    source: Name  # same: that of the training data
-    keypoints: Name
-    subjects: tuple[Subject, ...]
-
-    def of(self, data: SourceParams) -> SourceParams | None:
-        """What to read for testing, as it says itself which layout and cameras it has; None: nothing else than `data`.
-
-        Raises:
-            UserError: it is the same source under its own name, or nobody is named to be tested.
-        """
-        if self.source == SAME:
-            return None
-        if self.source == data.source:
-            raise UserError(
-                f"params.yaml: evaluation.source = {self.source!r} is data.source: say {SAME}, which tests on "
-                "data.split.test"
-            )
-        if not self.subjects:
-            raise UserError(
-                f"params.yaml: evaluation.source = {self.source!r} needs evaluation.subjects: whom of it to test on"
-            )
-        if len(set(self.subjects)) < len(self.subjects):
-            raise UserError("params.yaml: evaluation.subjects names somebody more than once")
-        split = SplitParams(train=(), validation=(), test=self.subjects)
-        own = {"source": self.source, "keypoints": self.keypoints, "layout": "auto", "cameras": "auto", "split": split}
-        return data.model_copy(update=own)
+EVERY = slice(None)
 
 
 @dataclass(frozen=True)
-class PoseSequence:
+class Recorded(ABC):
+    """One person in one video; the arrays are here (`PoseSequence`) or are read when they are asked for (`Unread`)."""
+
+    subject: str
+    action: str
+    camera: Camera
+    fps: float
+
+    @property
+    @abstractmethod
+    def frames(self) -> int:
+        """How many there are."""
+
+    @property
+    @abstractmethod
+    def labelled(self) -> bool:
+        """Whether there is 3D."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether it is known, without reading them, that all frames have 3D."""
+        return False
+
+    @property
+    def rate(self) -> float:
+        """Frames a second."""
+        return self.fps
+
+    @property
+    def timed(self) -> bool:
+        """Whether frames have times of their own."""
+        return False
+
+    @property
+    def video(self) -> str:
+        """What sequences of the same video have in common."""
+        return self.action
+
+    @abstractmethod
+    def read(self, frames: slice | Tensor = EVERY) -> "PoseSequence":
+        """The arrays, of all frames or of some."""
+
+    @abstractmethod
+    def part(self, frames: slice) -> "Recorded":
+        """Some frames in a row as a sequence of their own."""
+
+
+@dataclass(frozen=True)
+class PoseSequence(Recorded):
     """The keypoints of one person in one video, in its source's layout.
 
     `positions` are in metres in the camera frame; None where a source has no 3D, and not a number in frames that have
@@ -162,10 +155,6 @@ class PoseSequence:
         UserError: there is not one time a frame, or times are not finite or do not increase.
     """
 
-    subject: str
-    action: str
-    camera: Camera
-    fps: float
     keypoints: Float[Tensor, "frame joint 2"]  # pixels; not a number, or (0, 0): not detected
     confidence: Float[Tensor, "frame joint"]  # 0 to 1; 0: not detected
     positions: Float[Tensor, "frame joint 3"] | None
@@ -187,6 +176,38 @@ class PoseSequence:
         if self.times is None or len(self.times) < 2:
             return self.fps
         return 1 / float(self.times.double().diff().quantile(0.5))
+
+    @property
+    def frames(self) -> int:
+        """How many there are."""
+        return len(self.keypoints)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether there is 3D."""
+        return self.positions is not None
+
+    @property
+    def timed(self) -> bool:
+        """Whether frames have times of their own."""
+        return self.times is not None
+
+    @property
+    def video(self) -> str:
+        """What sequences of the same video have in common."""
+        return self.group or self.action
+
+    def read(self, frames: slice | Tensor = EVERY) -> "PoseSequence":
+        """The arrays, of all frames or of some."""
+        if isinstance(frames, slice) and frames == EVERY:
+            return self
+        positions, times = (None if part is None else part[frames] for part in (self.positions, self.times))
+        keypoints, confidence = self.keypoints[frames], self.confidence[frames]
+        return replace(self, keypoints=keypoints, confidence=confidence, positions=positions, times=times)
+
+    def part(self, frames: slice) -> "PoseSequence":
+        """Some frames in a row as a sequence of their own."""
+        return replace(self.read(frames), first_frame=self.first_frame + frames.indices(self.frames)[0])
 
 
 def _problem(times: Tensor, frames: int) -> str | None:
@@ -232,13 +253,18 @@ class Dropped(NamedTuple):
 class SourceData(NamedTuple):
     """All that a source yields for the subjects that the split names."""
 
-    sequences: list[PoseSequence]
+    recorded: Sequence[Recorded]
     dropped: list[Dropped]
     subjects: tuple[str, ...]  # those the source has, whether the split names them or not
     cut_frames: int = 0  # 2D frames after the end of their sequence's 3D
     layout: Layout = H36M_LAYOUT  # of all of its sequences
     notes: tuple[str, ...] = ()  # what the user should know: a line each
     inputs: Mapping[str, int] = {}  # counts of what came in, such as files and people
+
+    @property
+    def sequences(self) -> list[PoseSequence]:
+        """All of them with their arrays, which are in memory then."""
+        return [each.read() for each in self.recorded]
 
 
 def plain_name(name: str, space: str) -> str:

@@ -19,6 +19,8 @@ to the middle of the room, its lowest point to the floor.
 
 import math
 import re
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +28,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lib.pose.cameras import Camera
 from lib.pose.geometry import rotation_about
 from lib.pose.skeleton import H36M
 from lib.runtime.errors import UserError
@@ -33,6 +36,7 @@ from lib.sources import sample
 from lib.sources.base import AutoSplit, Dropped, PoseSequence, SourceData, SourceParams, about_file, plain_name
 from lib.sources.bvh_files import BvhError, read_bvh
 from lib.sources.bvh_joints import Body, UnknownSkeletonError, h36m_joints
+from lib.sources.unread import Unread
 from lib.sources.virtual_cameras import virtual_cameras
 
 LARGEST_FPS = 50.0
@@ -92,7 +96,7 @@ def read(raw: Path, params: SourceParams) -> SourceData:
     if wanted and not takes:
         raise UserError(f"none of {len(wanted)} BVH files below {raw} can be used; the first: {dropped[0].why}")
     ups = _ups(takes)
-    sequences = [sequence for take, up in zip(takes, ups, strict=True) for sequence in _film(take, up, params)]
+    sequences = [sequence for up in ups for sequence in _film(takes.pop(0), up, params)]
     return SourceData(sequences, dropped, subjects)
 
 
@@ -182,18 +186,32 @@ def to_world(body: Body, up: Float[Tensor, "3"]) -> Float[Tensor, "frame joint 3
     return world - torch.stack([middle[0], middle[1], floor])
 
 
-def _film(take: Take, up: Float[Tensor, "3"], params: SourceParams) -> list[PoseSequence]:
-    """A take as the virtual cameras see it."""
+def _film(take: Take, up: Float[Tensor, "3"], params: SourceParams) -> Iterator[Unread]:
+    """A take as the virtual cameras see it, whenever somebody looks."""
     world = to_world(take.body, up)
-    sequences = []
-    for camera, generator in virtual_cameras(
-        f"{take.subject}/{take.action}", world[:, H36M.root], params.virtual_cameras
-    ):
+    seen = virtual_cameras(f"{take.subject}/{take.action}", world[:, H36M.root], params.virtual_cameras)
+    for camera, generator in seen:
+        noise = generator.get_state() if params.keypoints == "noisy" else None
+        load = partial(_see, take.subject, take.action, camera, take.fps, world, noise)
+        yield Unread(take.subject, take.action, camera, take.fps, load, len(world))
+
+
+def _see(
+    subject: str,
+    action: str,
+    camera: Camera,
+    fps: float,
+    world: Float[Tensor, "frame joint 3"],
+    noise: Tensor | None,
+    frames: slice | Tensor,
+) -> PoseSequence:
+    """Some frames of a take in a camera; `noise` is the state of what draws it for the whole take."""
+    if noise is not None:
         positions = camera.to_camera(world)
-        keypoints, confidence = camera.project(positions).float(), torch.ones(positions.shape[:-1])
-        if params.keypoints == "noisy":
-            keypoints, confidence = sample.detect(keypoints, generator)
-        sequences.append(
-            PoseSequence(take.subject, take.action, camera, take.fps, keypoints, confidence, positions.float())
-        )
-    return sequences
+        generator = torch.Generator()
+        generator.set_state(noise)
+        keypoints, confidence = sample.detect(camera.project(positions).float(), generator)
+        return PoseSequence(subject, action, camera, fps, keypoints, confidence, positions.float()).read(frames)
+    positions = camera.to_camera(world[frames])
+    confidence = torch.ones(positions.shape[:-1])
+    return PoseSequence(subject, action, camera, fps, camera.project(positions).float(), confidence, positions.float())

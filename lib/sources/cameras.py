@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from lib.pose.camera_files import read_cameras
 from lib.pose.cameras import assumed_camera
-from lib.sources.base import PoseSequence
+from lib.sources.base import Recorded
+
+AnySequence = TypeVar("AnySequence", bound=Recorded)
 
 
-def with_cameras(sequences: Sequence[PoseSequence], cameras: str, raw: Path) -> list[PoseSequence]:
+def with_cameras(sequences: Sequence[AnySequence], cameras: str, raw: Path) -> list[AnySequence]:
     """The sequences before the cameras that `data.cameras` says; where they stand in the world stays as it is.
 
     Raises:

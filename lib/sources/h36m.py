@@ -18,17 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from jaxtyping import Float
-from torch import Tensor
+from numpy.typing import NDArray
 
-from lib.pose.cameras import Camera
 from lib.pose.skeleton import H36M
 from lib.runtime.bounds import one_line
 from lib.runtime.errors import UserError
 from lib.sources import npz
-from lib.sources.base import Dropped, PoseSequence, Reason, SourceData, SourceParams
+from lib.sources.base import Dropped, Reason, Recorded, SourceData, SourceParams
 from lib.sources.h36m_cameras import CAMERAS, SUBJECTS, cameras
+from lib.sources.unread import seen_take, tensor
 
 FPS = 50.0
 # Which of the capture system's 32 joints are H36M's 17, in their order; the rest are duplicates, fingers and toes.
@@ -45,64 +43,48 @@ def read(raw: Path, params: SourceParams) -> SourceData:
     """
     positions_path, keypoints_path = _files(raw, params)
     require_files(raw, params)
-    positions = npz.takes(npz.read(positions_path, "positions_3d"), positions_path)
+    positions_file = npz.opened(positions_path, "positions_3d")
+    positions = npz.takes(positions_file.content, positions_path)
     _check_layout(keypoints_path)
-    keypoints = npz.takes(npz.read(keypoints_path, "positions_2d"), keypoints_path)
+    keypoints_file = npz.opened(keypoints_path, "positions_2d")
+    keypoints = npz.takes(keypoints_file.content, keypoints_path)
+
+    def release() -> None:
+        positions_file.release()
+        keypoints_file.release()
 
     subjects = tuple(subject for subject in SUBJECTS if subject in positions and subject in keypoints)
-    data = SourceData([], [], subjects)
-    for subject in subjects:
-        if subject not in (*params.split.train, *params.split.validation, *params.split.test):
-            continue
+    sequences, dropped, cut = list[Recorded](), list[Dropped](), 0
+    for subject in (subject for subject in subjects if subject in params.subjects):
+        filming = cameras(subject)
         for action in dict.fromkeys([*positions[subject], *keypoints[subject]]):
             world = positions[subject].get(action)
             views = keypoints[subject].get(action)
-            world = None if world is None else _world(world, f"{positions_path}: {subject} {action}")
-            views = None if views is None else _views(views, f"{keypoints_path}: {subject} {action}")
-            data = _add_take(data, subject, action, world, views)
-    return data
+            _check_world(world, f"{positions_path}: {subject} {action}")
+            _check_views(views, f"{keypoints_path}: {subject} {action}")
+            joints = _KEPT if world is not None and world.shape[1] == _CAPTURED else tuple(range(len(H36M)))
+            finite = world is None or bool(tensor(world[:, joints]).isfinite().all())
+            release()
+            for number, camera in enumerate(filming):
+                view = views[number] if views is not None else None
+                reason = _fault(world, view, finite)
+                if world is None or view is None or reason:
+                    frames = max(0 if part is None else len(part) for part in (world, view))
+                    dropped.append(Dropped(subject, action, camera.name, frames, reason or "no_2d"))
+                else:
+                    cut += len(view) - len(world)
+                    sequences.append(seen_take((subject, action, camera, FPS), world, view, release, joints))
+    return SourceData(sequences, dropped, subjects, cut)
 
 
-def _add_take(
-    data: SourceData, subject: str, action: str, world: Tensor | None, views: list[Tensor] | None
-) -> SourceData:
-    """Add a take's four sequences to what is read or to what is dropped."""
-    cut = data.cut_frames
-    for index, camera in enumerate(cameras(subject)):
-        view = views[index] if views else None
-        reason = _fault(world, view)
-        if world is None or view is None or reason:
-            frames = max(0 if part is None else len(part) for part in (world, view))
-            data.dropped.append(Dropped(subject, action, camera.name, frames, reason or "no_2d"))
-            continue
-        cut += len(view) - len(world)
-        data.sequences.append(_sequence(subject, action, camera, world, view[: len(world)]))
-    return data._replace(cut_frames=cut)
-
-
-def _fault(world: Tensor | None, view: Tensor | None) -> Reason | None:
+def _fault(world: NDArray[Any] | None, view: NDArray[Any] | None, finite: bool) -> Reason | None:
     if world is None:
         return "no_3d"
     if view is None:
         return "no_2d"
     if len(view) < len(world):
         return "shorter_than_mocap"
-    if not world.isfinite().all():
-        return "not_finite"
-    return None
-
-
-def _sequence(subject: str, action: str, camera: Camera, world: Tensor, view: Tensor) -> PoseSequence:
-    return PoseSequence(
-        subject=subject,
-        action=action,
-        camera=camera,
-        fps=FPS,
-        keypoints=view[..., :2].contiguous(),
-        confidence=view[..., 2].clamp(0, 1) if view.shape[-1] > 2 else view.new_ones(()).expand(view.shape[:-1]),
-        # In double precision: a float at 5 m is coarser than what the reprojection is checked to.
-        positions=camera.to_camera(world.double()).float(),
-    )
+    return None if finite else "not_finite"
 
 
 def _files(raw: Path, params: SourceParams) -> tuple[Path, Path]:
@@ -138,22 +120,21 @@ def _check_layout(path: Path) -> None:
         )
 
 
-def _world(content: Any, where: str) -> Float[Tensor, "frame joint 3"]:
-    """A take's 3D, reduced to H36M's 17 joints."""
-    if not _is_frames(content, joints=(len(H36M), _CAPTURED), coords=(3,)):
+def _check_world(content: Any, where: str) -> None:
+    """Refuse a take's 3D that is no array of poses."""
+    if content is not None and not _is_frames(content, joints=(len(H36M), _CAPTURED), coords=(3,)):
         raise UserError(f"{where}: 3D must be (frames, 32 or 17, 3), but is {_shape(content)}")
-    world = torch.from_numpy(np.ascontiguousarray(content, np.float32))
-    return world[:, _KEPT] if world.shape[1] == _CAPTURED else world
 
 
-def _views(content: Any, where: str) -> list[Float[Tensor, "frame joint coord"]]:
-    """A take's 2D in each camera; a third coordinate is the confidence."""
+def _check_views(content: Any, where: str) -> None:
+    """Refuse a take's 2D that is not an array a camera; a third coordinate is the confidence."""
+    if content is None:
+        return
     if not isinstance(content, list | tuple | np.ndarray) or len(content) != len(CAMERAS):
         raise UserError(f"{where}: 2D must be a list of {len(CAMERAS)} cameras, but is {_shape(content)}")
     for view in content:
         if not _is_frames(view, joints=(len(H36M),), coords=(2, 3)):
             raise UserError(f"{where}: 2D of a camera must be (frames, 17, 2 or 3), but is {_shape(view)}")
-    return [torch.from_numpy(np.ascontiguousarray(view, np.float32)) for view in content]
 
 
 def _is_frames(content: Any, joints: tuple[int, ...], coords: tuple[int, ...]) -> bool:

@@ -16,15 +16,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from lib.pose.cameras import Camera
 from lib.pose.layouts import LAYOUTS
 from lib.pose.lens import fitted
 from lib.runtime.errors import UserError
 from lib.sources import npz
-from lib.sources.base import Dropped, PoseSequence, Reason, SourceData, SourceParams
+from lib.sources.base import Dropped, Reason, Recorded, SourceData, SourceParams
+from lib.sources.unread import seen_take, tensor
 
 FPS = 60.0
 LAYOUT = LAYOUTS["humaneva_15"]
@@ -54,21 +53,35 @@ def read(raw: Path, params: SourceParams) -> SourceData:
     """
     require_files(raw, params)
     positions_path, keypoints_path = _files(raw, params)
-    positions = npz.takes(npz.read(positions_path, "positions_3d"), positions_path)
-    keypoints = npz.takes(npz.read(keypoints_path, "positions_2d"), keypoints_path)
+    files = npz.opened(positions_path, "positions_3d"), npz.opened(keypoints_path, "positions_2d")
+    positions = npz.takes(files[0].content, positions_path)
+    keypoints = npz.takes(files[1].content, keypoints_path)
+
+    def release() -> None:
+        for file in files:
+            file.release()
+
     subjects = tuple(name for name in positions if name in keypoints and _person(name) in STANDS)
-    data = SourceData([], [], subjects, layout=LAYOUT)
+    sequences, dropped = list[Recorded](), list[Dropped]()
     lenses: dict[str, list[Camera]] = {}
+    joints = tuple(range(len(LAYOUT)))
     for subject in (name for name in subjects if name in params.subjects):
         person = _person(subject)
         if person not in lenses:
             same = [name for name in subjects if _person(name) == person]
             lenses[person] = _lenses(person, [(positions[name], keypoints[name]) for name in same])
         for action in dict.fromkeys([*positions[subject], *keypoints[subject]]):
-            _add_take(data, subject, action, positions[subject].get(action), keypoints[subject].get(action), lenses)
-    if data.dropped and not data.sequences:
-        raise UserError(f"none of {len(data.dropped)} takes below {raw} can be used; the first: {data.dropped[0].why}")
-    return data
+            world, views = positions[subject].get(action), keypoints[subject].get(action)
+            for view, camera in enumerate(lenses[person]):
+                fault = _fault(world, views, view)
+                if world is None or views is None or fault:
+                    dropped.append(_dropped(subject, action, camera, world, *(fault or ("no_2d", ""))))
+                else:
+                    sequences.append(seen_take((subject, action, camera, FPS), world, views[view], release, joints))
+            release()
+    if dropped and not sequences:
+        raise UserError(f"none of {len(dropped)} takes below {raw} can be used; the first: {dropped[0].why}")
+    return SourceData(sequences, dropped, subjects, layout=LAYOUT)
 
 
 def require_files(raw: Path, params: SourceParams) -> None:
@@ -106,36 +119,17 @@ def _lenses(person: str, takes: list[tuple[Mapping[str, Any], Mapping[str, Any]]
         for positions, keypoints in takes:
             for action, world in positions.items():
                 if _fault(world, keypoints.get(action), view) is None:
-                    points.append(camera.to_camera(_tensor(world).double()).flatten(0, 1))
-                    pixels.append(_tensor(keypoints[action][view])[..., :2].flatten(0, 1))
+                    points.append(camera.to_camera(tensor(world).double()).flatten(0, 1))
+                    pixels.append(tensor(keypoints[action][view])[..., :2].flatten(0, 1))
         cameras.append(fitted(camera, torch.cat(points), torch.cat(pixels), distortion=True) if points else camera)
     return cameras
 
 
-def _add_take(
-    data: SourceData, subject: str, action: str, world: Any, views: Any, lenses: Mapping[str, list[Camera]]
-) -> None:
-    """Add a take's three sequences to what is read or to what is dropped."""
-    for view, camera in enumerate(lenses[_person(subject)]):
-        fault = _fault(world, views, view)
-        if fault:
-            reason, why = fault
-            where = f"HumanEva {subject} {action} {camera.name}: {why}" if reason == "unreadable" else ""
-            frames = len(world) if isinstance(world, np.ndarray) and world.ndim else 0
-            data.dropped.append(Dropped(subject, action, camera.name, frames, reason, where))
-            continue
-        seen = _tensor(views[view])
-        data.sequences.append(
-            PoseSequence(
-                subject=subject,
-                action=action,
-                camera=camera,
-                fps=FPS,
-                keypoints=seen[..., :2].contiguous(),
-                confidence=seen[..., 2].clamp(0, 1) if seen.shape[-1] > 2 else torch.ones(seen.shape[:-1]),
-                positions=camera.to_camera(_tensor(world).double()).float(),
-            )
-        )
+def _dropped(subject: str, action: str, camera: Camera, world: Any, reason: Reason, why: str) -> Dropped:
+    """A take that cannot be used in a camera."""
+    where = f"HumanEva {subject} {action} {camera.name}: {why}" if reason == "unreadable" else ""
+    frames = len(world) if isinstance(world, np.ndarray) and world.ndim else 0
+    return Dropped(subject, action, camera.name, frames, reason, where)
 
 
 def _fault(world: Any, views: Any, view: int) -> tuple[Reason, str] | None:
@@ -153,7 +147,3 @@ def _fault(world: Any, views: Any, view: int) -> tuple[Reason, str] | None:
     if len(world) != len(seen):
         return "unreadable", f"{len(world)} frames of 3D and {len(seen)} of 2D"
     return None if np.isfinite(world).all() else ("not_finite", "3D is not finite")
-
-
-def _tensor(array: Any) -> Float[Tensor, "frame joint coord"]:
-    return torch.from_numpy(np.ascontiguousarray(array, np.float32))

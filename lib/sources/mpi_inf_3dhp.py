@@ -12,13 +12,12 @@ is D. Mehta et al.'s (Monocular 3D human pose estimation in the wild using impro
   25 fits the length of its sequences, which is that of training sequences at 25.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from lib.pose.cameras import Camera
@@ -27,7 +26,8 @@ from lib.pose.lens import fitted
 from lib.runtime.bounds import one_line, readable_name
 from lib.runtime.errors import UserError
 from lib.sources import npz
-from lib.sources.base import Dropped, PoseSequence, SourceData, SourceParams
+from lib.sources.base import Dropped, PoseSequence, Recorded, SourceData, SourceParams
+from lib.sources.unread import Unread, tensor
 
 LAYOUT = LAYOUTS["mpi_inf_3dhp"]
 TRAIN, TEST = "data_train_3dhp.npz", "data_test_3dhp.npz"
@@ -67,19 +67,22 @@ def read(raw: Path, params: SourceParams) -> SourceData:
     """
     check(params)
     require_files(raw, params)
-    entries = [entry for name in _needed(params) for entry in _entries(raw / name)]
-    data = SourceData([], [], tuple(dict.fromkeys(entry.subject for entry in entries)), layout=LAYOUT)
-    for entry in entries:
-        if entry.subject in params.subjects:
+    sequences, dropped, subjects = list[Recorded](), list[Dropped](), dict[str, None]()
+    for name in _needed(params):
+        file = npz.opened(raw / name, "data")
+        for entry in _entries(raw / name, file.content):
+            subjects[entry.subject] = None
+            if entry.subject not in params.subjects:
+                continue
             problem = _problem(entry.content)
             if problem:
                 where = f"{raw}: {entry.subject} {entry.action} {entry.camera}: {problem}"
-                data.dropped.append(Dropped(entry.subject, entry.action, entry.camera, 0, "unreadable", where))
+                dropped.append(Dropped(entry.subject, entry.action, entry.camera, 0, "unreadable", where))
             else:
-                data.sequences.append(_sequence(entry))
-    if data.dropped and not data.sequences:
-        raise UserError(f"none of {len(data.dropped)} sequences can be used; the first: {data.dropped[0].why}")
-    return data
+                sequences.append(_sequence(entry, file.release))
+    if dropped and not sequences:
+        raise UserError(f"none of {len(dropped)} sequences can be used; the first: {dropped[0].why}")
+    return SourceData(sequences, dropped, tuple(subjects), layout=LAYOUT)
 
 
 def require_files(raw: Path, params: SourceParams) -> None:
@@ -98,9 +101,8 @@ def _needed(params: SourceParams) -> list[str]:
     return [TRAIN] * (not all(tested)) + [TEST] * any(tested)
 
 
-def _entries(path: Path) -> Iterator[Entry]:
+def _entries(path: Path, content: Any) -> Iterator[Entry]:
     """Every video of a file."""
-    content = npz.read(path, "data")
     if not isinstance(content, Mapping) or not content:
         raise UserError(f"{path} is not in P-STMO's layout: it must hold {{sequence: ...}}")
     for name, value in content.items():
@@ -146,30 +148,40 @@ def _problem(content: Any) -> str | None:
     return None
 
 
-def _sequence(entry: Entry) -> PoseSequence:
-    keypoints, positions = (_tensor(entry.content[key]) for key in ("data_2d", "data_3d"))
+def _sequence(entry: Entry, release: Callable[[], None]) -> Unread:
+    """A video before the camera that its 2D and 3D say."""
+    whole = _read(entry)
+    release()
+    camera, frames = whole.camera, len(whole.keypoints)
+    if whole.positions is not None:
+        shown = whole.positions.isfinite().flatten(1).all(1)
+        camera = fitted(camera, whole.positions[shown].flatten(0, 1), whole.keypoints[shown].flatten(0, 1))
+
+    def load(some: slice | Tensor) -> PoseSequence:
+        read = _read(entry).read(some)
+        release()
+        return read
+
+    labelled = whole.positions is not None
+    return Unread(entry.subject, entry.action, camera, entry.fps, load, frames, labelled=labelled, complete=False)
+
+
+def _read(entry: Entry) -> PoseSequence:
+    """The arrays of a video, before the lens to begin from."""
+    keypoints, positions = (tensor(entry.content[key]) for key in ("data_2d", "data_3d"))
     positions = positions / _MM
     valid = entry.content.get("valid")
     shown = positions.isfinite().flatten(1).all(1)
     if valid is not None:
-        shown &= torch.from_numpy(np.asarray(valid, np.float32).reshape(-1) > 0)
-    lens = _LENSES.get(entry.subject, _STUDIO)
-    camera = fitted(
-        Camera(entry.camera, lens.size, lens.focal, lens.center),
-        positions[shown].flatten(0, 1),
-        keypoints[shown][..., :2].flatten(0, 1),
-    )
+        shown &= torch.from_numpy(np.array(valid, np.float32).reshape(-1) > 0)
     positions[~shown] = torch.nan
+    lens = _LENSES.get(entry.subject, _STUDIO)
     return PoseSequence(
         subject=entry.subject,
         action=entry.action,
-        camera=camera,
+        camera=Camera(entry.camera, lens.size, lens.focal, lens.center),
         fps=entry.fps,
         keypoints=keypoints[..., :2].contiguous(),
         confidence=keypoints[..., 2].clamp(0, 1) if keypoints.shape[-1] > 2 else torch.ones(keypoints.shape[:-1]),
         positions=positions if shown.any() else None,
     )
-
-
-def _tensor(array: Any) -> Float[Tensor, "frame joint coord"]:
-    return torch.from_numpy(np.ascontiguousarray(array, np.float32)).clone()

@@ -6,6 +6,9 @@ handed out: they trust the state that they are given, so a forged one could make
 
 The unpickler is the one in Python, which claims no memory for numbers that a file has made up. What a file unpacks to,
 and what its references to one and the same object stand for, is bounded.
+
+Files of the size of a data set are not read into memory: `opened` gives arrays that stay in the unpacked file, and are
+read where they are touched.
 """
 
 import pickle
@@ -13,12 +16,14 @@ import re
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, ClassVar, NamedTuple, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lib.runtime.bounds import check_unpacked, check_zip, one_line, readable_name
 from lib.runtime.errors import UserError
+from lib.runtime.unpacked import Unpacked
 
 MAX_VALUES = 2_000_000  # with what references to the same object stand for
 
@@ -51,8 +56,7 @@ class _Array:
         else:
             # Python 2 wrote bytes as text.
             raw = content.encode("latin1") if isinstance(content, str) else content
-            # Owned, writable and, as numpy does it, in this machine's byte order.
-            flat = np.frombuffer(raw, dtype.value).astype(dtype.value.newbyteorder("="))
+            flat = np.frombuffer(raw, dtype.value)
         self.value = flat.reshape(shape, order="F" if fortran else "C")
 
 
@@ -83,9 +87,17 @@ _ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
 
 
 class _Unpickler(pickle._Unpickler):
-    def __init__(self, file: IO[bytes], path: Path) -> None:
-        super().__init__(file, encoding="latin1")
+    def __init__(self, file: Unpacked, path: Path) -> None:
+        super().__init__(cast("IO[bytes]", file), encoding="latin1")
         self.path = path
+
+    def _load_frame(self: Any) -> None:
+        self.read(8)  # its length: what is in it is read where it is
+
+    def _decode_string(self, value: bytes | memoryview) -> str:
+        return str(value, "latin1")
+
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {**pickle._Unpickler.dispatch, pickle.FRAME[0]: _load_frame}
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
@@ -95,20 +107,38 @@ class _Unpickler(pickle._Unpickler):
         return _ALLOWED[module, name]
 
 
+class Opened(NamedTuple):
+    """An entry of an npz file whose arrays must not be written to: they may lie in a file, and begin at any byte."""
+
+    content: Any
+    release: Callable[[], None]  # lets go of the memory of what was touched
+
+
 def read(path: Path, key: str) -> Any:
     """Read one entry of an npz file: an array, or the dicts, lists, strings, numbers and arrays that it holds.
 
     Raises:
         UserError: the file is damaged or no npz, has no such entry, or names anything but arrays to construct.
     """
+    return _opened(path, key, own=True).content
+
+
+def opened(path: Path, key: str) -> Opened:
+    """The same, with arrays that are read where they are touched; raises UserError as `read` does."""
+    return _opened(path, key, own=False)
+
+
+def _opened(path: Path, key: str, own: bool) -> Opened:
     try:
         with zipfile.ZipFile(path) as archive:
             check_zip(path, archive)
             keys = [name.removesuffix(".npy") for name in archive.namelist()]
             if key not in keys:
                 raise UserError(f"{path} has no {key!r}; it has {', '.join(keys) or 'nothing'}")
-            with archive.open(f"{key}.npy") as file:
-                return _read_entry(file, path)
+            file = Unpacked(archive, f"{key}.npy")
+        content = _read_entry(file, path, own)
+        file.release()
+        return Opened(content, file.release)
     except UserError:
         raise
     except Exception as error:  # a damaged pickle raises whatever its bytes happen to mean
@@ -126,37 +156,45 @@ def takes(content: Any, path: Path) -> Mapping[str, Mapping[str, Any]]:
     return content
 
 
-def _read_entry(file: IO[bytes], path: Path) -> Any:
+def _read_entry(file: Unpacked, path: Path, own: bool) -> Any:
     npy: Any = np.lib.format  # numpy leaves these functions without annotations
     version = npy.read_magic(file)
     shape, fortran, dtype = npy.read_array_header_1_0(file) if version == (1, 0) else npy.read_array_header_2_0(file)
     if dtype.hasobject:
-        array = _Plain(path).value(_Unpickler(file, path).load())
+        array = _Plain(path, own).value(_Unpickler(file, path).load())
         return array.item() if shape == () else array.reshape(shape, order="F" if fortran else "C")
-    flat = np.frombuffer(file.read(), dtype).astype(dtype.newbyteorder("="))
+    flat = _native(np.frombuffer(file.read(), dtype), own)
     return flat.reshape(shape, order="F" if fortran else "C")
+
+
+def _native(array: NDArray[Any], own: bool) -> NDArray[Any]:
+    """An array in this machine's byte order, as numpy reads it; one of its `own` can be written to."""
+    return array.astype(array.dtype.newbyteorder("="), copy=own)
 
 
 class _Plain:
     """Replaces the stand-ins by what they stand for, and counts what there is."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, own: bool) -> None:
+        self.path, self.own = path, own
         self.values = self.bytes = 0
 
     def value(self, node: Any) -> Any:
         self.values += 1
         if self.values > MAX_VALUES:
             raise ValueError(f"it stands for more than {MAX_VALUES:,} values")
-        if isinstance(node, _Array):
-            self.bytes += node.value.nbytes
+        if isinstance(node, _Array | memoryview):
+            self.bytes += node.nbytes if isinstance(node, memoryview) else node.value.nbytes
             check_unpacked(self.path, self.bytes)
+        if isinstance(node, memoryview):
+            return bytes(node)
+        if isinstance(node, _Array):
             if node.value.dtype.hasobject:
                 whole = np.empty(node.value.shape, object)
                 for index in np.ndindex(node.value.shape):
                     whole[index] = self.value(node.value[index])
                 return whole
-            return node.value
+            return _native(node.value, self.own)
         if isinstance(node, dict):
             return {self.value(key): self.value(value) for key, value in node.items()}
         if isinstance(node, list | tuple):

@@ -100,14 +100,14 @@ def read(raw: Path, params: SourceParams) -> SourceData:
         UserError: a clip is missing or damaged, the keypoints are unknown, or a subject's role is not its clips'.
     """
     check(params)
-    data = SourceData([], [], tuple(BODIES))
+    sequences = []
     for role, performers in PERFORMERS.items():
         subjects = [subject for subject in performers if subject in getattr(params.split, role)]
         for clip in CLIPS[role] if subjects else ():
             motion = _resample(_load(raw / file_name(clip)))
             for subject in subjects:
-                data.sequences.extend(_film(subject, clip, motion, noisy=params.keypoints == "noisy"))
-    return data
+                sequences.extend(_film(subject, clip, motion, noisy=params.keypoints == "noisy"))
+    return SourceData(sequences, [], tuple(BODIES))
 
 
 def check(params: SourceParams) -> None:

@@ -147,7 +147,7 @@ def test_a_source_without_3d_has_no_3d_statistics(paths: Paths, monkeypatch: pyt
 
     def without(raw: Path, data: SourceParams) -> SourceData:
         source = original(raw, data)
-        return source._replace(sequences=[replace(s, positions=None) for s in source.sequences])
+        return source._replace(recorded=[replace(s, positions=None) for s in source.sequences])
 
     monkeypatch.setitem(catalog.SOURCES, "h36m", without)
     run(params(), paths)
@@ -167,7 +167,7 @@ def test_sequences_without_3d_are_counted_and_leave_the_others_theirs(
         few = [
             replace(s, positions=None) if (s.subject, s.action) == ("S9", "Walking") else s for s in source.sequences
         ]
-        return source._replace(sequences=few)
+        return source._replace(recorded=few)
 
     run(params(), paths)
     assert not capsys.readouterr().out

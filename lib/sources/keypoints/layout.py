@@ -15,7 +15,7 @@ from jaxtyping import Float
 from lib.pose.landmarks import LANDMARKS, STANDING
 from lib.pose.layouts import FURTHER_LAYOUTS, LAYOUTS, Layout
 from lib.runtime.errors import UserError
-from lib.sources.base import PoseSequence
+from lib.sources.base import Recorded
 from lib.sources.keypoints.detections import Array, BadFile
 
 # Layouts of detectors by their number of keypoints. That of keypoints converted from COCO's is found where it is told
@@ -128,9 +128,10 @@ def _converted(points: Array, layout: Layout) -> bool:
     return all(len(part) > 0 and float(np.quantile(part, 0.9)) < _HALFWAY for part in known)
 
 
-def check_order(sequences: Sequence[PoseSequence], layout: Layout, said: str) -> None:
+def check_order(sequences: Sequence[Recorded], layout: Layout, said: str) -> None:
     """Refuse an order in which keypoints lie as no body's, if they do in that of another layout; raises UserError."""
-    some = [torch.cat([s.keypoints, s.confidence[..., None]], -1)[: LOOKED_AT * 10] for s in sequences[:LOOKED_AT]]
+    read = [sequence.read(slice(LOOKED_AT * 10)) for sequence in sequences[:LOOKED_AT]]
+    some = [torch.cat([s.keypoints, s.confidence[..., None]], -1) for s in read]
     if not some:
         return
     points = torch.cat(some).numpy().copy()
