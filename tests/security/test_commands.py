@@ -1,4 +1,4 @@
-"""What a shell sees of bad input: a line that begins with `error:`, exit code 1, no traceback, and only a log written."""
+"""What a shell sees of bad input: a line that begins with `error:`, exit code 1, no traceback, only a log written."""
 
 import os
 import shutil
