@@ -26,7 +26,8 @@ from lib.pose.landmarks import JOINTS
 from lib.pose.layouts import Layout
 from lib.pose.skeleton import H36M
 from lib.runtime.errors import UserError
-from lib.sequences.bone_lengths import refine_depths, symmetric, typical_lengths
+from lib.sequences.bone_lengths import symmetric, typical_lengths
+from lib.sequences.depths import refine_depths
 from lib.sources.base import PoseSequence
 from tests.settings import (
     KNOWN,

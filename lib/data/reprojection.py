@@ -92,15 +92,22 @@ def check_reprojection(sequences: Sequence[Recorded]) -> None:
     Raises:
         UserError: naming a sequence, what is wrong, as far as it can be told, and what to do.
     """
+    tells = (_normalised, _unit, _side, _fit)
     for subject, group in groupby(sorted(sequences, key=lambda s: s.subject), key=lambda s: s.subject):
-        looked = [found for found in map(_Looked.at, group) if found is not None]
-        for tell in (_normalised, _unit, _side, _fit):
-            wrong = [(each, problem) for each in looked if (problem := tell(each, looked))]
-            if len(wrong) > SHARE * len(looked):
-                first, problem = wrong[0]
+        own, looked = list(group), 0
+        wrong: list[list[Recorded]] = [[] for _ in tells]
+        for sequence in own:
+            if found := _Looked.at(sequence):
+                looked += 1
+                for tell, which in zip(tells, wrong, strict=True):
+                    if tell(found, ()):
+                        which.append(sequence)
+        for tell, which in zip(tells, wrong, strict=True):
+            if len(which) > SHARE * looked and (first := _Looked.at(which[0])):
+                same_take = [found for s in own if s.action == which[0].action and (found := _Looked.at(s))]
                 raise UserError(
-                    f"2D and 3D do not belong together in {len(wrong)} of {len(looked)} sequences of {subject}, such "
-                    f"as {first.name}: {problem}"
+                    f"2D and 3D do not belong together in {len(which)} of {looked} sequences of {subject}, such "
+                    f"as {first.name}: {tell(first, same_take)}"
                 )
 
 
@@ -128,8 +135,8 @@ def _side(looked: _Looked, _: Sequence[_Looked]) -> str | None:
     return None
 
 
-def _fit(looked: _Looked, others: Sequence[_Looked]) -> str | None:
-    """What is wrong with a sequence whose 2D is not where its 3D is."""
+def _fit(looked: _Looked, same_take: Sequence[_Looked]) -> str | None:
+    """What is wrong with a sequence whose 2D is not where its 3D is; the take's other cameras may tell."""
     error = looked.error()
     if error <= LARGEST:
         return None
@@ -146,9 +153,9 @@ def _fit(looked: _Looked, others: Sequence[_Looked]) -> str | None:
     for what, changed in guesses.items():
         if looked.error(changed()) <= LARGEST:
             return f"{what}: give pixels from the upper left corner, x to the right, y down"
-    for other in others:
-        same = other.sequence.action == looked.sequence.action and len(other.positions) == len(looked.positions)
-        if same and other is not looked and other.error(keypoints=keypoints) <= LARGEST:
+    for other in same_take:
+        same = other.sequence is not looked.sequence and len(other.positions) == len(looked.positions)
+        if same and other.error(keypoints=keypoints) <= LARGEST:
             return (
                 f"its 2D is where camera {other.sequence.camera.name} sees the 3D: the cameras seem to be in another "
                 "order than their 2D"

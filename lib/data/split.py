@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from lib.data.confidence import RayNoise, ray_noise, ray_std
+from lib.data.confidence import CORRELATION_SECONDS, RayNoise, keypoint_noise, ray_noise, ray_std
 from lib.data.mapped import Mapped, gathered, over
 from lib.pose.layouts import Layout
 from lib.pose.skeleton import Skeleton
@@ -44,6 +44,8 @@ class Split:
     @cached_property
     def std(self) -> Float[Tensor, "frame joint"]:
         """The standard deviation of each ray's noise, as far as the 2D tells (`lib.data.confidence`)."""
+        if len(self.rays) <= MEASURED:
+            return self.noise.std(self.rays, self.confidence)
         return ray_std(self.rays, self.confidence, self.timing)
 
     @cached_property
@@ -51,6 +53,19 @@ class Split:
         """What tells the standard deviation of each ray, by at most MEASURED frames."""
         some = self.sampled()
         return ray_noise(some.rays, some.confidence, some.timing)
+
+    def keypoint_noise(self, seconds: float) -> Float[Tensor, " joint"]:
+        """The standard deviation of each keypoint's rays, where their noise lasts for so long."""
+        if seconds == CORRELATION_SECONDS and len(self.rays) <= MEASURED:
+            return self.noise.base
+        return keypoint_noise(self.rays, self.confidence, self.timing, seconds)
+
+    def unlabelled(self) -> "Split":
+        """The same without 3D; what is found out about its noise is kept by both."""
+        if self.positions is None:
+            return self
+        changed = replace(self, positions=None)
+        return changed if self.mapped is not None else changed.with_std(self.std)
 
     def std_of(self, frames: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch joint"]:
         """`std` of frames, by their numbers; of a split that stays in its file, it is never there as a whole."""

@@ -1,6 +1,5 @@
 """Lifting whole splits with a trained model."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,23 +8,23 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from lib.data.confidence import keypoint_noise
 from lib.data.split import Split
 from lib.data.transforms import noise_in, seen_rays
 from lib.data.windows import WindowParams, Windows
 from lib.models import checkpoints
 from lib.models.lifters import LiftingModel, Poses, lift_poses
 from lib.pose.crops import perspective_crops
-from lib.pose.geometry import bone_lengths, rotate
 from lib.pose.landmarks import JOINTS
 from lib.pose.layouts import H36M_LAYOUT
 from lib.pose.skeleton import H36M
 from lib.runtime.device import resolve_device
 from lib.runtime.errors import UserError
 from lib.sequences import noise
-from lib.sequences.bone_lengths import joint_noise, refine_depths, symmetric, typical_lengths, with_joints
+from lib.sequences.bone_lengths import sequence_lengths, symmetric
 from lib.sequences.depth_signs import with_constant_signs
+from lib.sequences.depths import joint_noise, refine_depths, with_joints
 from lib.sequences.gaps import fill_frames
+from lib.sequences.rows import Tree, points_of, rows_of, sizes
 
 
 class LiftedSplit(NamedTuple):
@@ -116,15 +115,20 @@ class Lifter:
         """What `lift` makes of what `lift_windows` gives of every frame of a split."""
         timing, detected = split.timing, split.detected.to(poses.points.device)
         points, error, up, rotation = poses
-        if constant_bone_lengths and points.isfinite().all():  # one frame that is not would spoil all others
-            points = self._refined(points, error, split, depth_signs)
+        if split.layout.exact:  # keypoints mark the joints, and are the same
+            points, error = points[:, :JOINTS], error[:, :JOINTS]
+        rows = rows_of(points)
+        if constant_bone_lengths and rows.sum().isfinite():  # one frame that is not would spoil all others
+            rows = rows_of(self._refined(points_of(rows), error, split, depth_signs))
         # In the camera frame; the root is one unit away along the axis of the crop.
-        placed = torch.cat([points, torch.stack([torch.zeros_like(up), up], 1)], 1)
-        placed[:, -2, 2] = 1.0
-        placed = fill_frames(rotate(rotation.mT, placed), detected, timing)
+        root = torch.zeros_like(rows[:, :1])
+        root[2] = 1.0
+        x, y, z = torch.cat([rows, root, up.mT[:, None]], 1)
+        placed = points_of(torch.stack([x * to[0] + y * to[1] + z * to[2] for to in rotation.permute(2, 1, 0)]))
+        placed = fill_frames(placed, detected, timing)
         if denoise:
             placed = noise.denoise(placed, timing, self.noise_correlation_seconds, detected)
-        placed, error = placed.cpu(), error.cpu()
+        placed, error = placed.contiguous().cpu(), error.cpu()
         points, root, up = placed[:, :-2], normalize(placed[:, -2], dim=-1), normalize(placed[:, -1], dim=-1)
         of_layout = slice(JOINTS) if split.layout.exact else slice(JOINTS, None)
         of_points = points[:, :JOINTS], points[:, of_layout], error[:, :JOINTS], error[:, of_layout]
@@ -147,8 +151,7 @@ class Lifter:
             UserError: the checkpoint does not know the layout.
         """
         self._checkpoint.check_layout(split.layout)
-        unlabelled = split if split.positions is None else replace(split, positions=None)
-        windows, parts = Windows(unlabelled, self.window, live=live), []
+        windows, parts = Windows(split.unlabelled(), self.window, live=live), []
         for numbers in (torch.arange(len(windows)) if frames is None else frames).split(batch_size):
             rays = seen_rays(windows[numbers].to(self.device), split.layout)
             poses = lift_poses(self.model, perspective_crops(rays, self.normalization), flip)
@@ -164,16 +167,15 @@ class Lifter:
     ) -> Float[Tensor, "frame point 3"]:
         """The same with bones that have their typical lengths."""
         timing, detected = split.timing, split.detected.to(points.device)
-        sequences = list(zip(timing.split(points[:, :JOINTS]), timing.split(detected), strict=True))
-        typical = [symmetric(typical_lengths(part, H36M, seen)[0], H36M) for part, seen in sequences]
-        lengths = [one.expand(len(part), -1) for one, (part, _) in zip(typical, sequences, strict=True)]
-        of_keypoints = keypoint_noise(split.rays, split.confidence, timing, self.noise_correlation_seconds)
+        typical = symmetric(sequence_lengths(points[:, :JOINTS], H36M, detected, timing.lengths), H36M)
+        lengths = typical.repeat_interleave(torch.tensor(timing.lengths, device=points.device), 0)
+        of_keypoints = split.keypoint_noise(self.noise_correlation_seconds)
         of_joints = points.new_tensor(noise_in(H36M_LAYOUT, split.layout, of_keypoints.tolist()))
         visible = split.confidence > 0
-        metre = bone_lengths(points[:, :JOINTS], H36M).sum(-1) / self.body_size
+        metre = sizes(rows_of(points[:, :JOINTS]), Tree.of(H36M, points.device)) / self.body_size
         rays_noise = joint_noise(of_joints, error[:, :JOINTS], visible.to(points.device), metre, split.layout)
-        joints = refine_depths(points[:, :JOINTS], torch.cat(lengths), rays_noise, H36M, detected)
+        joints = refine_depths(points[:, :JOINTS], lengths, rays_noise, H36M, detected)
         if depth_signs:
             seen = split.layout.of_joints(visible.float()[..., None])[..., 0] > 0
             joints = with_constant_signs(joints, timing, seen.to(points.device))
-        return with_joints(points, joints, split.layout)
+        return joints if split.layout.exact else with_joints(points, joints, split.layout)

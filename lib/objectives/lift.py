@@ -38,7 +38,8 @@ from lib.pose.layouts import H36M_LAYOUT, LAYOUTS, Layout
 from lib.pose.skeleton import H36M
 from lib.prior.sampler import PosePrior, PriorSample
 from lib.runtime.timing import timed
-from lib.sequences.bone_lengths import BoneLengthMemory, joint_noise, refine_depths, with_joints
+from lib.sequences.bone_lengths import BoneLengthMemory
+from lib.sequences.depths import joint_noise, refine_depths, with_joints
 
 DRAWN_TERMS = ("prior", "vertical", "error")
 REAL_TERMS = ("reconstruction", "symmetry", "constancy", "proportions", "smoothness")

@@ -16,7 +16,7 @@ class Unpacked:
     """A file for reading, whose long parts are views of it that stay valid."""
 
     def __init__(self, archive: zipfile.ZipFile, name: str) -> None:
-        self._at = 0
+        self._at = self._released = 0
         self._bytes: bytes | mmap.mmap
         if archive.getinfo(name).file_size <= IN_MEMORY:
             self._bytes = archive.read(name)
@@ -40,6 +40,8 @@ class Unpacked:
         count = left if count < 0 else min(count, left)
         part = memoryview(self._bytes)[self._at : self._at + count]
         self._at += count
+        if self._at - self._released > IN_MEMORY:  # systems may hand out 2 MB of a file where a byte is touched
+            self.release()
         return part if count > LONG else bytes(part)
 
     def readline(self) -> bytes:
@@ -51,5 +53,6 @@ class Unpacked:
 
     def release(self) -> None:
         """Let go of the memory of what was touched; it is read again where it is touched again."""
+        self._released = self._at
         if isinstance(self._bytes, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
             self._bytes.madvise(mmap.MADV_DONTNEED)

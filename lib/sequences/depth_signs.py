@@ -7,6 +7,8 @@ the bone is out of the plane when it happens. The most probable chain is found b
 Information Theory 1967).
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
@@ -14,6 +16,7 @@ from torch import Tensor
 
 from lib.pose.skeleton import H36M
 from lib.sequences.noise import Timing
+from lib.sequences.rows import norm, points_of, rows_of
 
 CHANGE = 100.0  # what a change of sign costs at a depth as large as the bone, where a frame's own depth is worth 1
 # Joints at the far end of limbs' bones, from the trunk outwards.
@@ -29,40 +32,48 @@ def with_constant_signs(
     back to back. Bones keep their lengths, and joints their lines of sight. Joints that are not `known` say nothing;
     bones to those that are known in no frame of a sequence stay as they are.
     """
-    joints = joints + joints.new_tensor([0.0, 0.0, 1.0])  # from the camera
+    placed = rows_of(joints) + joints.new_tensor([0.0, 0.0, 1.0])[:, None, None]  # from the camera
     parents = [H36M.parents[child] for child in LIMBS]
-    bones = joints[:, LIMBS] - joints[:, parents]
-    lengths = torch.linalg.vector_norm(bones, dim=-1).clamp_min(1e-6)
-    depths = (bones * torch.nn.functional.normalize(joints[:, LIMBS], dim=-1)).sum(-1) / lengths
+    ends, sights = placed[:, LIMBS], placed[:, LIMBS] / norm(*placed[:, LIMBS]).clamp_min(1e-12)
+    bones = ends - placed[:, parents]
+    lengths = norm(*bones).clamp_min(1e-6)
+    depths = (bones * sights).sum(0) / lengths
     known = torch.ones_like(joints[..., 0], dtype=torch.bool) if known is None else known
-    decided = torch.cat([part.any(0).expand_as(part) for part in timing.split(known)])
-    signs = _chains(torch.where(known[:, LIMBS], depths, 0.0), timing)
-    limbs = zip(LIMBS, parents, bones.unbind(1), lengths.unbind(1), signs.unbind(1), strict=True)
-    for child, parent, bone, length, sign in limbs:
-        sight, near_end = torch.nn.functional.normalize(joints[:, child], dim=-1), joints[:, parent]
-        nearest = (near_end * sight).sum(-1)
-        across = near_end.square().sum(-1) - nearest.square()
-        along = nearest + sign * (length.square() - across).clamp_min(0).sqrt()
-        placed = torch.where(decided[:, child, None], along[:, None] * sight, near_end + bone)
-        joints = joints.index_copy(1, torch.tensor([child], device=joints.device), placed[:, None])
-    return joints - joints[:, :1]
+    known = known[:, LIMBS].mT
+    decided = torch.cat([part.any(1, keepdim=True).expand_as(part) for part in known.split(timing.lengths, 1)], 1)
+    signs = _chains(torch.where(known, depths, 0.0), timing.lengths)
+    for limb, (child, parent) in enumerate(zip(LIMBS, parents, strict=True)):
+        sight, near_end = sights[:, limb], placed[:, parent]
+        nearest = (near_end * sight).sum(0)
+        across = near_end.square().sum(0) - nearest.square()
+        along = nearest + signs[limb] * (lengths[limb].square() - across).clamp_min(0).sqrt()
+        placed[:, child] = torch.where(decided[limb], along * sight, near_end + bones[:, limb])
+    return points_of(placed - placed[:, :1])
 
 
-def _chains(depth: Float[Tensor, "frame bone"], timing: Timing) -> Float[Tensor, "frame bone"]:
+def _chains(depth: Float[Tensor, "bone frame"], lengths: Sequence[int]) -> Float[Tensor, "bone frame"]:
     """The most probable signs of each bone in each sequence: 1 or -1."""
     # Steps that depend on each other and are tiny: NumPy's overhead is a tenth of torch's.
-    padded = torch.nn.utils.rnn.pad_sequence(list(timing.split(depth)), batch_first=True).transpose(0, 1).cpu().numpy()
-    cost = CHANGE * np.square(np.minimum(np.abs(padded[1:]), np.abs(padded[:-1])))
-    away, towards = padded[0], -padded[0]
-    to_away, to_towards = np.zeros(cost.shape, bool), np.zeros(cost.shape, bool)
-    for step, (now, change) in enumerate(zip(padded[1:], cost, strict=True)):
-        from_towards, from_away = towards - change, away - change
-        np.greater(from_towards, away, out=to_away[step])  # it has changed, to be away now
-        np.greater(from_away, towards, out=to_towards[step])
-        away, towards = np.maximum(away, from_towards) + now, np.maximum(towards, from_away) - now
-    is_away = np.empty(padded.shape, bool)
-    is_away[-1] = away >= towards
-    for step in range(len(cost) - 1, -1, -1):
-        is_away[step] = is_away[step + 1] ^ np.where(is_away[step + 1], to_away[step], to_towards[step])
-    chains = 2 * torch.from_numpy(is_away).transpose(0, 1).to(depth) - 1
-    return torch.cat([chain[:length] for chain, length in zip(chains, timing.lengths, strict=True)])
+    depths = depth.mT.cpu().numpy()
+    begins = np.cumsum([0, *lengths])[:-1]
+    sequence = np.repeat(np.arange(len(lengths)), lengths)
+    step = np.arange(len(depths)) - begins[sequence]
+    cost, size = np.zeros_like(depths), np.abs(depths)
+    cost[:-1] = CHANGE * np.square(np.minimum(size[1:], size[:-1]))  # of a change to the next frame
+    # How much better the best chain that is now away is than the best one towards: at most what a change costs, before
+    # the frame itself speaks.
+    better = np.zeros((max(lengths), len(lengths), depths.shape[1]), depths.dtype)
+    most = np.zeros_like(better)
+    better[step, sequence], most[step, sequence] = 2 * depths, cost
+    bounded = np.empty_like(better[0])
+    for now, before, high, low in zip(better[1:], better[:-1], most, -most, strict=False):
+        np.minimum(before, high, out=bounded)
+        np.maximum(bounded, low, out=bounded)
+        np.add(now, bounded, out=now)
+    ahead = better[step, sequence]
+    away, free = ahead >= 0, np.abs(ahead) <= cost
+    free[begins + lengths - 1] = False
+    # What is free is as in the next frame; the last frame of a sequence is not.
+    frames = np.where(free, len(free), np.arange(len(free), dtype=np.int32)[:, None])
+    decisive = np.minimum.accumulate(frames[::-1])[::-1]
+    return 2 * torch.from_numpy(np.take_along_axis(away, decisive, 0)).mT.to(depth) - 1

@@ -20,7 +20,7 @@ from lib.sequences.smoothing import LEAST, Blocks, band_between, smoothed_evenly
 
 SCALES = (0.02, 0.04, 0.08, 0.16)  # seconds: standard deviations of the Gaussians that smooth
 BREAK = 3.0  # median distances: frames that are further apart say nothing about each other's noise
-COLUMNS = 2  # coordinates at a time, whose bands fit the cache
+COLUMNS = 8  # coordinates at a time, whose bands fit the cache
 MAD_TO_STD = 1.4826  # from the median absolute deviation of a normal distribution to its standard deviation
 
 

@@ -10,14 +10,8 @@ from lib.pose.layouts import LAYOUTS
 from lib.pose.skeleton import H36M
 from lib.prior.kinematics import forward_kinematics
 from lib.prior.sampler import PosePrior
-from lib.sequences.bone_lengths import (
-    BoneLengthMemory,
-    joint_noise,
-    refine_depths,
-    symmetric,
-    typical_lengths,
-    with_joints,
-)
+from lib.sequences.bone_lengths import BoneLengthMemory, symmetric, typical_lengths
+from lib.sequences.depths import joint_noise, refine_depths, with_joints
 from tests.settings import PRIOR
 
 STILL = torch.zeros(len(H36M))

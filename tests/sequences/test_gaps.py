@@ -15,7 +15,8 @@ from lib.pose.crops import perspective_crops
 from lib.pose.layouts import H36M_LAYOUT
 from lib.pose.skeleton import H36M
 from lib.runtime.errors import UserError
-from lib.sequences.bone_lengths import BoneLengthMemory, refine_depths, symmetric, typical_lengths
+from lib.sequences.bone_lengths import BoneLengthMemory, symmetric, typical_lengths
+from lib.sequences.depths import refine_depths
 from lib.sequences.gaps import fill_frames
 from lib.sequences.noise import Timing, denoise
 from tests.objectives.test_lift import objective

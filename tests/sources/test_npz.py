@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lib.runtime import unpacked
 from lib.runtime.errors import UserError
 from lib.sources import npz
 
@@ -70,6 +71,22 @@ def test_reads_what_numpy_reads(tmp_path: Path, save: Callable[..., None]) -> No
     with np.load(path, allow_pickle=True) as oracle:
         assert_same(npz.read(path, "positions_2d"), oracle["positions_2d"].item())
         assert_same(npz.read(path, "plain"), oracle["plain"])
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 3, 4])
+def test_arrays_that_stay_in_the_file(tmp_path: Path, protocol: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long ones are those that numpy reads, before and after the memory of what was touched is let go of."""
+    monkeypatch.setattr(unpacked, "IN_MEMORY", 0)
+    large = np.random.default_rng(0).normal(size=(700, 17, 3))
+    content = NESTED | {
+        "S8": {"f4": [large.astype("f4")] * 4, "f8": np.asfortranarray(large), "swapped": large.astype(">f4")}
+    }
+    pickled = pickle.dumps(np.array(content, dtype=object), protocol)
+    oracle = pickle.loads(pickled).item()
+    opened = npz.opened(write_pickle(tmp_path / "file.npz", pickled), "positions_2d")
+    assert_same(opened.content, oracle)
+    opened.release()
+    assert_same(opened.content, oracle)
 
 
 def test_arrays_can_be_written_to(tmp_path: Path) -> None:
