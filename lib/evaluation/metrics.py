@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lib.pose.alignment import align_scale, align_similarity
+from lib.pose.alignment import align_scale, aligned_distances
 from lib.pose.geometry import bone_lengths
 from lib.pose.skeleton import Skeleton
 
@@ -49,7 +49,7 @@ def p_mpjpe(
     Source: J. Martinez et al., A simple yet effective baseline for 3D human pose estimation, ICCV 2017
     (protocol 2); the alignment is Umeyama's.
     """
-    return mpjpe(align_similarity(predicted, target), target)
+    return aligned_distances(predicted, target)
 
 
 def mpjve(

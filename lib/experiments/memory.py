@@ -63,7 +63,9 @@ def measure(project: Path, params: Mapping[str, Any], sizes: list[float], steps:
     Raises:
         UserError: a stage fails.
     """
-    with tempfile.TemporaryDirectory(dir=project, prefix=".memory-") as name:
+    scratch = project / "data" / "scratch"
+    scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=scratch, prefix="memory-") as name:
         for size in sizes:
             folder = Path(name) / f"{size:g}"
             # In a process of its own: a process begins with the peak of the one that starts it.

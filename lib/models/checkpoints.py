@@ -114,6 +114,11 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         temporary.write_bytes(gzip.compress(plain.getvalue(), mtime=0) if small else plain.getvalue())
 
 
+def _maker(name: str) -> str:
+    """The command that makes a checkpoint."""
+    return "make generalist" if name == "generalist" else f"dvc repro {name}"
+
+
 def load(path: Path, made_by: str = "pretrain") -> Checkpoint:
     """Read a checkpoint that a stage makes.
 
@@ -121,8 +126,8 @@ def load(path: Path, made_by: str = "pretrain") -> Checkpoint:
         UserError: the file is missing, or is no checkpoint of this version of the project.
     """
     if not path.exists():
-        raise UserError(f"{path} is missing: run `dvc repro {made_by}` first")
-    again = f"run `dvc repro {made_by}` again"
+        raise UserError(f"{path} is missing: run `{_maker(made_by)}` first")
+    again = f"copy it again, or run `{_maker(made_by)}` if it is what that makes"
     try:
         content = plain_tensors.load(path)
     except Exception as error:  # torch raises pickle, zip and runtime errors, depending on where a file is damaged

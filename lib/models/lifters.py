@@ -17,6 +17,7 @@ from lib.pose.layouts import Layout
 
 POINTS = JOINTS + len(LANDMARKS)  # of all layouts
 ERROR_HIDDEN = 64  # numbers between the latents and the stated errors
+FEW = 8  # windows: the two views of so many are lifted together
 TYPICAL = 0.1  # of a crop's unit: what the stated error of a point is near at first
 
 
@@ -92,12 +93,12 @@ class Poses(NamedTuple):
 
 def lift_poses(model: LifterModel, crops: Crops, flip: bool = True) -> Poses:
     """What a model lifts windows to; with `flip`, averaged with what it says about the mirrored view."""
-    lifted, now = model(crops.keypoints, crops.confidence, crops.scale, crops.layout), crops.middle()
+    seen = mirror_crops(crops) if flip else crops
+    lifted, other = _lift_both(model, crops, seen) if flip else (_lift(model, crops), None)
+    now = crops.middle()
     keypoints, depth, error, up = corrected(now, lifted, crops.layout), lifted.depth, lifted.error, lifted.up
-    if flip:
+    if other is not None:
         order = list(crops.layout.point_mirror)
-        seen = mirror_crops(crops)
-        other = model(seen.keypoints, seen.confidence, seen.scale, seen.layout)
         sign = up.new_tensor([-1.0, 1.0, 1.0])
         keypoints = (keypoints + corrected(seen.middle(), other, crops.layout)[:, order] * sign[:2]) / 2
         depth, error = (depth + other.depth[:, order]) / 2, (error + other.error[:, order]) / 2
@@ -107,3 +108,17 @@ def lift_poses(model: LifterModel, crops: Crops, flip: bool = True) -> Poses:
     return Poses(
         rotate(to_root, points), error * now.scale[:, None], (to_root @ up[..., None])[..., 0], to_root @ now.rotation
     )
+
+
+def _lift(model: LifterModel, crops: Crops) -> Lifted:
+    return model(crops.keypoints, crops.confidence, crops.scale, crops.layout)
+
+
+def _lift_both(model: LifterModel, crops: Crops, others: Crops) -> tuple[Lifted, Lifted]:
+    """What two batches of a size are lifted to; small ones together, which takes little longer than one by itself."""
+    if torch.compiler.is_exporting() or len(crops.scale) > FEW:
+        return _lift(model, crops), _lift(model, others)
+    keypoints, confidence, scale = (torch.cat(pair) for pair in zip(crops[:3], others[:3], strict=True))
+    both = model(keypoints, confidence, scale, crops.layout)
+    one, other = zip(*(part.chunk(2) for part in both), strict=True)
+    return Lifted(*one), Lifted(*other)

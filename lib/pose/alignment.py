@@ -7,19 +7,21 @@ Theobald, Rapid calculation of RMSDs using a quaternion-based characteristic pol
 """
 
 import math
+from collections.abc import Iterator
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lib.pose.geometry import quaternion_to_matrix, rotate
+from lib.pose.geometry import quaternion_to_matrix
 
 STEPS = 16  # of Newton's method: a bound comes down to the root, quadratically in the end
 # Where the largest eigenvalue is not alone, the quaternion is not determined well: of a matrix whose norm is 1, the
 # product of its distances from the others.
 UNCERTAIN = 1e-2
+CONVERGED = 1e-14  # step: less is rounding
 FLATTEST = 1e-6  # slope of the polynomial: less is rounding, at a root that is double
-CHUNK = 1 << 13  # poses a step, whose numbers fit the cache
+CHUNK = 1 << 12  # poses a step, whose numbers fit the cache
 Rows = tuple[tuple[Tensor, ...], ...]
 
 
@@ -39,28 +41,47 @@ def align_similarity(
     What is best is as in S. Umeyama, Least-squares estimation of transformation parameters between two point patterns,
     TPAMI 1991, equations 39 to 43.
     """
+    chunks = [_aligned(*pair).permute(2, 1, 0) for pair in _chunks(predicted, target)]
+    return torch.cat(chunks).view_as(predicted)
+
+
+def aligned_distances(
+    predicted: Float[Tensor, "*batch joint 3"], target: Float[Tensor, "*batch joint 3"]
+) -> Float[Tensor, "*batch joint"]:
+    """How far each joint is from its target after `align_similarity`."""
+    pairs = _chunks(predicted, target)
+    chunks = [(_aligned(p, t) - t).square().sum(0).sqrt().mT for p, t in pairs]
+    return torch.cat(chunks).view(predicted.shape[:-1])
+
+
+def _chunks(predicted: Tensor, target: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Some poses after others as rows of poses: what is side by side in memory is computed together."""
     flat = (part.reshape(-1, *part.shape[-2:]).split(CHUNK) for part in (predicted, target))
-    return torch.cat([_aligned(*pair) for pair in zip(*flat, strict=True)]).view_as(predicted)
+    for pair in zip(*flat, strict=True):
+        p, t = (part.permute(2, 1, 0).contiguous() for part in pair)
+        yield p, t
 
 
 def _aligned(
-    predicted: Float[Tensor, "batch joint 3"], target: Float[Tensor, "batch joint 3"]
-) -> Float[Tensor, "batch joint 3"]:
-    target_mean = target.mean(-2, keepdim=True)
-    p, t = predicted - predicted.mean(-2, keepdim=True), target - target_mean
-    covariance = p.mT @ t
+    predicted: Float[Tensor, "3 joint pose"], target: Float[Tensor, "3 joint pose"]
+) -> Float[Tensor, "3 joint pose"]:
+    target_mean = target.mean(1, keepdim=True)
+    p, t = predicted - predicted.mean(1, keepdim=True), target - target_mean
+    covariance = torch.stack([(row * t).sum(1) for row in p])
     rotation, overlap, certain = _best_rotation(covariance)
     if not certain.all():
-        rotation[~certain], overlap[~certain] = _by_singular_values(covariance[~certain])
-    factor = overlap / p.square().sum((-2, -1)).clamp_min(1e-12)
-    return rotate(factor[:, None, None] * rotation, p) + target_mean
+        some = _by_singular_values(covariance[..., ~certain].permute(2, 0, 1))
+        rotation[..., ~certain], overlap[~certain] = some[0].permute(1, 2, 0), some[1]
+    x, y, z = p
+    scaled = rotation * (overlap / p.square().sum((0, 1)).clamp_min(1e-12))
+    return torch.stack([x * to[0] + y * to[1] + z * to[2] for to in scaled]) + target_mean
 
 
-def _best_rotation(covariance: Float[Tensor, "batch 3 3"]) -> tuple[Tensor, Tensor, Tensor]:
+def _best_rotation(covariance: Float[Tensor, "3 3 pose"]) -> tuple[Tensor, Tensor, Tensor]:
     """The rotations R with the largest trace of R times each matrix, those traces, and where both are certain."""
     exact = covariance.double()
-    norm = exact.square().sum((-2, -1)).sqrt().clamp_min(1e-30)
-    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = (row.unbind(-1) for row in (exact / norm[:, None, None]).unbind(-2))
+    norm = exact.square().sum((0, 1)).sqrt().clamp_min(1e-30)
+    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = exact / norm
     a, b, c, d, e, f = yz - zy, zx - xz, xy - yx, xy + yx, zx + xz, yz + zy
     diagonal = (xx + yy + zz, xx - yy - zz, yy - xx - zz, zz - xx - yy)
 
@@ -78,12 +99,15 @@ def _best_rotation(covariance: Float[Tensor, "batch 3 3"]) -> tuple[Tensor, Tens
         square = root * root
         value = (square - 2) * square - 8 * determinant * root + constant
         slope = 4 * (square - 1) * root - 8 * determinant
-        root = root - value / slope.clamp_min(FLATTEST)
+        step = value / slope.clamp_min(FLATTEST)
+        root = root - step
+        if not (step.abs() > CONVERGED).any():
+            break
     adjugate = _adjugate(less(root))
     size, row = adjugate.diagonal(dim1=-2, dim2=-1).abs().max(-1)
     quaternion = adjugate[torch.arange(len(row), device=row.device), row]
     certain = (size > UNCERTAIN) & root.isfinite()
-    return quaternion_to_matrix(quaternion).to(covariance), (root * norm).to(covariance), certain
+    return quaternion_to_matrix(quaternion).permute(1, 2, 0).to(covariance), (root * norm).to(covariance), certain
 
 
 def _minors(first: tuple[Tensor, ...], second: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -19,7 +19,9 @@ def some(values: Shaped[Tensor, " frame *rest"]) -> Shaped[Tensor, " some *rest"
 
 def medians(values: Float[Tensor, "row frame"]) -> Float[Tensor, " row"]:
     """The median of each row, the lower one of two; what is not a number does not count. NaN where nothing does."""
-    if values.device.type != "cpu":
+    if values.shape[1] == 0:
+        return values.new_full((len(values),), torch.nan)
+    if values.device.type != "cpu" or values.shape[1] < SAMPLED:
         median: Tensor = values.nanmedian(1).values
         return median
     return values.new_tensor([_median(row) for row in values.numpy()])
@@ -30,7 +32,7 @@ def _median(values: np.ndarray) -> float:  # type: ignore[type-arg]
     values = values[~unknown] if unknown.any() else values
     middle = (len(values) - 1) // 2
     if len(values) < SAMPLED:
-        return float(np.partition(values, middle)[middle]) if len(values) else np.nan
+        return float(np.partition(values, middle)[middle]) if len(values) else math.nan
     # It almost surely lies between two numbers of a sample, and few others do.
     sample = np.sort(values[::SHARE])
     beside = 2 * math.isqrt(len(sample))

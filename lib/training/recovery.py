@@ -75,15 +75,19 @@ class Recovery:
         self._prune()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is KeyboardInterrupt:
+            kept = (self.folder / STATE).exists() or (self.folder / BEFORE).exists()
+            self._announce("the same command " + ("goes on from the last state" if kept else "begins anew: no state yet"))
         self._lock.release()
 
     def latest(self) -> TrainingState | None:
         """The newest state that can be read, which is announced."""
-        for name in (STATE, BEFORE):
+        for path in (self.folder / name for name in (STATE, BEFORE) if (self.folder / name).exists()):
             try:
-                state = load_state(self.folder / name)[0]
-            except UserError:  # missing, or not of this version
+                state = load_state(path)[0]
+            except UserError as error:  # damaged, or not of this version
+                self._announce(f"a state of this run is left out: {error}")
                 continue
             self._announce(f"this run was stopped after epoch {state.epochs}, and goes on from there")
             return state

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from lib.evaluation import metrics
-from lib.pose.alignment import align_similarity
+from lib.pose.alignment import CHUNK, align_similarity
 from lib.pose.geometry import quaternion_to_matrix, rotate
 from lib.pose.skeleton import H36M
 
@@ -44,6 +44,12 @@ def test_errors_are_those_of_a_written_out_reference() -> None:
 def test_n_mpjpe_does_not_know_scale() -> None:
     target = _poses(5)
     assert metrics.n_mpjpe(target * 0.3, target).max() < 1e-9
+
+
+def test_distances_after_alignment_are_those_of_the_aligned_poses() -> None:
+    predicted, target = _poses(CHUNK + 3), _poses(CHUNK + 3, seed=1)  # more than are aligned at a time
+    expected = (align_similarity(predicted, target) - target).norm(dim=-1)
+    torch.testing.assert_close(metrics.p_mpjpe(predicted, target), expected)
 
 
 @pytest.mark.parametrize("mirrored", [False, True])

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from lib.data.split import Split
-from lib.models.lifters import Lifted, corrected, lift_poses
+from lib.models.lifters import FEW, Lifted, corrected, lift_poses
 from lib.objectives.lift import view_rays
 from lib.pose.crops import Crops, Frames, Rays, mirror, perspective_crops
 from lib.pose.geometry import rotate
@@ -116,3 +116,13 @@ def test_stated_errors_teach_nothing_but_themselves() -> None:
     lifted.error.sum().backward()
     with_gradient = {name for name, part in model.named_parameters() if part.grad is not None and part.grad.any()}
     assert with_gradient and all(name.startswith("error_head.") for name in with_gradient)
+
+
+def test_few_windows_are_lifted_as_many_are() -> None:
+    """The two views of a few go through the network together."""
+    model, crops = tiny_model(3, "transformer"), perspective_crops(windows(H36M_LAYOUT))
+    torch.nn.init.normal_(head_of(model).weight, std=0.1)
+    keypoints, confidence, scale, rotation = (part.repeat(FEW, *[1] * (part.ndim - 1)) for part in crops[:4])
+    many = Crops(keypoints, confidence, scale, rotation, crops.layout)
+    for few, alike in zip(lift_poses(model, crops), lift_poses(model, many), strict=True):
+        torch.testing.assert_close(few, alike[: len(few)])
