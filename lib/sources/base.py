@@ -4,11 +4,10 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, get_args
 
 from jaxtyping import Float
-from pydantic import Field, WrapValidator
+from pydantic import Field, WrapValidator, model_validator
 from torch import Tensor
 
 from lib.pose.camera_files import Pixels
@@ -16,7 +15,6 @@ from lib.pose.cameras import Camera
 from lib.pose.layouts import H36M_LAYOUT, Layout
 from lib.runtime.errors import UserError
 from lib.runtime.params import Name, Section
-from lib.sources.virtual_cameras import VirtualCameraParams
 
 Subject = Annotated[
     str,
@@ -50,6 +48,28 @@ def _auto_or_named(value: Any, validate: Callable[[Any], SplitParams]) -> SplitP
     if isinstance(value, Mapping):  # no longer JSON here, of which pydantic's strict mode takes lists for tuples
         value = {name: tuple(subjects) if isinstance(subjects, list) else subjects for name, subjects in value.items()}
     return validate(value)
+
+
+Degrees = Annotated[float, Field(ge=-80, le=80)]
+Metres = Annotated[float, Field(ge=1.5, le=100)]
+
+
+class VirtualCameraParams(Section):
+    """`data.virtual_cameras`: where cameras stand before whom motion capture is performed."""
+
+    count: Annotated[int, Field(ge=1, le=64)]  # of every take; evenly around it
+    elevation_deg: tuple[Degrees, Degrees]  # they look down by this: from, to
+    distance_m: tuple[Metres, Metres]  # from the person where nearest: from, to
+    fov_deg: Annotated[float, Field(ge=10, le=120)]
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)]  # another one places cameras, and draws noise, in another way
+
+    @model_validator(mode="after")
+    def _check(self) -> "VirtualCameraParams":
+        for name in ("elevation_deg", "distance_m"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"{name} = [{low:g}, {high:g}]: the first must not be above the second")
+        return self
 
 
 class SourceParams(Section):
@@ -265,16 +285,6 @@ class SourceData(NamedTuple):
     def sequences(self) -> list[PoseSequence]:
         """All of them with their arrays, which are in memory then."""
         return [each.read() for each in self.recorded]
-
-
-def plain_name(name: str, space: str) -> str:
-    """A name with `space` for all that the store, params.yaml or a line of text cannot hold of a file's name."""
-    return re.sub(r"[\s,/\x00-\x1f\x7f-\x9f\ud800-\udfff]+", space, name)
-
-
-def about_file(where: Path | str, error: Exception) -> str:
-    """What is wrong with a file, in one line that can be printed: names of files may be any bytes."""
-    return " ".join(f"{where}: {error}".encode("utf-8", "backslashreplace").decode().split())
 
 
 def action_name(action: str) -> str:

@@ -33,9 +33,10 @@ from lib.pose.geometry import rotation_about
 from lib.pose.skeleton import H36M
 from lib.runtime.errors import UserError
 from lib.sources import sample
-from lib.sources.base import AutoSplit, Dropped, PoseSequence, SourceData, SourceParams, about_file, plain_name
+from lib.sources.base import AutoSplit, Dropped, PoseSequence, SourceData, SourceParams
 from lib.sources.bvh_files import BvhError, read_bvh
 from lib.sources.bvh_joints import Body, UnknownSkeletonError, h36m_joints
+from lib.sources.names import about_file, plain_name
 from lib.sources.unread import Unread
 from lib.sources.virtual_cameras import virtual_cameras
 

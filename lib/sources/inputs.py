@@ -10,13 +10,12 @@ from lib.pose.cameras import assumption
 from lib.pose.layouts import Layout
 from lib.runtime.console import Console
 from lib.runtime.errors import UserError
-from lib.sources.base import AutoSplit, PoseSequence, SourceParams
+from lib.sources.base import AutoSplit, PoseSequence, SourceParams, VirtualCameraParams
 from lib.sources.cameras import with_cameras
 from lib.sources.keypoints.formats import FORMATS, SUFFIXES, Unit, units
 from lib.sources.keypoints.read import LEFT_OUT, read_folder_or_file
 from lib.sources.videos import LAYOUT, find_videos, open_video, read_video
 from lib.sources.videos import SUFFIXES as VIDEO_SUFFIXES
-from lib.sources.virtual_cameras import VirtualCameraParams
 
 MOMENT = 0.4  # seconds: who is seen for less, beside somebody who stays, is mostly nobody
 MOST_PEOPLE = 4  # that are looked for in a video

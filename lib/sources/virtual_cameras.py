@@ -7,40 +7,17 @@ degrees, with a field of view of 47 degrees (`lib.sources.h36m_cameras`).
 
 import hashlib
 import math
-from typing import Annotated
 
 import torch
 from jaxtyping import Float
-from pydantic import Field, model_validator
 from torch import Tensor
 
 from lib.pose.cameras import Camera, focal_of_fov
 from lib.pose.geometry import matrix_to_quaternion
-from lib.runtime.params import Section
+from lib.sources.base import VirtualCameraParams
 
 SIZE = 1000  # pixels
 MARGIN = 1.1  # metres around the pelvis, of a person with raised arms
-
-Degrees = Annotated[float, Field(ge=-80, le=80)]
-Metres = Annotated[float, Field(ge=1.5, le=100)]
-
-
-class VirtualCameraParams(Section):
-    """`data.virtual_cameras`: where cameras stand before whom motion capture is performed."""
-
-    count: Annotated[int, Field(ge=1, le=64)]  # of every take; evenly around it
-    elevation_deg: tuple[Degrees, Degrees]  # they look down by this: from, to
-    distance_m: tuple[Metres, Metres]  # from the person where nearest: from, to
-    fov_deg: Annotated[float, Field(ge=10, le=120)]
-    seed: Annotated[int, Field(ge=0, le=2**31 - 1)]  # another one places cameras, and draws noise, in another way
-
-    @model_validator(mode="after")
-    def _check(self) -> "VirtualCameraParams":
-        for name in ("elevation_deg", "distance_m"):
-            low, high = getattr(self, name)
-            if low > high:
-                raise ValueError(f"{name} = [{low:g}, {high:g}]: the first must not be above the second")
-        return self
 
 
 def virtual_cameras(

@@ -78,7 +78,7 @@ class Recovery:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is KeyboardInterrupt:
             kept = (self.folder / STATE).exists() or (self.folder / BEFORE).exists()
-            self._announce("the same command " + ("goes on from the last state" if kept else "begins anew: no state yet"))
+            self._announce(f"the same command {'goes on from the last state' if kept else 'begins anew: no state yet'}")
         self._lock.release()
 
     def latest(self) -> TrainingState | None:

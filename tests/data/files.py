@@ -10,10 +10,9 @@ import numpy.typing as npt
 
 from lib.pose.cameras import Camera
 from lib.pose.skeleton import H36M
-from lib.sources.base import SourceParams, SplitParams
+from lib.sources.base import SourceParams, SplitParams, VirtualCameraParams
 from lib.sources.clips import CLIPS, file_name
 from lib.sources.h36m_cameras import cameras
-from lib.sources.virtual_cameras import VirtualCameraParams
 
 Array = npt.NDArray[Any]
 

@@ -14,10 +14,9 @@ from lib.pose.geometry import bone_lengths, quaternion_to_matrix
 from lib.pose.skeleton import H36M
 from lib.runtime.errors import UserError
 from lib.sources import bvh
-from lib.sources.base import AutoSplit, PoseSequence, SourceData, SplitParams
+from lib.sources.base import AutoSplit, PoseSequence, SourceData, SplitParams, VirtualCameraParams
 from lib.sources.bvh_files import END, BvhError, joint_motion, read_bvh
 from lib.sources.bvh_joints import find_joints, h36m_joints
-from lib.sources.virtual_cameras import VirtualCameraParams
 from tests.data.files import VIRTUAL_CAMERAS, source_params
 from tests.data.mocap_files import BODY, FLAVOURS, write_bvh
 

@@ -10,10 +10,11 @@ import numpy as np
 
 from lib.pose.cameras import UNNAMED
 from lib.pose.layouts import Layout, layout_named
-from lib.sources.base import Dropped, SourceParams, about_file, plain_name
+from lib.sources.base import Dropped, SourceParams
 from lib.sources.keypoints.detections import Array, BadFile, Detections
 from lib.sources.keypoints.formats import Unit, parse
 from lib.sources.keypoints.layout import body_part, find_layout
+from lib.sources.names import about_file, plain_name
 
 RARELY = 1 / 3  # of the frames from a person's first to the last: who is seen in fewer is mostly nobody
 FEW = 10  # frames, of which a common distance may be chance
