@@ -30,8 +30,9 @@ def written(folder: Path) -> str:
 
 
 def test_a_file_says_who_writes_and_all_that_the_console_says(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(sys, "argv", ["/somewhere/pytest", "-q"])
     with log_file(tmp_path / "logs"):
         console = Console()
         console.header("pre-training", {"device": "cpu", "share": "5 %d"})
@@ -94,6 +95,7 @@ def test_a_traceback_that_the_console_does_not_show(tmp_path: Path, monkeypatch:
         raise ZeroDivisionError
 
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["/somewhere/pytest"])
     Path("params.yaml").touch()
     with pytest.raises(SystemExit, match="^error: clip.npz is damaged$"):
         command(refuse)

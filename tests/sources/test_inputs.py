@@ -104,7 +104,7 @@ def test_a_video_says_what_its_keypoints_were_detected_in(tmp_path: Path) -> Non
 
 def test_a_video_that_cannot_be_used_does_not_stop_the_others(tmp_path: Path) -> None:
     write(tmp_path / "a.avi", 4)
-    (tmp_path / "b.mp4").write_bytes(b"no video")
+    (tmp_path / "b.mp4").write_bytes(b"\x00no video\xff")
     write(tmp_path / "c.avi", 4)
     read = reads(tmp_path, Seeing(people(4)))
     assert [bool(one.sequences) for one in read] == [True, False, True]
