@@ -76,7 +76,17 @@ class Finished(Exception):
     """All phases are over, which is how training ends here."""
 
 
-class Meter(Progress):
+class MeterOfSteps(Progress):
+    """Sees every step of training, and no more of its progress."""
+
+    def epoch(self, number: int, summary: Mapping[str, float]) -> None:
+        """Nothing: validation is part of training."""
+
+    def end(self) -> None:
+        """Nothing is left behind."""
+
+
+class Meter(MeterOfSteps):
     """Counts the poses of each phase as training reports its steps, and starts and stops the other processes."""
 
     def __init__(self, seconds: float, others: Others, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -105,18 +115,15 @@ class Meter(Progress):
             self._others.stop()
         self._started, self._counted = self._clock(), 0
 
-    def epoch(self, number: int, summary: Mapping[str, float]) -> None:
-        """Nothing: validation is part of training."""
-
     def end(self) -> None:
         """Leave no process behind."""
         self._others.stop()
 
 
 class MeteredConsole(Console):
-    """Says nothing, and shows the progress of training to a meter."""
+    """Says nothing, and shows the progress of training to a meter, whose `end` is called however training ends."""
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: MeterOfSteps) -> None:
         super().__init__(quiet=True)
         self._meter = meter
 

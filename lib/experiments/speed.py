@@ -5,8 +5,8 @@ neighbours in time.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from statistics import median
@@ -19,20 +19,20 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lib.data.split import Split
 from lib.evaluation import metrics
+from lib.experiments.contention import ENDLESS, Finished, MeteredConsole, MeterOfSteps
 from lib.inference.lifter import Lifter
 from lib.models.checkpoints import Checkpoint
 from lib.models.lifters import LiftingModel
 from lib.pose.geometry import root_centred
 from lib.pose.layouts import H36M_LAYOUT, LAYOUTS
 from lib.pose.skeleton import H36M
-from lib.runtime.console import Console, Progress
+from lib.runtime.console import Console
 from lib.runtime.hardware import Hardware
 from lib.runtime.paths import Paths
 from lib.runtime.tensorboard import Board
 from lib.training.optimization import build_optimizer
 from lib.training.pretraining import PretrainParams, pretrain
 
-ENDLESS = 1_000_000  # epochs
 MATRIX = 1024  # rows and columns of the matrices whose product says how fast the machine computes
 MM = 1000.0
 
@@ -124,11 +124,7 @@ def seconds_to(error: float, params: PretrainParams, paths: Paths, validation: S
     return found[0], found[1]
 
 
-class Finished(Exception):
-    """Enough was measured, which is how training ends here."""
-
-
-class _Meter(Progress):
+class _Meter(MeterOfSteps):
     """Counts the windows of steps, from the end of the first one on."""
 
     def __init__(self, seconds: float) -> None:
@@ -146,28 +142,11 @@ class _Meter(Progress):
             self.rate = self._counted / (now - self._began)
             raise Finished
 
-    def epoch(self, number: int, summary: Mapping[str, float]) -> None:
-        """Nothing."""
-
-
-class _MeteredConsole(Console):
-    """Says nothing, and shows the progress of training to a meter."""
-
-    def __init__(self, meter: _Meter) -> None:
-        super().__init__(quiet=True)
-        self._meter = meter
-
-    @contextmanager
-    def progress(self, epochs: int, steps_per_epoch: int, done: int = 0) -> Iterator[Progress]:
-        """The meter."""
-        del epochs, steps_per_epoch, done
-        yield self._meter
-
 
 def _loop_speed(params: PretrainParams, paths: Paths, seconds: float) -> float:
     meter = _Meter(seconds)
     with suppress(Finished):
-        pretrain(params, paths.poses, _board(paths), _MeteredConsole(meter))
+        pretrain(params, paths.poses, _board(paths), MeteredConsole(meter))
     return meter.rate
 
 
