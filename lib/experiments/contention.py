@@ -128,9 +128,9 @@ class MeteredConsole(Console):
         self._meter = meter
 
     @contextmanager
-    def progress(self, epochs: int, steps_per_epoch: int, done: int = 0) -> Iterator[Progress]:
+    def progress(self, epochs: int, steps_per_epoch: int, done: int = 0, within: int = 0) -> Iterator[Progress]:
         """The meter."""
-        del epochs, steps_per_epoch, done
+        del epochs, steps_per_epoch, done, within
         try:
             yield self._meter
         finally:

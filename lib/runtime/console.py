@@ -94,8 +94,8 @@ class Console:
                 yield item
 
     @contextmanager
-    def progress(self, epochs: int, steps_per_epoch: int, done: int = 0) -> "Iterator[Progress]":
-        """Show the progress of training, of which some epochs are `done`."""
+    def progress(self, epochs: int, steps_per_epoch: int, done: int = 0, within: int = 0) -> "Iterator[Progress]":
+        """Show the progress of training, of which some epochs are `done`, and some steps `within` the next one."""
         bars = RichProgress(
             TextColumn("[bold]{task.description}"),
             BarColumn(),
@@ -108,19 +108,21 @@ class Console:
             disable=not self.live or self._quiet,
         )
         with bars:
-            yield Progress(self, bars, epochs, steps_per_epoch, done)
+            yield Progress(self, bars, epochs, steps_per_epoch, done, within)
 
 
 class Progress:
     """Made by `Console.progress`: an epoch bar and a batch bar, or plain lines."""
 
-    def __init__(self, console: Console, bars: RichProgress, epochs: int, steps_per_epoch: int, done: int = 0) -> None:
+    def __init__(
+        self, console: Console, bars: RichProgress, epochs: int, steps_per_epoch: int, done: int = 0, within: int = 0
+    ) -> None:
         self._console, self._bars = console, bars
         self._epochs, self._steps = epochs, steps_per_epoch
-        self._epoch, self._step = done, 0  # epochs that are complete, steps within the next one
+        self._epoch, self._step = done, within  # epochs that are complete, steps within the next one
         self._losses: Mapping[str, float] = {}
         self._epoch_bar = bars.add_task("epoch", total=epochs, completed=done, note="")
-        self._step_bar = bars.add_task("step", total=steps_per_epoch, note="")
+        self._step_bar = bars.add_task("step", total=steps_per_epoch, completed=within, note="")
         self._poses = 0
         self._began = self._last = self._drawn = time.perf_counter()
 

@@ -4,7 +4,9 @@ import argparse
 import importlib
 import json
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -43,6 +45,8 @@ def command(run: Callable[[Paths], None], lower: str = "") -> None:
     In the project's folder, a log file has what it says and, where it fails, the traceback.
     """
     paths = Paths()
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends it as Ctrl-C does
     with log_file(paths.logs / stage_name()) if Path("params.yaml").exists() else nullcontext():
         _run(run, paths, lower)
 

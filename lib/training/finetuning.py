@@ -186,7 +186,7 @@ def finetune(
             "beside labels": "lift on all 2D" if isinstance(parts[0].objective, Rehearsed) else "nothing",
             "trained": f"{_trained(model):,} of {sum(p.numel() for p in model.parameters()):,} parameters",
             "training": f"{training.epochs} epochs of {training.steps_per_epoch} steps"
-            + ("" if resume is None else f", from the end of epoch {resume.epochs}"),
+            + ("" if resume is None else f", from {resume.place}"),
         },
     )
     if hardware.fallback:

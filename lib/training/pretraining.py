@@ -173,7 +173,7 @@ def pretrain(
             "data": f"{len(train.rays):,} frames in windows of {frames}, {len(train.table)} sequences",
             "2D noise": f"{1000 * noise:.2f} / 1000 of the focal length, {100 * outliers:.2f} % outliers",
             "training": f"{training.epochs} epochs of {training.steps_per_epoch} steps, from "
-            + (training.origin if resume is None else f"the end of epoch {resume.epochs}"),
+            + (training.origin if resume is None else resume.place),
         },
     )
     if hardware.fallback:

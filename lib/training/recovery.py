@@ -35,7 +35,7 @@ class Pace(NamedTuple):
 
 
 USUAL = Pace()
-ALWAYS = Pace(0.0, math.inf)  # after every epoch
+ALWAYS = Pace(0.0, math.inf)  # whenever one can be taken
 
 
 class Recovery:
@@ -89,7 +89,7 @@ class Recovery:
             except UserError as error:  # damaged, or not of this version
                 self._announce(f"a state of this run is left out: {error}")
                 continue
-            self._announce(f"this run was stopped after epoch {state.epochs}, and goes on from there")
+            self._announce(f"this run was stopped, and goes on from {state.place}")
             return state
         return None
 

@@ -1,4 +1,4 @@
-"""All that a training run is at the end of an epoch: what it needs to go on as if it had not stopped.
+"""All that a training run is between two of its steps: what it needs to go on as if it had not stopped.
 
 Plain tensors, strings and numbers, so that a file of it loads with weights_only=True: opening one runs no code. There
 is no state of the schedule, which is played again from the steps and the validation losses, nor one of the loader,
@@ -22,7 +22,7 @@ from lib.runtime.errors import UserError
 from lib.runtime.files import replacing
 from lib.training.params import TrainingParams
 
-FORMAT = 2
+FORMAT = 3
 # What a state may differ in from the run that goes on from it: how long it is, where and how fast it runs.
 FREE = (
     "training.resume",
@@ -51,6 +51,7 @@ class Progress:
     seconds: float = 0.0  # with validation
     skipped: int = 0  # steps whose loss or gradient was not finite
     skipped_in_a_row: int = 0  # the last of them
+    recent: list[dict[str, Tensor]] = field(default_factory=list)  # losses of the epoch that has begun, on the CPU
 
     def is_stale(self, params: TrainingParams) -> bool:
         """Whether the validation loss has not fallen for `patience` validations."""
@@ -93,6 +94,11 @@ class TrainingState:
     # sequence), and the states of random generators.
     shards: list[dict[str, Any]]
     progress: Progress
+
+    @property
+    def place(self) -> str:
+        """Where in its run it is, in words."""
+        return f"step {self.progress.step}, complete epochs: {self.epochs}"
 
 
 OfferState = Callable[[Callable[[], TrainingState], bool], None]  # what makes a state, and whether the run ends there

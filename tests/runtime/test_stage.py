@@ -2,6 +2,7 @@
 
 import argparse
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +77,10 @@ def test_a_bug_keeps_its_traceback() -> None:
         main(run)
 
 
-def test_ctrl_c_is_one_word() -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_is_one_word_as_is_a_request_to_end(how: signal.Signals) -> None:
     def run(paths: Paths) -> None:
-        raise KeyboardInterrupt
+        signal.raise_signal(how)
 
     with pytest.raises(SystemExit) as stopped:
         command(run)

@@ -16,7 +16,7 @@ import torch
 from lib.models import checkpoints
 from lib.runtime.errors import UserError
 from lib.runtime.paths import Paths
-from lib.training import recovery
+from lib.training import recovery, steps
 from lib.training.recovery import ALWAYS, Pace, Recovery
 from stages import finetune
 from stages import pretrain as stage
@@ -37,7 +37,7 @@ def killed(
 ) -> None:
     """Run a stage in a process of its own, which dies at once at a call of `what`; with `half`, half way through it.
 
-    A state is written after every epoch.
+    A state is written whenever one can be taken.
     """
 
     def die() -> None:
@@ -85,8 +85,21 @@ def test_a_killed_run_goes_on_where_it_was(
     killed(params, paths, what, when, half)
     capsys.readouterr()
     assert_same(whole, trained(params, paths))
-    assert ("goes on from there" in capsys.readouterr().out) == ((what, when) != ("torch.save", 1))
+    assert ("goes on from step" in capsys.readouterr().out) == ((what, when) != ("torch.save", 1))
     assert [path.name for path in paths.states("pretrain").iterdir()] == ["last_state.pt"]
+
+
+def test_a_run_goes_on_within_an_epoch(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(steps, "LOG_EVERY", 1)
+    monkeypatch.setattr(steps, "STRETCH", 2)
+    params = params_with(training__epochs=2, training__steps_per_epoch=5)
+    whole = trained(params, paths)
+    killed(params, paths, "torch.save", 6, half=True)  # the state of step 9
+    capsys.readouterr()
+    assert_same(whole, trained(params, paths))
+    assert "goes on from step 9, complete epochs: 1" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("rehearsal", [0.0, 1.0])
@@ -103,7 +116,7 @@ def test_fine_tuning_goes_on_where_it_was(rehearsal: float, paths: Paths, capsys
         killed(params, paths, what, when, half=what == "torch.save", run=finetune.run)
         capsys.readouterr()
         finetune.run(params, paths)
-        assert "after epoch 2, and" in capsys.readouterr().out or what != "torch.save"
+        assert "complete epochs: 2" in capsys.readouterr().out or what != "torch.save"
         assert [path.read_bytes() for path in outputs] == whole
     assert [path.name for path in paths.states("finetune").iterdir()] == ["last_state.pt"]
 
