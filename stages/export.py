@@ -15,7 +15,7 @@ import torch
 from lib.export.latency import latency
 from lib.export.onnx import WindowLifter, write_onnx
 from lib.models.checkpoints import Checkpoint, load
-from lib.pose.layouts import Layout
+from lib.pose.layout import Layout
 from lib.runtime.console import Console
 from lib.runtime.device import describe_devices
 from lib.runtime.errors import UserError

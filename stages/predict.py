@@ -31,7 +31,7 @@ from lib.inference.motion import Motion
 from lib.inference.prediction import Options, Smoothing, predict_inputs, predict_test, size_of_height
 from lib.inference.streaming import speed, stream
 from lib.pose.cameras import assumption
-from lib.pose.layouts import Layout
+from lib.pose.layout import Layout
 from lib.runtime.console import Console
 from lib.runtime.errors import UserError
 from lib.runtime.logs import say

@@ -16,7 +16,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from lib.data.windows import WindowParams
 from lib.models.lifters import Lifted, LiftingModel
 from lib.models.networks import NETWORKS, Architecture, Size
-from lib.pose.layouts import H36M_LAYOUT, LAYOUTS, Layout
+from lib.pose.layout import Layout
+from lib.pose.layouts import H36M_LAYOUT, LAYOUTS
 from lib.pose.skeleton import H36M
 from lib.runtime.console import Console
 from lib.runtime.device import choose_threads, resolve_device

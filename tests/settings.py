@@ -19,7 +19,8 @@ from lib.models.transformer import Transformer
 from lib.models.vit import Vit
 from lib.objectives.losses import LossParams
 from lib.pose.geometry import project
-from lib.pose.layouts import H36M_LAYOUT, LAYOUTS, Layout, make_layout
+from lib.pose.layout import Layout, make_layout
+from lib.pose.layouts import H36M_LAYOUT, LAYOUTS
 from lib.prior.motions import MotionWeights
 from lib.prior.postures import PostureWeights
 from lib.prior.sampler import PosePrior, PriorParams

@@ -23,7 +23,7 @@ from lib.objectives import losses
 from lib.objectives.mask import Masked
 from lib.pose.geometry import bone_lengths, project
 from lib.pose.landmarks import JOINTS
-from lib.pose.layouts import Layout
+from lib.pose.layout import Layout
 from lib.pose.skeleton import H36M
 from lib.runtime.errors import UserError
 from lib.sequences.bone_lengths import symmetric, typical_lengths

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lib.pose.crops import Rays
 from lib.pose.landmarks import side_of
-from lib.pose.layouts import Layout
+from lib.pose.layout import Layout
 from lib.pose.skeleton import H36M
 from lib.runtime.params import Section
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lib.data.confidence import CORRELATION_SECONDS, RayNoise, keypoint_noise, ray_noise, ray_std
 from lib.data.mapped import Mapped, gathered, over
-from lib.pose.layouts import Layout
+from lib.pose.layout import Layout
 from lib.pose.skeleton import Skeleton
 from lib.sequences.noise import Timing
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from lib.data.split import Split
 from lib.pose.crops import Rays, extent
 from lib.pose.geometry import bone_lengths, root_centred
-from lib.pose.layouts import Layout
+from lib.pose.layout import Layout
 from lib.sources.base import REASONS, Dropped, Recorded
 
 PART = 1 << 17  # frames at a time, of whole sequences

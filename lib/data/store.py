@@ -26,7 +26,7 @@ from lib.data.calibration import calibrate
 from lib.data.split import Split, labelled_only
 from lib.data.tables import read_table, write_table
 from lib.pose.cameras import Camera
-from lib.pose.layouts import Layout
+from lib.pose.layout import Layout
 from lib.pose.skeleton import Skeleton
 from lib.runtime.bounds import one_line
 from lib.runtime.errors import UserError

@@ -24,7 +24,7 @@ from lib.data.split import Split
 from lib.data.windows import WindowBatch, WindowParams
 from lib.pose.crops import Crops, Normalization, Rays, extent, mirror, perspective_crops
 from lib.pose.geometry import rotation_about
-from lib.pose.layouts import Layout
+from lib.pose.layout import Layout
 from lib.runtime.params import Section
 from lib.sequences import noise
 

@@ -18,7 +18,8 @@ from lib.inference.lifter import Lifter
 from lib.inference.predictions import root_distance
 from lib.pose.geometry import project, root_centred, rotation_about
 from lib.pose.landmarks import JOINTS
-from lib.pose.layouts import LAYOUTS, Layout
+from lib.pose.layout import Layout
+from lib.pose.layouts import LAYOUTS
 from lib.pose.skeleton import H36M
 from lib.prior.bodies import ATTACHED_LANDMARKS, Body, attached_offset
 from lib.prior.kinematics import posed_of

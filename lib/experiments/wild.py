@@ -17,7 +17,8 @@ from lib.inference.lifter import Lifter
 from lib.pose.cameras import assumed_camera
 from lib.pose.geometry import project
 from lib.pose.landmarks import LANDMARKS, side_of
-from lib.pose.layouts import LAYOUTS, Layout
+from lib.pose.layout import Layout
+from lib.pose.layouts import LAYOUTS
 from lib.sources.base import PoseSequence
 from lib.sources.climbing import JOINTS as CLIMBING_JOINTS
 from lib.sources.climbing import Motion

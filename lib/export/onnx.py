@@ -25,7 +25,7 @@ from lib.models.lifters import LiftingModel, lift_poses
 from lib.pose.crops import Rays, perspective_crops
 from lib.pose.geometry import rotate
 from lib.pose.landmarks import JOINTS
-from lib.pose.layouts import Layout
+from lib.pose.layout import Layout
 from lib.pose.skeleton import H36M
 from lib.runtime.errors import UserError
 from lib.runtime.files import replacing

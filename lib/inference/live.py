@@ -13,7 +13,7 @@ from lib.inference.lifter import Lifter
 from lib.pose.cameras import Camera
 from lib.pose.geometry import bone_lengths, rotate
 from lib.pose.landmarks import JOINTS
-from lib.pose.layouts import Layout
+from lib.pose.layout import Layout
 from lib.pose.skeleton import H36M
 from lib.sequences.filters import OneEuroFilter
 from lib.sources.base import PoseSequence

@@ -14,7 +14,7 @@ from typing import Literal
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from lib.pose.layouts import Layout
+from lib.pose.layout import Layout
 
 Frame = Literal["camera", "world"]
 

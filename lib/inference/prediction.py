@@ -19,7 +19,7 @@ from lib.inference.trajectory import SIZE_SECONDS, World, floor_height, planted,
 from lib.inference.uprightness import Stance, stance, up_direction
 from lib.models.lifters import Poses
 from lib.pose.geometry import bone_lengths
-from lib.pose.layouts import Layout
+from lib.pose.layout import Layout
 from lib.pose.skeleton import H36M
 from lib.prior.bodies import BONE_SEGMENTS, SEGMENTS
 from lib.runtime.console import Console

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from lib.pose.layouts import Layout
+from lib.pose.layout import Layout
 from lib.pose.skeleton import H36M
 
 LEAST_SECONDS = 0.5  # of standing: less says nothing

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from lib.models.heads import BodyHead
-from lib.pose.layouts import Layout
+from lib.pose.layout import Layout
 from lib.runtime.params import Section
 
 Positive = Annotated[int, Field(ge=1, le=16_384)]

@@ -23,7 +23,7 @@ from lib.models.reconstructors import ReconstructionModel
 from lib.models.tasks import COORDS, Task, build_model
 from lib.models.tokens import LAYOUT_EMBEDDING
 from lib.pose.crops import Normalization
-from lib.pose.layouts import Layout
+from lib.pose.layout import Layout
 from lib.runtime import plain_tensors
 from lib.runtime.bounds import one_line
 from lib.runtime.errors import UserError

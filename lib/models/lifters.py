@@ -13,7 +13,7 @@ from lib.models.networks import Architecture
 from lib.pose.crops import Crops, Frames, mirror_crops, turn_to, unproject_crop
 from lib.pose.geometry import rotate
 from lib.pose.landmarks import JOINTS, LANDMARKS
-from lib.pose.layouts import Layout
+from lib.pose.layout import Layout
 
 POINTS = JOINTS + len(LANDMARKS)  # of all layouts
 ERROR_HIDDEN = 64  # numbers between the latents and the stated errors

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from lib.models.base import WindowShape
 from lib.models.completion import Completion
 from lib.models.networks import Architecture
-from lib.pose.layouts import Layout
+from lib.pose.layout import Layout
 
 # (points, confidence, scale) -> points: a ReconstructionModel, or what a strategy wraps it in.
 Reconstructor = Callable[[Tensor, Tensor, Tensor], Tensor]

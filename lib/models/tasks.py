@@ -6,7 +6,7 @@ from typing import Literal
 from lib.models.lifters import LiftingModel
 from lib.models.networks import Architecture
 from lib.models.reconstructors import ReconstructionModel
-from lib.pose.layouts import Layout
+from lib.pose.layout import Layout
 
 Task = Literal["lifting", "reconstruction_2d", "reconstruction_3d"]
 COORDS: dict[Task, int] = {"lifting": 2, "reconstruction_2d": 2, "reconstruction_3d": 3}  # of the points it reads

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lib.pose.landmarks import JOINTS, LANDMARKS
-from lib.pose.layouts import Layout
+from lib.pose.layout import Layout
 
 MAGNIFIED = 4.0  # what changes within a window is small
 

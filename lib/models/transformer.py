@@ -8,7 +8,7 @@ from lib.models.blocks import BodyBlock
 from lib.models.heads import BodyHead
 from lib.models.tokens import BodyTokens
 from lib.pose.landmarks import JOINTS
-from lib.pose.layouts import Layout
+from lib.pose.layout import Layout
 from lib.pose.skeleton import H36M
 
 

@@ -17,7 +17,7 @@ from lib.models.base import AttentionParams, Network, WindowShape
 from lib.models.heads import BodyHead
 from lib.models.tokens import BodyTokens
 from lib.pose.landmarks import JOINTS
-from lib.pose.layouts import Layout
+from lib.pose.layout import Layout
 
 
 class Vit(Network):

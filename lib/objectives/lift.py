@@ -11,13 +11,11 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from lib.data.transforms import InputPipeline
 from lib.data.windows import WindowBatch
-from lib.models.lifters import Lifted, LifterModel, Poses, corrected, lift_poses
+from lib.models.lifters import Lifted, LifterModel, corrected
 from lib.objectives import losses
 from lib.objectives.base import (
     REFRESH,
@@ -31,23 +29,22 @@ from lib.objectives.base import (
 )
 from lib.objectives.losses import LossParams
 from lib.objectives.plausibility import Plausibility, fit_plausibility
+from lib.objectives.pseudo_labels import PseudoLabels, label_clips
+from lib.objectives.views import Judged, Views, drawn_views, judge, view_rays
 from lib.pose.crops import DOUBTFUL, Crops, Frames, Rays, unproject_crop
-from lib.pose.geometry import bone_lengths, homogeneous, levelling, project, rotate, rotation_about
+from lib.pose.geometry import homogeneous, levelling, project, rotate, rotation_about
 from lib.pose.landmarks import JOINT_OF, JOINTS
-from lib.pose.layouts import H36M_LAYOUT, LAYOUTS, Layout
+from lib.pose.layout import Layout
+from lib.pose.layouts import LAYOUTS
 from lib.pose.skeleton import H36M
-from lib.prior.sampler import PosePrior, PriorSample
+from lib.prior.sampler import PosePrior
 from lib.runtime.timing import timed
 from lib.sequences.bone_lengths import BoneLengthMemory
-from lib.sequences.depths import joint_noise, refine_depths, with_joints
 
 DRAWN_TERMS = ("prior", "vertical", "error")
 REAL_TERMS = ("reconstruction", "symmetry", "constancy", "proportions", "smoothness")
-DRAWS = 8  # steps that one draw of the prior serves
 RUN = 4  # successive windows, over which bones are constant and motion smooth
-CHUNK = 2048  # windows that a teacher lifts at once
 EXTENT = 0.5  # metres: the RMS distance of a body's joints from their middle, about
-MARKED = 0.5  # weight of a keypoint as the layout marks it, where a joint's is 1
 UNSURE = 0.1  # metres: a point of which the teacher expects to be so far off counts half
 
 
@@ -57,37 +54,6 @@ class LiftParams(NamedTuple):
     losses: LossParams
     batches: Batches
     constant_bone_lengths: bool = True  # of the teacher's poses, over all that it saw of a sequence
-
-
-class PseudoLabels(NamedTuple):
-    """Clips of real 2D and the points that a teacher lifts them to."""
-
-    rays: Rays  # (clip, frame, ...)
-    level: Float[Tensor, "clip frame point 3"]  # root-centred, of the prior's body size, as a level camera sees them
-    error: Float[Tensor, "clip frame point"]  # metres: how far off the teacher expects them to be
-
-    @property
-    def detected(self) -> Bool[Tensor, "clip frame"]:
-        """The frames that show somebody."""
-        return self.rays.std.isfinite().any(-1)
-
-
-class Judged(NamedTuple):
-    """How well a model lifts views."""
-
-    distance: Float[Tensor, ""]  # metres: mean distance of joints and, weighed by MARKED, of keypoints
-    vertical: Float[Tensor, ""]  # between the directions up
-    likelihood: Float[Tensor, ""]  # negative and logarithmic, of the errors under the stated ones
-    pose: Float[Tensor, "batch point 3"]  # metres, in the crop frame
-    up: Float[Tensor, "batch 3"]  # true, in the crop frame
-
-
-class Views(NamedTuple):
-    """Poses before virtual cameras, and what is seen of their keypoints."""
-
-    sample: PriorSample
-    rays: Rays  # without noise
-    weight: Float[Tensor, "batch point"] | None = None  # of the points of the middle frame in losses; None: 1
 
 
 class Lift:
@@ -150,17 +116,8 @@ class Lift:
             own = chance >= self.prior.params.other_layouts_probability
             layout = self.inputs.layout if own else others[int(which * len(others))]
             if layout not in blocks:
-                blocks[layout] = self._draws_of(layout, windows, generator)
+                blocks[layout] = drawn_views(self.prior, self.inputs.window, layout, windows, generator)
             yield next(blocks[layout])
-
-    def _draws_of(self, layout: Layout, windows: int, generator: torch.Generator) -> Iterator[Views]:
-        """Drawn in blocks, since small draws cost as much."""
-        while True:
-            window = self.inputs.window
-            block = self.prior.sample_motion(DRAWS * windows, window.frames, window.interval_seconds, generator, layout)
-            for at in range(0, DRAWS * windows, windows):
-                sample = PriorSample(*(part[at : at + windows] for part in block))
-                yield Views(sample, view_rays(sample, layout))
 
     def for_validation(self) -> "Lift":
         """The same objective, which has seen no sequence yet."""
@@ -193,37 +150,8 @@ class Lift:
     @timed("teacher", whole=True)
     @torch.no_grad()
     def make_pseudo_labels(self, teacher: LifterModel, clips: WindowBatch) -> PseudoLabels:
-        """Lift every frame of clips, each in a window of its own, averaged with the mirrored view.
-
-        Of frames that show nobody, poses are guesses, and no window of training has them in its middle.
-        """
-        rays, layout = self.inputs.rays(clips), self.inputs.layout
-        count, length = rays.std.shape[:2]
-        index = (torch.arange(length)[:, None] + self.inputs.window.offsets).clamp(0, length - 1)
-        clip = torch.arange(count)[:, None, None].expand(-1, *index.shape)
-        chunks = zip(
-            clip.flatten(0, 1).split(CHUNK), index.expand(count, -1, -1).flatten(0, 1).split(CHUNK), strict=True
-        )
-        parts = [lift_poses(teacher, self.inputs.crops(rays.take(chunk))) for chunk in chunks]
-        poses = Poses(*(torch.cat(part) for part in zip(*parts, strict=True)))
-        detected = rays.std.isfinite().any(-1)
-        points, error = poses.points, poses.error
-        if self.bone_lengths is not None:
-            joints = points[:, :JOINTS].unflatten(0, (count, length))
-            bones = self.bone_lengths.update(clips.sequence, joints, detected)[:, None].expand(-1, length, -1)
-            noise = points.new_tensor(self.inputs.corruption.noise_of(H36M_LAYOUT))
-            metre = bone_lengths(points[:, :JOINTS], H36M).sum(-1) / self.prior.body_size
-            noise = joint_noise(noise, error[:, :JOINTS], rays.std.isfinite().flatten(0, 1), metre, layout)
-            refined = refine_depths(points[:, :JOINTS], bones.flatten(0, 1), noise, H36M, detected.flatten())
-            points = with_joints(points, refined, layout)
-        size = (self.prior.bones.sum() / bone_lengths(points[:, :JOINTS], H36M).sum(-1).clamp_min(1e-6))[:, None]
-        points, error = points * size[..., None], error * size
-        # All frames of a clip as the camera would see them if it were level.
-        rotation, up = (part.unflatten(0, (count, length)) for part in (poses.rotation, poses.up))
-        counted = (detected | ~detected.any(1, keepdim=True))[..., None]
-        vertical = normalize((counted * (rotation.mT @ up[..., None])[..., 0]).sum(1), dim=-1)
-        level = rotate(levelling(vertical)[:, None] @ rotation.mT, points.unflatten(0, (count, length)))
-        return PseudoLabels(rays, level, error.unflatten(0, (count, length)))
+        """What a teacher makes of clips."""
+        return label_clips(teacher, clips, self.inputs, self.prior, self.bone_lengths)
 
     def prior_terms(self, model: LifterModel, views: Views, generator: torch.Generator) -> Terms:
         """The unweighted terms of a step that sees the prior alone."""
@@ -335,7 +263,7 @@ class Lift:
         lifted, now = model(given.keypoints, given.confidence, given.scale, given.layout), given.middle()
         judged, sizes = [], [len(one.rays.rays) for one in parts]
         for one, outputs, frames in zip(parts, _split(lifted, sizes), _split(now, sizes), strict=True):
-            judged.append(_judge(one, Lifted(*outputs), Frames(*frames)))
+            judged.append(judge(one, Lifted(*outputs), Frames(*frames)))
         return judged
 
     def _real_terms(self, lifted: Lifted, real: Rays, given: Crops) -> Terms:
@@ -359,26 +287,3 @@ class Lift:
 def _split(parts: Iterable[Tensor], sizes: Sequence[int]) -> Iterator[tuple[Tensor, ...]]:
     """Tensors of a whole batch, for each of its parts."""
     return zip(*(part.split(list(sizes)) for part in parts), strict=True)
-
-
-def _judge(views: Views, lifted: Lifted, now: Frames) -> Judged:
-    sample, middle = views.sample, views.rays.std.shape[1] // 2
-    distance = sample.root_depth[:, middle, None]
-    pose = unproject_crop(corrected(now, lifted, views.rays.layout), now.scale, lifted.depth) * distance[..., None]
-    up = (now.rotation @ sample.up[:, middle, :, None])[..., 0]
-    error: Tensor = torch.linalg.vector_norm(pose - rotate(now.rotation, sample.points[:, middle]), dim=-1)
-    weighed = error if views.weight is None else views.weight * error
-    return Judged(
-        distance=(weighed[:, :JOINTS].mean() + MARKED * weighed[:, JOINTS:].mean()) / (1 + MARKED),
-        vertical=torch.linalg.vector_norm(lifted.up - up, dim=-1).mean(),
-        likelihood=losses.error_likelihood(lifted.error, error / (now.scale[:, None] * distance)),
-        pose=pose,
-        up=up,
-    )
-
-
-def view_rays(sample: PriorSample, layout: Layout) -> Rays:
-    """What the cameras see of poses, without noise, and with nothing hidden."""
-    from_root = sample.points.new_tensor([0.0, 0.0, 1.0]) * sample.root_depth[..., None, None]
-    rays = project(sample.keypoints + from_root)
-    return Rays(rays, torch.zeros_like(rays[..., 0]), layout)

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from lib.plotting.figures import STYLE, new_figure
 from lib.plotting.skeletons import FRONT, SkeletonStyle
 from lib.pose.landmarks import LANDMARKS, side_of
-from lib.pose.layouts import Layout
+from lib.pose.layout import Layout
 
 ROWS = 17  # names in a column
 _FACE = ("nose", "eye", "ear", "mouth", "eye_inner", "eye_outer", "head_top")

@@ -18,7 +18,7 @@ from lib.plotting.figures import Example
 from lib.plotting.selection import sequence_names, typical_frames
 from lib.plotting.skeletons import SkeletonStyle
 from lib.pose.geometry import root_centred
-from lib.pose.layouts import Layout
+from lib.pose.layout import Layout
 from lib.pose.skeleton import Skeleton
 from lib.runtime.errors import UserError
 

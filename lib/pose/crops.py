@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lib.pose.geometry import homogeneous, project, rotate, rotation_about
 from lib.pose.landmarks import side_of
-from lib.pose.layouts import Layout
+from lib.pose.layout import Layout
 
 Normalization = Literal["rms", "max"]  # a crop's unit: the RMS or the largest distance of its keypoints from its middle
 _TRUNK = ("pelvis", "hip", "spine", "thorax", "shoulder")

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lib.pose.layouts import Layout
+from lib.pose.layout import Layout
 from lib.prior.bodies import ATTACHED_LANDMARKS, SEGMENTS, SKELETON, TILTS, Body, part_of
 
 # Joint limits (low, high): flexion, abduction, inward rotation; for spine and neck the latter two are to the left.

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from lib.pose.geometry import bone_lengths, quaternion_to_matrix, rotation_about
 from lib.pose.landmarks import JOINTS, side_of
-from lib.pose.layouts import H36M_LAYOUT, Layout
+from lib.pose.layout import Layout
+from lib.pose.layouts import H36M_LAYOUT
 from lib.pose.skeleton import Skeleton
 from lib.prior.bodies import (
     ATTACHED_LANDMARKS,

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lib.pose.landmarks import JOINT_OF, JOINTS
-from lib.pose.layouts import Layout
+from lib.pose.layout import Layout
 from lib.pose.skeleton import Skeleton
 from lib.sequences.medians import medians, some
 from lib.sequences.rows import Tree, norm, points_of, rows_of, sizes

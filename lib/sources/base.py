@@ -12,7 +12,8 @@ from torch import Tensor
 
 from lib.pose.camera_files import Pixels
 from lib.pose.cameras import Camera
-from lib.pose.layouts import H36M_LAYOUT, Layout
+from lib.pose.layout import Layout
+from lib.pose.layouts import H36M_LAYOUT
 from lib.runtime.errors import UserError
 from lib.runtime.params import Name, Section
 

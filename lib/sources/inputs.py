@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from lib.detection.blazepose import BlazePose
 from lib.pose.cameras import assumption
-from lib.pose.layouts import Layout
+from lib.pose.layout import Layout
 from lib.runtime.console import Console
 from lib.runtime.errors import UserError
 from lib.sources.base import AutoSplit, PoseSequence, SourceParams, VirtualCameraParams

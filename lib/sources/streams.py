@@ -16,7 +16,8 @@ from lib.detection.networks import Array
 from lib.detection.video import Video, Webcam
 from lib.pose.camera_files import read_cameras
 from lib.pose.cameras import UNNAMED, Camera, assumed_camera
-from lib.pose.layouts import LAYOUTS, Layout, layout_named
+from lib.pose.layout import Layout
+from lib.pose.layouts import LAYOUTS, layout_named
 from lib.runtime.errors import UserError
 from lib.sources.inputs import Given, as_options
 from lib.sources.keypoints.detections import BadFile, Detections, detections, expect

@@ -22,9 +22,10 @@ from lib.models.networks import Architecture
 from lib.models.tasks import build_model
 from lib.objectives.base import ObjectiveContext
 from lib.objectives.catalog import OBJECTIVES
-from lib.objectives.lift import DRAWS
 from lib.objectives.losses import LossParams
-from lib.pose.layouts import Layout, known_layouts
+from lib.objectives.views import DRAWS
+from lib.pose.layout import Layout
+from lib.pose.layouts import known_layouts
 from lib.prior.sampler import PosePrior, PriorParams, PriorSample
 from lib.runtime.console import Console
 from lib.runtime.hardware import Hardware

@@ -5,10 +5,11 @@ import torch
 from torch import Tensor
 
 from lib.data.occlusion import LEAST_SEEN, OcclusionParams, occluded
-from lib.objectives.lift import view_rays
+from lib.objectives.views import view_rays
 from lib.pose.crops import Rays
 from lib.pose.landmarks import side_of
-from lib.pose.layouts import H36M_LAYOUT, LAYOUTS, Layout
+from lib.pose.layout import Layout
+from lib.pose.layouts import H36M_LAYOUT, LAYOUTS
 from lib.pose.skeleton import H36M
 from lib.prior.sampler import PosePrior, PriorSample
 from tests.settings import NO_OCCLUSION, PRIOR, SMALL

@@ -16,10 +16,11 @@ from lib.data.transforms import (
     seen_rays,
 )
 from lib.data.windows import Windows
-from lib.objectives.lift import view_rays
+from lib.objectives.views import view_rays
 from lib.pose.crops import Rays, extent, mirror
 from lib.pose.geometry import project, rotate
-from lib.pose.layouts import H36M_LAYOUT, LAYOUTS, Layout
+from lib.pose.layout import Layout
+from lib.pose.layouts import H36M_LAYOUT, LAYOUTS
 from lib.pose.skeleton import H36M
 from lib.prior.sampler import PosePrior, PriorSample
 from tests.settings import CLEAN, NO_OCCLUSION, NO_TRANSFORMS, OCCLUSION, PRIOR, TRANSFORMS, synthetic_split, window

@@ -21,7 +21,8 @@ from lib.experiments.robustness import robustness as measured
 from lib.inference.lifter import LiftedSplit, Lifter
 from lib.inference.predictions import root_distance
 from lib.pose.geometry import project, root_centred
-from lib.pose.layouts import H36M_LAYOUT, LAYOUTS, Layout, make_layout
+from lib.pose.layout import Layout, make_layout
+from lib.pose.layouts import H36M_LAYOUT, LAYOUTS
 from lib.pose.skeleton import H36M
 from lib.runtime.errors import UserError
 from tests.settings import synthetic_split, tiny_checkpoint

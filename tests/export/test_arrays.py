@@ -14,7 +14,8 @@ import torch
 
 from lib.export.catalog import write_motion
 from lib.inference.motion import Motion
-from lib.pose.layouts import LAYOUTS, make_layout
+from lib.pose.layout import make_layout
+from lib.pose.layouts import LAYOUTS
 from lib.pose.skeleton import H36M
 from tests.inference.motions import walking
 

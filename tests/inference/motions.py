@@ -10,7 +10,8 @@ from torch import Tensor
 from lib.inference.motion import Motion
 from lib.pose.geometry import project
 from lib.pose.landmarks import JOINTS, LANDMARKS, STANDING
-from lib.pose.layouts import H36M_LAYOUT, Layout
+from lib.pose.layout import Layout
+from lib.pose.layouts import H36M_LAYOUT
 from lib.pose.skeleton import H36M
 
 AWAY = 4.0  # metres from the camera, which is 1.4 m above the floor

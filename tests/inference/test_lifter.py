@@ -13,7 +13,8 @@ from lib.models.lifters import Lifted, lift_poses
 from lib.pose.crops import Crops, Rays, perspective_crops
 from lib.pose.geometry import bone_lengths, project, root_centred, rotate
 from lib.pose.landmarks import JOINTS
-from lib.pose.layouts import H36M_LAYOUT, LAYOUTS, Layout, make_layout
+from lib.pose.layout import Layout, make_layout
+from lib.pose.layouts import H36M_LAYOUT, LAYOUTS
 from lib.pose.skeleton import H36M
 from lib.runtime.errors import UserError
 from tests.settings import KNOWN, SMALL, head_of, synthetic_split, tiny_checkpoint, tiny_model

@@ -8,7 +8,8 @@ import torch
 from lib.inference.live import Live
 from lib.inference.streaming import speed, stream
 from lib.pose.cameras import assumed_camera
-from lib.pose.layouts import LAYOUTS, Layout
+from lib.pose.layout import Layout
+from lib.pose.layouts import LAYOUTS
 from lib.sources.inputs import Given
 from lib.sources.streams import NOBODY, Moment, Stream, of_lines
 from tests.inference.test_prediction import generalist

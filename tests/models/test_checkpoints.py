@@ -7,7 +7,8 @@ import torch
 
 from lib.models import checkpoints
 from lib.models.lifters import LiftingModel
-from lib.pose.layouts import H36M_LAYOUT, LAYOUTS, Layout
+from lib.pose.layout import Layout
+from lib.pose.layouts import H36M_LAYOUT, LAYOUTS
 from lib.runtime.errors import UserError
 from tests.settings import KNOWN, NETWORKS, SMALL, tiny_checkpoint, tiny_model
 

@@ -6,11 +6,12 @@ from torch import Tensor
 
 from lib.data.split import Split
 from lib.models.lifters import FEW, Lifted, corrected, lift_poses
-from lib.objectives.lift import view_rays
+from lib.objectives.views import view_rays
 from lib.pose.crops import Crops, Frames, Rays, mirror, perspective_crops
 from lib.pose.geometry import rotate
 from lib.pose.landmarks import JOINTS
-from lib.pose.layouts import H36M_LAYOUT, LAYOUTS, Layout
+from lib.pose.layout import Layout
+from lib.pose.layouts import H36M_LAYOUT, LAYOUTS
 from lib.pose.skeleton import H36M
 from lib.prior.sampler import PosePrior
 from tests.objectives.knowing import Knowing

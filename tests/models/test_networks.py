@@ -8,7 +8,8 @@ from lib.models.networks import Architecture
 from lib.models.tokens import BodyTokens
 from lib.models.transformer import Transformer
 from lib.models.vit import Block, Vit
-from lib.pose.layouts import H36M_LAYOUT, LAYOUTS, Layout, make_layout
+from lib.pose.layout import Layout, make_layout
+from lib.pose.layouts import H36M_LAYOUT, LAYOUTS
 from lib.pose.skeleton import H36M
 from lib.runtime.errors import UserError
 from lib.runtime.params import section

@@ -7,7 +7,7 @@ from lib.models.lifters import Lifted
 from lib.pose.crops import Rays, mirror_crops, perspective_crops
 from lib.pose.geometry import project, rotate
 from lib.pose.landmarks import JOINTS
-from lib.pose.layouts import Layout
+from lib.pose.layout import Layout
 
 
 class Knowing(torch.nn.Module):

@@ -6,12 +6,15 @@ import torch
 from lib.data.windows import WindowBatch, Windows
 from lib.models.lifters import LifterModel, LiftingModel
 from lib.objectives.base import Batches
-from lib.objectives.lift import DRAWS, REAL_TERMS, RUN, Lift, LiftParams, PseudoLabels, Views, view_rays
+from lib.objectives.lift import REAL_TERMS, RUN, Lift, LiftParams
 from lib.objectives.losses import LossParams
 from lib.objectives.plausibility import Plausibility
+from lib.objectives.pseudo_labels import PseudoLabels
+from lib.objectives.views import DRAWS, Views, view_rays
 from lib.pose.geometry import bone_lengths
 from lib.pose.landmarks import JOINT_OF, JOINTS
-from lib.pose.layouts import H36M_LAYOUT, LAYOUTS, Layout
+from lib.pose.layout import Layout
+from lib.pose.layouts import H36M_LAYOUT, LAYOUTS
 from lib.pose.skeleton import H36M
 from lib.prior.sampler import PosePrior
 from lib.training.loop import validate

@@ -2,8 +2,8 @@ import math
 
 import torch
 
-from lib.objectives.lift import view_rays
 from lib.objectives.plausibility import COMPONENTS, Plausibility
+from lib.objectives.views import view_rays
 from lib.pose.crops import perspective_crops
 from lib.pose.layouts import H36M_LAYOUT
 from lib.pose.skeleton import H36M

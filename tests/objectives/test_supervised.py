@@ -5,7 +5,8 @@ import torch
 
 from lib.data.windows import Windows
 from lib.objectives.supervised import STATED, Supervised
-from lib.pose.layouts import LAYOUTS, Layout
+from lib.pose.layout import Layout
+from lib.pose.layouts import LAYOUTS
 from tests.objectives.knowing import Knowing
 from tests.settings import (
     CLEAN,

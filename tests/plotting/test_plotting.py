@@ -30,7 +30,8 @@ from lib.plotting.selection import select_sequences, typical_frames
 from lib.plotting.skeletons import FRONT, SkeletonStyle, cuboid, draw_2d, draw_3d, square, to_plot
 from lib.pose.geometry import root_centred
 from lib.pose.landmarks import BODY, LANDMARKS
-from lib.pose.layouts import LAYOUTS, Layout
+from lib.pose.layout import Layout
+from lib.pose.layouts import LAYOUTS
 from lib.pose.skeleton import H36M
 from lib.runtime.errors import UserError
 from lib.runtime.params import section

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lib.objectives.lift import view_rays
+from lib.objectives.views import view_rays
 from lib.pose.crops import (
     ASIDE,
     ATTACHED,
@@ -22,7 +22,8 @@ from lib.pose.crops import (
     unproject_crop,
 )
 from lib.pose.geometry import homogeneous, project, rotate, rotation_about
-from lib.pose.layouts import H36M_LAYOUT, LAYOUTS, Layout
+from lib.pose.layout import Layout
+from lib.pose.layouts import H36M_LAYOUT, LAYOUTS
 from lib.pose.skeleton import H36M
 from lib.prior.sampler import PosePrior
 from tests.pose.poses import is_rotation, poses

@@ -7,16 +7,8 @@ import pytest
 import torch
 
 from lib.pose.landmarks import JOINTS, LANDMARKS, side_of
-from lib.pose.layouts import (
-    H36M_LAYOUT,
-    LAYOUTS,
-    Layout,
-    Mixture,
-    known_layouts,
-    layout_named,
-    make_layout,
-    read_layout,
-)
+from lib.pose.layout import Layout, Mixture, make_layout
+from lib.pose.layouts import H36M_LAYOUT, LAYOUTS, known_layouts, layout_named, read_layout
 from lib.pose.skeleton import H36M
 from lib.runtime.errors import UserError
 from tests.settings import SMALL

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from lib.pose.geometry import project
 from lib.pose.landmarks import LANDMARKS
-from lib.pose.layouts import H36M_LAYOUT, LAYOUTS, Layout, Mixture, make_layout
+from lib.pose.layout import Layout, Mixture, make_layout
+from lib.pose.layouts import H36M_LAYOUT, LAYOUTS
 from lib.pose.skeleton import H36M
 from lib.prior.bodies import SEGMENTS
 from lib.prior.motions import MotionWeights

@@ -11,7 +11,8 @@ import numpy.typing as npt
 import torch
 
 from lib.pose.geometry import project
-from lib.pose.layouts import Layout, layout_named
+from lib.pose.layout import Layout
+from lib.pose.layouts import layout_named
 from lib.prior.sampler import PosePrior, PriorParams
 from tests.settings import PRIOR
 

@@ -14,7 +14,8 @@ from lib.data.store import read_split
 from lib.data.windows import WindowBatch
 from lib.models import checkpoints
 from lib.models.lifters import LifterModel
-from lib.objectives.lift import Lift, PseudoLabels
+from lib.objectives.lift import Lift
+from lib.objectives.pseudo_labels import PseudoLabels
 from lib.objectives.supervised import Labelled, Supervised
 from lib.runtime.errors import UserError
 from lib.runtime.paths import Paths

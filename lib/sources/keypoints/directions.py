@@ -10,7 +10,7 @@ backwards. In real detections of 15 people `chirality` is 0.5 to 1, and the oppo
 import numpy as np
 from jaxtyping import Float
 
-from lib.pose.layouts import Layout
+from lib.pose.layout import Layout
 from lib.sources.keypoints.detections import Array
 from lib.sources.keypoints.layout import LOOKED_AT
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lib.pose.layouts import Layout
+from lib.pose.layout import Layout
 from lib.sources.keypoints import json_formats, mediapipe, other_formats, tables, values
 from lib.sources.keypoints.detections import BadFile, Detections, joined
 from lib.sources.keypoints.image_names import by_video

@@ -13,7 +13,8 @@ import torch
 from jaxtyping import Float
 
 from lib.pose.landmarks import LANDMARKS, STANDING
-from lib.pose.layouts import FURTHER_LAYOUTS, LAYOUTS, Layout
+from lib.pose.layout import Layout
+from lib.pose.layouts import FURTHER_LAYOUTS, LAYOUTS
 from lib.runtime.errors import UserError
 from lib.sources.base import Recorded
 from lib.sources.keypoints.detections import Array, BadFile

@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from lib.pose.layouts import Layout, layout_named
+from lib.pose.layout import Layout
+from lib.pose.layouts import layout_named
 from lib.runtime.errors import UserError
 from lib.sources.base import PoseSequence, SourceData, SourceParams
 from lib.sources.keypoints.formats import FORMATS, SUFFIXES, Unit, units

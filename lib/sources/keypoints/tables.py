@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lib.pose.layouts import FURTHER_LAYOUTS, LAYOUTS, Layout
+from lib.pose.layout import Layout
+from lib.pose.layouts import FURTHER_LAYOUTS, LAYOUTS
 from lib.runtime.bounds import check_exponents
 from lib.sources.keypoints.detections import BadFile, Detections, detections, expect
 from lib.sources.keypoints.values import utf8

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from lib.pose.cameras import UNNAMED
-from lib.pose.layouts import Layout, layout_named
+from lib.pose.layout import Layout
+from lib.pose.layouts import layout_named
 from lib.sources.base import Dropped, SourceParams
 from lib.sources.keypoints.detections import Array, BadFile, Detections
 from lib.sources.keypoints.formats import Unit, parse
