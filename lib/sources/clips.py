@@ -39,4 +39,5 @@ PARCEL = Parcel(
     {f"pybullet_data/data/motions/{file_name(clip)}": file_name(clip) for clip in sum(CLIPS.values(), ())}
     | {"pybullet-3.2.7.dist-info/LICENSE.txt": "PYBULLET-LICENSE.txt"},
     ("--platform", "manylinux2014_x86_64", "--python-version", "311"),
+    contents="2bc772020b6f88f294d21e0140499145a7e2635d7db886673310b0b76778d61f",
 )

@@ -3,6 +3,7 @@
 This module imports little, because the download depends on whatever it imports.
 """
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -29,12 +30,13 @@ class Parcel(NamedTuple):
     members: Mapping[str, str]  # the path inside the package -> the file's name outside
     platform: tuple[str, ...] = ()  # pip's options that choose the file, whatever system this is
     client: Literal["pip", "npm"] = "pip"
+    contents: str = ""  # what `contents_of` gives for the members, where they are known
 
 
 def fetch(parcel: Parcel | None, target: Path, note: str, file: Path | None = None) -> None:
     """Make the folder `target` of README.txt and a parcel's members, if any; `file` is a copy of the package.
 
-    The folder is there whole, or as it was before.
+    The folder is there whole, or as it was before. Members that are there already are not fetched again.
 
     Raises:
         UserError: the package cannot be downloaded, or is not the file it should be.
@@ -43,7 +45,11 @@ def fetch(parcel: Parcel | None, target: Path, note: str, file: Path | None = No
     try:
         folder = scratch / target.name
         folder.mkdir(parents=True)
-        if parcel is not None:
+        if parcel is not None and parcel.contents and contents_of(parcel, target) == parcel.contents:
+            for name in parcel.members.values():
+                shutil.copyfile(target / name, folder / name)
+            say(f"{target.name} has all of {parcel.wanted}: nothing to download")
+        elif parcel is not None:
             extract(parcel, file or download(parcel, scratch), folder)
         (folder / "README.txt").write_text(note, encoding="utf-8")
         if target.exists():
@@ -51,6 +57,14 @@ def fetch(parcel: Parcel | None, target: Path, note: str, file: Path | None = No
         os.replace(folder, target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def contents_of(parcel: Parcel, folder: Path) -> str | None:
+    """One hash of all members in a folder; None if one is missing."""
+    files = [folder / name for name in sorted(parcel.members.values())]
+    if not all(path.is_file() for path in files):
+        return None
+    return hashlib.sha256("\n".join(f"{sha256(path)} {path.name}" for path in files).encode()).hexdigest()
 
 
 def download(parcel: Parcel, folder: Path) -> Path:

@@ -10,7 +10,7 @@ import pytest
 
 from lib.runtime.errors import UserError
 from lib.runtime.files import sha256
-from lib.sources.parcels import Parcel, fetch
+from lib.sources.parcels import Parcel, contents_of, fetch
 
 MEMBERS = {"package/deep/wanted.bin": "wanted.bin"}
 
@@ -40,6 +40,23 @@ def test_takes_what_is_wanted_and_nothing_else(tmp_path: Path, make: type[Path])
     assert {path.name for path in (tmp_path / "to" / "x").iterdir()} == {"wanted.bin", "README.txt"}
     assert (tmp_path / "to" / "x" / "wanted.bin").read_bytes() == b"\x00wanted"
     assert [path.name for path in (tmp_path / "to").iterdir()] == ["x"]
+
+
+def test_members_that_are_there_are_not_fetched_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, target = wheel(tmp_path), tmp_path / "x"
+    parcel = Parcel("things==1.0", file.name, sha256(file), 1, "tests", MEMBERS)
+    fetch(parcel, target, "note", file)
+    known = parcel._replace(contents=contents_of(parcel, target) or "")
+    (target / "old").touch()
+    fetch(known, target, "another note", tmp_path / "nowhere")
+    assert {path.name: path.read_bytes() for path in target.iterdir()} == {
+        "wanted.bin": b"\x00wanted",
+        "README.txt": b"another note",
+    }
+    assert "nothing to download" in capsys.readouterr().out
+    (target / "wanted.bin").write_bytes(b"damaged")
+    fetch(known, target, "note", file)
+    assert (target / "wanted.bin").read_bytes() == b"\x00wanted"
 
 
 def test_a_wrong_digest_is_refused_and_the_folder_stays(tmp_path: Path) -> None:
