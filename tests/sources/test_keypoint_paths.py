@@ -79,6 +79,19 @@ def test_what_holds_no_keypoints_is_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(error.value)
 
 
+def test_where_no_video_can_be_used_files_are_named_once(tmp_path: Path) -> None:
+    entries = [{"image_id": f"{video}/{n}.jpg", "keypoints": ["x"] * 51} for video in "ab" for n in range(5)]
+    write_json(tmp_path / "all.json", entries)
+    write_json(tmp_path / "ann" / "one.json", entries[:5])
+    why = "keypoints that are no numbers"
+    of_file = f"{tmp_path / 'all.json'}: none of 2 videos can be used: a: {why}; b: {why}"
+    of_folder = f"{tmp_path}: none of 3 videos can be used: all.json: a: {why}; all.json: b: {why}; ann/one.json: {why}"
+    for path, line in ((tmp_path / "all.json", of_file), (tmp_path, of_folder)):
+        with pytest.raises(UserError) as error:
+            read(path)
+        assert str(error.value) == line
+
+
 def no_video() -> BlazePose:
     raise AssertionError
 

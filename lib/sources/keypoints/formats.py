@@ -34,12 +34,20 @@ class Unit(NamedTuple):
     frames: tuple[int, ...] | None  # a file a frame: their numbers
 
 
+class LeftOut(NamedTuple):
+    """A frame, or a video of several in a file, that is left out."""
+
+    file: Path
+    error: BadFile
+    video: str = ""  # its name in the file; of a frame, none
+
+
 class Parsed(NamedTuple):
     """What the files of a unit hold."""
 
     format: str
     videos: tuple[Detections, ...]
-    bad: tuple[tuple[Path, BadFile], ...]  # frames that were left out
+    bad: tuple[LeftOut, ...]
 
 
 def units(raw: Path, unnamed: str = "video") -> Iterator[Unit]:
@@ -121,7 +129,7 @@ def parse(unit: Unit, chosen: str, layout: Layout | None = None) -> Parsed:
     """Read the files of a unit; `chosen` is a format's name, or auto; `layout` is what the user says, or None.
 
     Raises:
-        BadFile: none of them can be read, or not as the chosen format.
+        BadFile: none of them can be read, or not as the chosen format; of a file of several videos, each is left out.
     """
     suffix = unit.files[0].suffix.lower()
     if suffix == ".npz":
@@ -153,9 +161,7 @@ def _several(path: Path, chosen: str) -> Parsed:
         except BadFile as error:
             if len(parts) == 1:
                 raise
-            bad.append((path, BadFile(f"{video}: {error}", error.reason)))
-    if not videos:
-        raise bad[0][1]
+            bad.append(LeftOut(path, error, video))
     return Parsed(name, tuple(videos), tuple(bad))
 
 
@@ -166,17 +172,17 @@ def _frames(unit: Unit, chosen: str) -> Parsed:
         try:
             name, part = _read(path, chosen)
         except BadFile as error:
-            bad.append((path, error))
+            bad.append(LeftOut(path, error))
             continue
         except OSError as error:
-            bad.append((path, BadFile(error.strerror or str(error))))
+            bad.append(LeftOut(path, BadFile(error.strerror or str(error))))
             continue
         parts.append(part)
         numbers.append(number)
         if len(part.points):
             names.append(name)
     if not parts:
-        raise bad[0][1]
+        raise bad[0].error
     return Parsed(names[0] if names else "", (joined(parts, numbers),), tuple(bad))
 
 

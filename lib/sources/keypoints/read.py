@@ -5,6 +5,7 @@
 counted. All videos have one layout: that of most frames.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from lib.sources.keypoints.formats import FORMATS, SUFFIXES, Unit, units
 from lib.sources.keypoints.people import sequences_of
 from lib.sources.keypoints.pictures import described, sized, standing
 from lib.sources.keypoints.videos import Report, Video, one_layout, told_apart, videos_of
+from lib.sources.names import printable
 
 SHOWN = 5  # files that a message names
 LEFT_OUT = "left out: "  # what notes of what is not used begin with
@@ -81,7 +83,8 @@ def _by_layout(
             sequences.setdefault(video.layout, []).extend(some)
         people += count
     if not sequences:
-        raise UserError(f"{where}: none of {len(found)} videos can be used: {_why(report, params)}")
+        count = max(len(found), len({dropped[:2] for dropped in report.dropped}))
+        raise UserError(f"{printable(where)}: none of {count} videos can be used: {_why(report, params, where)}")
     formats = Counter(video.format for video in videos)
     inputs = {
         "files": sum(len(unit.files) for unit in found),
@@ -115,11 +118,12 @@ def _notes(report: Report, inferred: tuple[int, int] | None) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _why(report: Report, params: SourceParams) -> str:
-    """Why nothing is left."""
+def _why(report: Report, params: SourceParams, where: Path) -> str:
+    """Why nothing is left; files are named as they are called within `where`."""
     if report.bad:
         more = f"; {len(report.bad) - SHOWN} more" if len(report.bad) > SHOWN else ""
-        return "; ".join(report.bad[:SHOWN]) + more
+        inside = re.compile(rf"^{re.escape(printable(where))}(/|: )")
+        return "; ".join(inside.sub("", line) for line in report.bad[:SHOWN]) + more
     reasons = Counter(dropped.reason for dropped in report.dropped)
     if set(reasons) == {"not_chosen"}:
         return f"nobody is person {params.people} (data.people)"

@@ -58,8 +58,8 @@ def videos_of(unit: Unit, raw: Path, params: SourceParams, said: Layout | None, 
     except BadFile as error:
         leave_out(report, (subject, action), where, error, 0)
         return
-    for path, bad in parsed.bad:
-        leave_out(report, (subject, action), path, bad, 1)
+    for path, bad, name in parsed.bad:
+        leave_out(report, _names(unit, name), f"{path}: {name}" if name else path, bad, 1)
     for video in parsed.videos:
         names = _names(unit, video.name)
         try:
