@@ -6,7 +6,7 @@ Whether it is, the stage `check` says in a file: a change of params that needs n
 from pathlib import Path
 from typing import Any
 
-from lib.runtime.errors import UserError
+from lib.runtime.files import require_file
 from lib.runtime.paths import Paths
 from lib.runtime.stage import main
 from lib.sources import clips, parcels
@@ -18,8 +18,7 @@ Xue Bin Peng, taken unchanged from the wheel of {clips.REQUIREMENT} on PyPI, who
 
 def run(_: dict[str, Any], paths: Paths, wheel: Path | None = None) -> None:
     """Write data/raw/sample; `wheel` is a copy of pybullet's wheel that is there already."""
-    if not paths.downloads.is_file():
-        raise UserError(f"{paths.downloads} is missing: run dvc repro check")
+    require_file(paths.downloads, "run dvc repro check")
     if paths.downloads.read_text(encoding="utf-8").split() == [clips.SAMPLE]:
         parcels.fetch(clips.PARCEL, paths.raw(clips.SAMPLE), _NOTE, wheel)
     else:

@@ -19,6 +19,7 @@ from lib.pose.layout import Layout
 from lib.runtime.console import Console
 from lib.runtime.device import describe_devices
 from lib.runtime.errors import UserError
+from lib.runtime.files import require_file
 from lib.runtime.paths import Paths
 from lib.runtime.stage import main, positive
 
@@ -30,8 +31,7 @@ def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> 
     del params
     generalist = paths.start("generalist.pt.gz")
     path: Path = arguments.checkpoint or (paths.finetuned if paths.finetuned.exists() else generalist)
-    if not path.is_file():
-        raise UserError(f"{path} is missing: name a checkpoint that there is, such as data/models/finetuned.pt")
+    require_file(path, "name a checkpoint that there is, such as data/models/finetuned.pt")
     checkpoint = load(path)
     lifter = WindowLifter(checkpoint, _layout(checkpoint, arguments.layout), arguments.flip)
     output = arguments.output or paths.finetuned.with_name(f"{path.name.split('.')[0]}_{lifter.layout.name}.onnx")

@@ -34,6 +34,7 @@ from lib.pose.cameras import assumption
 from lib.pose.layout import Layout
 from lib.runtime.console import Console
 from lib.runtime.errors import UserError
+from lib.runtime.files import require_file
 from lib.runtime.logs import say
 from lib.runtime.paths import Paths
 from lib.runtime.stage import command, positive
@@ -93,8 +94,7 @@ def _lifters(arguments: argparse.Namespace, paths: Paths) -> Lifters:
     """What lifts a layout: the named checkpoint, or the pipeline's if it was trained on it, or else the generalist."""
     load = cache(partial(Lifter.load, device=arguments.device))
     if arguments.checkpoint is not None:
-        if not arguments.checkpoint.is_file():
-            raise UserError(f"{arguments.checkpoint} is missing: name a checkpoint that is there (--checkpoint)")
+        require_file(arguments.checkpoint, "name a checkpoint that is there (--checkpoint)")
         load(arguments.checkpoint)  # before anything is read
         return lambda layout: load(arguments.checkpoint)
 

@@ -30,7 +30,7 @@ from lib.pose.layout import Layout
 from lib.pose.skeleton import Skeleton
 from lib.runtime.bounds import one_line
 from lib.runtime.errors import UserError
-from lib.runtime.files import replacing
+from lib.runtime.files import replacing, require_file
 from lib.sources.base import PoseSequence, Recorded
 
 
@@ -41,8 +41,7 @@ def opened(path: Path, made_by: str) -> Iterator[h5py.File]:
     Raises:
         UserError: it is missing or damaged; the message names the stage that makes it.
     """
-    if not path.is_file():
-        raise UserError(f"{path} is missing: run `dvc repro {made_by}` first")
+    require_file(path, f"run `dvc repro {made_by}` first")
     try:
         with h5py.File(path, "r") as file:
             yield file

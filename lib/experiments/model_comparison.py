@@ -17,6 +17,7 @@ from lib.inference.lifter import LiftedSplit, Lifter
 from lib.models import checkpoints
 from lib.runtime.device import resolve_device
 from lib.runtime.errors import UserError
+from lib.runtime.files import require_file
 from lib.sources.base import action_name
 
 COMPARED = ("model", "value", "difference", "low", "high")  # of a metric; the first model has no difference
@@ -58,8 +59,7 @@ def load_models(paths: Sequence[Path], device: str) -> list[Model]:
     """
     models = []
     for path, name in zip(paths, distinct_names(paths), strict=True):
-        if not path.is_file():
-            raise UserError(f"{path} is missing: name checkpoints that there are, such as data/models/finetuned.pt")
+        require_file(path, "name checkpoints that there are, such as data/models/finetuned.pt")
         checkpoint = checkpoints.load(path)
         if not checkpoint.lifts:
             raise UserError(f"{path} is for {checkpoint.task} and does not lift: leave it out")

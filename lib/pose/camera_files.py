@@ -27,7 +27,7 @@ from pydantic import Field, model_validator
 from lib.pose.cameras import Camera, focal_of_fov
 from lib.runtime import plain_yaml
 from lib.runtime.errors import UserError
-from lib.runtime.files import replacing
+from lib.runtime.files import replacing, require_file
 from lib.runtime.params import Section, validated
 
 Pixels = Annotated[int, Field(ge=2, le=100_000)]
@@ -144,8 +144,7 @@ def read_cameras(path: Path) -> Cameras:
     Raises:
         UserError: the file is missing, or not as it should be.
     """
-    if not path.is_file():
-        raise UserError(f"{path} is missing: describe the cameras in it, or do without")
+    require_file(path, "describe the cameras in it, or do without")
     content = plain_yaml.load(path)
     if isinstance(content, Mapping) and "cameras" in content:
         others = [key for key in content if key != "cameras"]

@@ -13,6 +13,7 @@ from lib.pose.layout import Layout, Mixture, make_layout
 from lib.runtime import plain_yaml
 from lib.runtime.bounds import one_line, readable_name
 from lib.runtime.errors import UserError
+from lib.runtime.files import require_file
 
 EXACT = 0.0  # metres
 _DETECTED = {"hip": 0.03, "knee": 0.02, "shoulder": 0.02, "nose": 0.01, "eye": 0.01, "ear": 0.01}  # metres
@@ -28,9 +29,7 @@ def read_layout(path: Path) -> Layout:
     Raises:
         UserError: the file is missing, or not as it should be.
     """
-    if not path.is_file():
-        known = ", ".join(LAYOUTS | FURTHER_LAYOUTS)
-        raise UserError(f"{path} is missing: name one of {known}, or a YAML file that describes a layout")
+    require_file(path, f"name one of {', '.join(LAYOUTS | FURTHER_LAYOUTS)}, or a YAML file that describes a layout")
     content = plain_yaml.load(path)
     keypoints = content.get("keypoints") if isinstance(content, dict) else None
     if not isinstance(keypoints, dict) or not keypoints:

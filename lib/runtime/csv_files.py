@@ -10,6 +10,7 @@ import pandas as pd
 
 from lib.runtime.bounds import check_exponents, check_text, one_line
 from lib.runtime.errors import UserError
+from lib.runtime.files import require_file
 
 
 def read_csv(
@@ -25,8 +26,7 @@ def read_csv(
     Raises:
         UserError: it is missing or damaged, or lacks a column; the message ends with the remedy.
     """
-    if not path.is_file():
-        raise UserError(f"{path} is missing: {remedy}")
+    require_file(path, remedy)
     try:
         check_text(path)
         content = path.read_bytes()

@@ -28,7 +28,11 @@ def replacing(path: Path, durable: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it takes the place of `path`, on an error it is removed.
 
     What is `durable` is on the disk by then, and survives a loss of power.
+
+    Raises:
+        UserError: a folder is in the way, or the disk is full.
     """
+    refuse_folder(path)
     temporary = temporary_beside(path)
     try:
         try:
@@ -57,11 +61,30 @@ def dispensable(path: Path, announce: Callable[[str], None] = print) -> Iterator
         announce(f"{path} could not be written, and the run goes on without it: {reason}")
 
 
+def require_file(path: Path, remedy: str) -> None:
+    """Refuse a file that is missing, or a folder in its place; raises UserError, which ends with the remedy."""
+    refuse_folder(path, f", and {remedy}")
+    if not path.is_file():
+        raise UserError(f"{path} is missing: {remedy}")
+
+
+def refuse_folder(path: Path, remedy: str = "") -> None:
+    """Refuse a folder where a file belongs; raises UserError, which ends with the remedy."""
+    if path.is_dir():
+        raise UserError(f"{path} is a folder, where a file belongs: move it elsewhere{remedy}")
+
+
 def temporary_beside(path: Path) -> Path:
     """The name under which this process may write what is to take the place of `path`; its folder is made.
 
     What other processes have left behind under theirs is removed, unless they live.
+
+    Raises:
+        UserError: a file is where a folder belongs.
     """
+    for folder in (path.parent, *path.parent.parents):
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"{folder} is a file, where a folder belongs: move it elsewhere")
     path.parent.mkdir(parents=True, exist_ok=True)
     for other in path.parent.glob(f".*.{glob.escape(path.name)}"):
         number = other.name[1 : -len(path.name) - 1]

@@ -58,6 +58,8 @@ def _run(run: Callable[[Paths], None], paths: Paths, lower: str) -> None:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("stopped")
+    except IsADirectoryError as error:
+        sys.exit(f"error: {error.filename} is a folder, where a file belongs: move it elsewhere")
     except OSError as error:  # a folder that cannot be written, a full disk
         sys.exit(f"error: {error.filename or 'files'}: {error.strerror or error}")
     except (MemoryError, RuntimeError) as error:

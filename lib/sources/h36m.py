@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from lib.pose.skeleton import H36M
 from lib.runtime.bounds import one_line
 from lib.runtime.errors import UserError
+from lib.runtime.files import refuse_folder
 from lib.sources import npz
 from lib.sources.base import Dropped, Reason, Recorded, SourceData, SourceParams
 from lib.sources.h36m_cameras import CAMERAS, SUBJECTS, cameras
@@ -93,6 +94,8 @@ def _files(raw: Path, params: SourceParams) -> tuple[Path, Path]:
 
 def require_files(raw: Path, params: SourceParams) -> None:
     """Refuse to begin without the two files; raises UserError, which says where they come from."""
+    for path in _files(raw, params):
+        refuse_folder(path, ", and put there the file of that name")
     missing = [path.name for path in _files(raw, params) if not path.is_file()]
     if missing:
         there = ", ".join(sorted(path.name for path in raw.glob("data_2d_h36m_*.npz"))) or "none"

@@ -21,6 +21,7 @@ from lib.pose.cameras import Camera
 from lib.pose.layouts import LAYOUTS
 from lib.pose.lens import fitted
 from lib.runtime.errors import UserError
+from lib.runtime.files import refuse_folder
 from lib.sources import npz
 from lib.sources.base import Dropped, Reason, Recorded, SourceData, SourceParams
 from lib.sources.unread import seen_take, tensor
@@ -86,6 +87,8 @@ def read(raw: Path, params: SourceParams) -> SourceData:
 
 def require_files(raw: Path, params: SourceParams) -> None:
     """Refuse to begin without the two files; raises UserError, which says where they come from."""
+    for path in _files(raw, params):
+        refuse_folder(path, ", and put there the file of that name")
     missing = [path.name for path in _files(raw, params) if not path.is_file()]
     if missing:
         there = ", ".join(sorted(path.name for path in raw.glob("data_2d_humaneva15_*.npz"))) or "none"

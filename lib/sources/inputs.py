@@ -10,6 +10,7 @@ from lib.pose.cameras import assumption
 from lib.pose.layout import Layout
 from lib.runtime.console import Console
 from lib.runtime.errors import UserError
+from lib.runtime.files import require_file
 from lib.sources.base import AutoSplit, PoseSequence, SourceParams, VirtualCameraParams
 from lib.sources.cameras import with_cameras
 from lib.sources.keypoints.formats import FORMATS, SUFFIXES, Unit, units
@@ -67,8 +68,8 @@ def check_given(given: Given) -> None:
     """Refuse a format that there is not, and a file of cameras that is not there; raises UserError."""
     if given.keypoints not in ("auto", *FORMATS):
         raise UserError(f"no format of keypoints is named {given.keypoints!r}: choose of auto, {', '.join(FORMATS)}")
-    if given.camera is not None and not given.camera.is_file():
-        raise UserError(f"{given.camera} is missing: name a YAML file of cameras")
+    if given.camera is not None:
+        require_file(given.camera, "name a YAML file of cameras (--camera)")
 
 
 def read_input(path: Path, given: Given, detector: Callable[[], BlazePose], console: Console) -> Iterator[Read]:

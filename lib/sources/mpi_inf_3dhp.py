@@ -25,6 +25,7 @@ from lib.pose.layouts import LAYOUTS
 from lib.pose.lens import fitted
 from lib.runtime.bounds import one_line, readable_name
 from lib.runtime.errors import UserError
+from lib.runtime.files import refuse_folder
 from lib.sources import npz
 from lib.sources.base import Dropped, PoseSequence, Recorded, SourceData, SourceParams
 from lib.sources.unread import Unread, tensor
@@ -87,6 +88,8 @@ def read(raw: Path, params: SourceParams) -> SourceData:
 
 def require_files(raw: Path, params: SourceParams) -> None:
     """Refuse to begin without the files that the split needs; raises UserError, which says where they come from."""
+    for name in _needed(params):
+        refuse_folder(raw / name, ", and put there the file of that name")
     missing = [name for name in _needed(params) if not (raw / name).is_file()]
     if missing:
         raise UserError(

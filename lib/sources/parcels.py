@@ -39,8 +39,10 @@ def fetch(parcel: Parcel | None, target: Path, note: str, file: Path | None = No
     The folder is there whole, or as it was before. Members that are there already are not fetched again.
 
     Raises:
-        UserError: the package cannot be downloaded, or is not the file it should be.
+        UserError: the package cannot be downloaded, or is not the file it should be, or a file is at `target`.
     """
+    if target.is_file():
+        raise UserError(f"{target} is a file, where a folder belongs: move it elsewhere")
     scratch = temporary_beside(target)
     try:
         folder = scratch / target.name

@@ -22,6 +22,7 @@ from lib.pose.geometry import quaternion_to_matrix, rotation_about
 from lib.pose.skeleton import H36M
 from lib.runtime.bounds import check_text
 from lib.runtime.errors import UserError
+from lib.runtime.files import require_file
 from lib.sources.base import PoseSequence, SourceData, SourceParams
 from lib.sources.clips import CLIPS, PERFORMERS, file_name
 from lib.sources.h36m_cameras import cameras
@@ -130,8 +131,7 @@ def check(params: SourceParams) -> None:
 
 
 def _load(path: Path) -> dict[str, Float[Tensor, "frame channel"]]:
-    if not path.is_file():
-        raise UserError(f"{path} is missing: run `dvc repro download`")
+    require_file(path, "run `dvc repro download`")
     try:
         check_text(path, _MOST_BYTES)
         frames = torch.tensor(json.loads(path.read_text(encoding="utf-8"))["Frames"], dtype=torch.float64)

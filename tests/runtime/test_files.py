@@ -44,6 +44,16 @@ def test_the_new_file_takes_the_place_of_the_old(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_a_folder_in_the_way_of_a_file_and_a_file_in_the_way_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "same").mkdir()
+    (tmp_path / "metrics").touch()
+    with pytest.raises(UserError, match=r"same is a folder, where a file belongs: move it elsewhere$"):
+        write_json(tmp_path / "same", {})
+    with pytest.raises(UserError, match=r"metrics is a file, where a folder belongs: move it elsewhere$"):
+        write_json(tmp_path / "metrics" / "a" / "b.json", {})
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["metrics", "same"]
+
+
 def test_json_with_what_cannot_be_written_keeps_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "metrics.json"
     write_json(path, {"mpjpe_mm": 5.0})

@@ -93,8 +93,15 @@ def test_a_folder_that_cannot_be_written_is_one_line(project: Path) -> None:
     def run(params: dict[str, Any], paths: Paths) -> None:
         write_json(paths.metrics("x"), {})
 
-    with pytest.raises(SystemExit, match="^error: metrics: File exists"):
+    with pytest.raises(SystemExit, match="^error: metrics is a file, where a folder belongs: move it elsewhere$"):
         main(run)
+
+
+@pytest.mark.usefixtures("project")
+def test_a_folder_where_a_file_belongs_is_one_line(project: Path) -> None:
+    (project / "cameras.yaml").mkdir()
+    with pytest.raises(SystemExit, match="^error: cameras.yaml is a folder, where a file belongs: move it elsewhere$"):
+        command(lambda paths: print(Path("cameras.yaml").read_text()))
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "many"])

@@ -136,6 +136,14 @@ def test_missing_files_are_one_error_that_says_what_to_do(tmp_path: Path) -> Non
     assert "\n" not in message
 
 
+@pytest.mark.parametrize("name", ["data_3d_h36m.npz", "data_2d_h36m_gt.npz"])
+def test_a_folder_where_a_file_belongs_says_so(name: str, h36m_raw: Path) -> None:
+    (h36m_raw / name).unlink()
+    (h36m_raw / name).mkdir()
+    with pytest.raises(UserError, match=rf"h36m/{name} is a folder, where a file belongs: .* put there the file of"):
+        h36m.read(h36m_raw, source_params())
+
+
 def test_unknown_keypoints_name_those_that_are_there(h36m_raw: Path) -> None:
     with pytest.raises(UserError, match=r"lacks data_2d_h36m_cpn\.npz: .* present: data_2d_h36m_gt\.npz$"):
         h36m.read(h36m_raw, source_params(keypoints="cpn"))

@@ -65,6 +65,15 @@ def test_replaces_what_is_there(tmp_path: Path, wheel: Path) -> None:
     assert not (folder / "old.txt").exists()
 
 
+def test_a_file_in_its_place_stays(tmp_path: Path, wheel: Path) -> None:
+    folder = Paths(tmp_path).raw("sample")
+    folder.parent.mkdir(parents=True)
+    folder.write_text("mine")
+    with pytest.raises(UserError, match="sample is a file, where a folder belongs: move it elsewhere"):
+        run({}, needing(tmp_path), wheel)
+    assert folder.read_text() == "mine"
+
+
 def test_another_source_needs_no_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     run({}, needing(tmp_path, "nothing"))

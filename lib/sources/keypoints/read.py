@@ -84,7 +84,8 @@ def _by_layout(
         people += count
     if not sequences:
         count = max(len(found), len({dropped[:2] for dropped in report.dropped}))
-        raise UserError(f"{printable(where)}: none of {count} videos can be used: {_why(report, params, where)}")
+        none = "" if count == 1 and where.is_file() and report.bad else f"none of {count} videos can be used: "
+        raise UserError(f"{printable(where)}: {none}{_why(report, params, where)}")
     formats = Counter(video.format for video in videos)
     inputs = {
         "files": sum(len(unit.files) for unit in found),
