@@ -79,6 +79,9 @@ class Finished(Exception):
 class MeterOfSteps(Progress):
     """Sees every step of training, and no more of its progress."""
 
+    def steps_begin(self) -> None:
+        """Nothing: what is between steps is part of training."""
+
     def epoch(self, number: int, summary: Mapping[str, float]) -> None:
         """Nothing: validation is part of training."""
 

@@ -126,6 +126,12 @@ class Progress:
         self._poses = 0
         self._began = self._last = self._drawn = time.perf_counter()
 
+    def steps_begin(self) -> None:
+        """Steps follow; the time since the last one went into something else, and counts for no speed."""
+        now = time.perf_counter()
+        self._began += now - self._last
+        self._last = now
+
     def step(self, poses: int, losses: Mapping[str, float] | None = None) -> None:
         """Count a batch of `poses`; losses only when they are at hand, for reading one waits for the device."""
         now = time.perf_counter()
@@ -152,7 +158,7 @@ class Progress:
 
     @property
     def speed(self) -> float:
-        """Poses per second since the epoch began, without the time after its last step."""
+        """Poses per second of the epoch's steps, without the time between those of one `steps_begin` and the next."""
         return self._poses / max(self._last - self._began, 1e-9)
 
     def _draw(self, now: float) -> None:

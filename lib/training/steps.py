@@ -105,6 +105,7 @@ def train_epoch(run: Run, epoch: int, told: Told, offer: Callable[[], None]) -> 
     params, progress, monitor = run.params, told.progress, told.monitor
     while True:
         began = time.monotonic()
+        told.bar.steps_begin()
         monitor.steps_begin("drawn" if epoch <= params.prior_epochs else "all")
         names = _stretch(run, epoch, run.within(progress, epoch - 1), told)
         monitor.steps_end()

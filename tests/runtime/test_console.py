@@ -88,6 +88,22 @@ def test_speed_starts_again_with_each_epoch(monkeypatch: pytest.MonkeyPatch, clo
     ]
 
 
+def test_speed_is_that_of_the_steps_alone(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+    """Pictures and states are made between epochs, and states also between steps of one."""
+    stdout = to_file(monkeypatch)
+    with Console().progress(epochs=2, steps_per_epoch=4) as progress:
+        for epoch in (1, 2):
+            for _ in range(2):
+                clock.now += 70
+                progress.steps_begin()
+                for _ in range(2):
+                    clock.now += 0.5
+                    progress.step(poses=30)
+            clock.now += 70
+            progress.epoch(epoch, {})
+    assert [line.split("  ")[-1] for line in stdout.getvalue().splitlines()] == ["60 poses/s"] * 2
+
+
 def test_an_epoch_without_steps_divides_by_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     stdout = to_file(monkeypatch)
     with Console().progress(epochs=1, steps_per_epoch=1) as progress:

@@ -1,4 +1,7 @@
 import itertools
+import logging
+import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -77,6 +80,23 @@ def test_tensorboard_says_where_the_time_goes(run: tuple[Progress, Path]) -> Non
     assert shares["time/loader"][0] == 0 < min(shares["time/loader"][1:])
     assert all(0 < value < 1e6 for value in scalars["speed/poses_per_second"])
     assert all(50 < value < 50_000 for value in scalars["memory/process_mb"])
+
+
+def test_the_speed_that_is_said_is_that_of_steps_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As TensorBoard's, however long its files and pictures take."""
+    caplog.set_level(logging.INFO, "lib.runtime.console")
+    speeds = list[float]()
+
+    def slow(board: Board, values: dict[str, float], step: int) -> None:
+        speeds.append(values["speed/poses_per_second"])
+        time.sleep(0.5)
+
+    monkeypatch.setattr(Board, "scalars", slow)
+    train(tmp_path, epochs=2)
+    said = re.findall(r"^epoch \d.* ([\d,]+) poses/s$", "\n".join(caplog.messages), re.M)
+    assert [float(one.replace(",", "")) for one in said] == pytest.approx(speeds, rel=0.2)
 
 
 def test_mixed_precision_trains_nearly_as_well(tmp_path: Path) -> None:
