@@ -25,6 +25,11 @@ class DeviceInfo:
     memory: int | None  # bytes; None where the system does not say
     bfloat16: bool
 
+    def __str__(self) -> str:
+        """Plain words, for a log."""
+        memory = "memory not known" if self.memory is None else f"{self.memory / 2**30:.1f} GiB of memory"
+        return f"{self.device}: {self.hardware}, {memory}, {'with' if self.bfloat16 else 'without'} bfloat16"
+
 
 def available_devices() -> list[torch.device]:
     """Every device of this machine, the one that `auto` picks first."""

@@ -177,6 +177,17 @@ def test_describe_devices_ends_with_the_cpu() -> None:
     assert cpu.memory is None or cpu.memory > 2**28
 
 
+def test_a_device_is_logged_in_words(caplog: pytest.LogCaptureFixture) -> None:
+    assert (
+        str(module.DeviceInfo(CPU, "Some CPU", 3 << 29, False)) == "cpu: Some CPU, 1.5 GiB of memory, without bfloat16"
+    )
+    assert str(module.DeviceInfo(CPU, "Some CPU", None, True)) == "cpu: Some CPU, memory not known, with bfloat16"
+    caplog.set_level(logging.INFO, "lib")
+    threads = torch.get_num_threads()
+    Hardware.prepare("cpu", "32-true", threads, print)
+    assert str(module.describe_device(CPU)) in caplog.messages
+
+
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_a_fabric_trains(precision: str, capfd: pytest.CaptureFixture[str]) -> None:
     fabric = make_fabric(CPU, precision)
