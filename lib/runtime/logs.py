@@ -203,7 +203,8 @@ def _versioned(package: str) -> str:
 
 def _git() -> "subprocess.Popen[str] | None":
     command = ("git", "status", "--porcelain=v2", "--branch")
-    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}  # in no other command's way
+    # In no other command's way, and not the repository of a folder above, which an unpacked ZIP may lie in.
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_CEILING_DIRECTORIES": str(Path.cwd().parent)}
     with suppress(OSError):
         return subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, errors="replace"

@@ -145,7 +145,6 @@ logging.getLogger("h5py").warning("afterwards")
 
 def test_without_git_and_outside_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     with log_file(tmp_path / "outside"):
         pass
     assert "code: not known, for this is no git repository\n" in written(tmp_path / "outside")
@@ -160,6 +159,11 @@ def test_without_git_and_outside_of_it(tmp_path: Path, monkeypatch: pytest.Monke
     with log_file(tmp_path / "repository"):
         pass
     assert re.search(r"code: commit \w+, changed: a b.txt, new00.py, .*new08.py, 4 more\n", written(Path("repository")))
+    (tmp_path / "unpacked").mkdir()
+    monkeypatch.chdir(tmp_path / "unpacked")
+    with log_file(tmp_path / "below"):
+        pass
+    assert "code: not known, for this is no git repository\n" in written(tmp_path / "below")
     monkeypatch.setenv("PATH", "")
     with log_file(tmp_path / "without"):
         pass
