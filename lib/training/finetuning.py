@@ -134,8 +134,8 @@ class Finetuned(NamedTuple):
     checkpoint: Checkpoint
     curves: pd.DataFrame  # CURVES first
     metrics: dict[str, object]
-    speed: dict[str, float]  # differs from run to run, so it is no metric
-    times: dict[str, object]  # of each epoch, likewise
+    speed: dict[str, float]  # of the whole run; differs from run to run, so it is no metric
+    times: dict[str, object]  # of each epoch since it was begun or taken up again, likewise
 
 
 def finetune(

@@ -71,9 +71,14 @@ class Monitor:
         return known
 
     def summary(self) -> dict[str, object]:
-        """All that this process has measured, for a file."""
-        whole = {name: round(value, 3) for name, value in _shares(self._first, self._before).items()}
-        return {"whole": whole, "epochs": self._epochs}
+        """All that this process has measured, for a file: of a run that was stopped, its last part alone."""
+        if not self._epochs:
+            return {"part": {}, "epochs": []}
+        shares = {name: round(value, 3) for name, value in _shares(self._first, self._before).items()}
+        first, last = (self._epochs[place]["epoch"] for place in (0, -1))
+        seconds = round(self._before[0] - self._first[0], 1)
+        part = {"first_epoch": first, "last_epoch": last, "seconds": seconds, **shares}
+        return {"part": part, "epochs": self._epochs}
 
     def _read(self) -> tuple[float, float, Mapping[str, float]]:
         return self._wall(), self._cpu(), self._sections()

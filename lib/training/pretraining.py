@@ -107,8 +107,8 @@ class Pretrained(NamedTuple):
     checkpoint: Checkpoint
     curves: list[dict[str, float]]
     metrics: dict[str, object]
-    speed: dict[str, float]  # differs from run to run, so it is no metric
-    times: dict[str, object]  # of each epoch, likewise
+    speed: dict[str, float]  # of the whole run; differs from run to run, so it is no metric
+    times: dict[str, object]  # of each epoch since it was begun or taken up again, likewise
 
 
 def pretrain(

@@ -34,7 +34,8 @@ def test_shares_of_an_epoch_and_of_the_run() -> None:
     monitor = Monitor(
         CPU, lines.append, Slowness(lines.append), lambda: time.wall, lambda: time.cpu, lambda: {**time.sections}
     )
-    for epoch, speed in ((1, 1), (2, 3)):
+    assert monitor.summary() == {"part": {}, "epochs": []}  # a run that goes on from its end
+    for epoch, speed in ((3, 1), (4, 3)):  # one that goes on after two epochs
         monitor.steps_begin()
         for _ in range(5):
             time.spend(0.6 * speed, "model")
@@ -58,8 +59,10 @@ def test_shares_of_an_epoch_and_of_the_run() -> None:
             }
         )
     summary = json.loads(json.dumps(monitor.summary()))
-    assert summary["whole"]["time/model"] == 0.6 and summary["whole"]["speed/cores"] == 0.5
-    assert [row["epoch"] for row in summary["epochs"]] == [1, 2]
+    part = summary["part"]
+    assert (part["first_epoch"], part["last_epoch"], part["seconds"]) == (3, 4, 20)
+    assert part["time/model"] == 0.6 and part["speed/cores"] == 0.5
+    assert [row["epoch"] for row in summary["epochs"]] == [3, 4]
     assert [row["speed/poses_per_second"] for row in summary["epochs"]] == [37.5, 12.5]
     assert lines == []
 
