@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from lib.experiments.benchmark import CONDITIONS, TABLES, Benchmark, benchmark, summary, summary_of_conditions
+from lib.runtime.arguments import Parser
 from lib.runtime.console import Console
 from lib.runtime.paths import Paths
 from lib.runtime.stage import main, positive
@@ -25,7 +26,7 @@ def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> 
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m stages.benchmark", description=__doc__)
+    parser = Parser(prog="python -m stages.benchmark", description=__doc__)
     parser.add_argument("table", choices=TABLES)
     parser.add_argument("--source", default="h36m", choices=SOURCES)
     parser.add_argument("--keypoints", nargs="*", help="all that the source has, unless named")

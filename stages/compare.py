@@ -27,9 +27,10 @@ from lib.plotting.comparison import comparison_figure
 from lib.plotting.params import VisualizeParams
 from lib.plotting.selection import select_sequences
 from lib.pose.cameras import Camera
+from lib.runtime.arguments import Parser, named_path
 from lib.runtime.console import Console
 from lib.runtime.device import choose_threads
-from lib.runtime.files import replacing
+from lib.runtime.files import refuse_file, replacing
 from lib.runtime.params import section
 from lib.runtime.paths import Paths
 from lib.runtime.stage import main, positive
@@ -45,6 +46,8 @@ def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> 
     """Print the table of all metrics, and write everything."""
     evaluation = section(EvaluationParams, "evaluation", params)
     visualize = section(VisualizeParams, "visualize", params)
+    folder: Path = arguments.output or paths.root / "data" / "scratch" / "compare"
+    refuse_file(folder)
     models = load_models(arguments.checkpoints, evaluation.device)
     poses = tested(paths.poses, paths.other_test) if arguments.split == "test" else paths.poses
     split = read_split(poses, arguments.split, "if any")
@@ -55,7 +58,6 @@ def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> 
         speed = speeds(models, split, evaluation)
     finally:
         torch.set_num_threads(threads)
-    folder: Path = arguments.output or paths.root / "data" / "scratch" / "compare"
     columns, rows = ("", *(model.name for model in models)), _costs(models, speed) + _rows(found.overall, "metric")
     Console().table(columns, rows)
     about = f"{_described(split, arguments.split, arguments.resample)}; poses/s: CPU threads {arguments.threads}"
@@ -141,9 +143,11 @@ def _markdown(columns: tuple[str, ...], tables: dict[str, Rows], about: str) -> 
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m stages.compare", description=__doc__)
-    parser.add_argument("checkpoints", nargs="+", type=Path, metavar="CHECKPOINT", help="the first is compared with")
-    parser.add_argument("--output", type=Path, metavar="DIR", help="the folder to write")
+    parser = Parser(prog="python -m stages.compare", description=__doc__)
+    parser.add_argument(
+        "checkpoints", nargs="+", type=named_path, metavar="CHECKPOINT", help="the first is compared with"
+    )
+    parser.add_argument("--output", type=named_path, metavar="DIR", help="the folder to write")
     parser.add_argument("--split", default="test", choices=("validation", "test"), help="choose by validation")
     parser.add_argument(
         "--resample", default="sequences", choices=("sequences", "takes"), help="takes: all cameras of a take together"

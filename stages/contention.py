@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from lib.experiments.contention import PHASES, contention, rows
+from lib.runtime.arguments import Parser
 from lib.runtime.console import Console
 from lib.runtime.paths import Paths
 from lib.runtime.stage import main, positive
@@ -23,7 +24,7 @@ def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> 
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m stages.contention", description=__doc__)
+    parser = Parser(prog="python -m stages.contention", description=__doc__)
     parser.add_argument("--seconds", type=positive(float), default=15.0, help="of each phase")
     parser.add_argument("--rounds", type=positive(int), default=3)
     parser.add_argument("--processes", type=positive(int), default=1, help="that keep a core busy each")

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from lib.experiments.checkpoint_choice import Chosen, checkpoint_choice, early_stopping, read_rows, tables
+from lib.runtime.arguments import Parser
 from lib.runtime.console import Console
 from lib.runtime.paths import Paths
 from lib.runtime.stage import main, positive
@@ -30,7 +31,7 @@ def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> 
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m stages.criteria", description=__doc__)
+    parser = Parser(prog="python -m stages.criteria", description=__doc__)
     parser.add_argument("--source", default="h36m", choices=SOURCES)
     parser.add_argument("--keypoints", default="gt")
     splits = ("train", "validation", "test")

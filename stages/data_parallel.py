@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from lib.experiments.data_parallel import data_parallel
+from lib.runtime.arguments import Parser
 from lib.runtime.console import Console
 from lib.runtime.files import replacing
 from lib.runtime.paths import Paths
@@ -32,7 +33,7 @@ def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> 
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m stages.data_parallel", description=__doc__)
+    parser = Parser(prog="python -m stages.data_parallel", description=__doc__)
     parser.add_argument("--steps", type=positive(int), default=50)
     parser.add_argument("--processes", type=positive(int), default=2, help="which share as many shards")
     return parser.parse_args()

@@ -6,10 +6,10 @@ The file has some of params.yaml's keys, nested as there. They are checked first
 import argparse
 import sys
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from lib.pipeline.overrides import experiment, read_overrides
+from lib.runtime.arguments import Parser, named_path
 from lib.runtime.paths import Paths
 from lib.runtime.stage import main
 
@@ -24,8 +24,8 @@ def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> 
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m stages.experiment", description=__doc__)
-    parser.add_argument("file", type=Path, metavar="FILE.yaml")
+    parser = Parser(prog="python -m stages.experiment", description=__doc__)
+    parser.add_argument("file", type=named_path, metavar="FILE.yaml")
     parser.add_argument("--name", help="of the experiment in `dvc exp show`")
     parser.add_argument("--queue", action="store_true", help="run it later: dvc queue start")
     return parser.parse_args()

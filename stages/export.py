@@ -16,6 +16,7 @@ from lib.export.latency import latency
 from lib.export.onnx import WindowLifter, write_onnx
 from lib.models.checkpoints import Checkpoint, load
 from lib.pose.layout import Layout
+from lib.runtime.arguments import Parser, named_path
 from lib.runtime.console import Console
 from lib.runtime.device import describe_devices
 from lib.runtime.errors import UserError
@@ -61,12 +62,12 @@ def _layout(checkpoint: Checkpoint, name: str | None) -> Layout:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m stages.export", description=__doc__)
+    parser = Parser(prog="python -m stages.export", description=__doc__)
     parser.add_argument(
-        "checkpoint", nargs="?", type=Path, help="data/models/finetuned.pt unless named, or else the generalist"
+        "checkpoint", nargs="?", type=named_path, help="data/models/finetuned.pt unless named, or else the generalist"
     )
     parser.add_argument("--format", default="onnx", choices=("onnx",))
-    parser.add_argument("--output", type=Path, help="the file to write")
+    parser.add_argument("--output", type=named_path, help="the file to write")
     parser.add_argument("--layout", help="of the keypoints, such as coco")
     parser.add_argument(
         "--flip",

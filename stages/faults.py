@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from lib.experiments.faults import ANY, Kill, faults
+from lib.runtime.arguments import Parser
 from lib.runtime.console import Console
 from lib.runtime.errors import UserError
 from lib.runtime.files import replacing
@@ -38,7 +39,7 @@ def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> 
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m stages.faults", description=__doc__)
+    parser = Parser(prog="python -m stages.faults", description=__doc__)
     parser.add_argument("--moments", type=positive(int), default=20, help="kills in all")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     return parser.parse_args()

@@ -20,6 +20,7 @@ from lib.inference.camera_search import FoundCamera, find_cameras
 from lib.inference.lifter import Lifter
 from lib.pose.camera_files import fits, write_cameras
 from lib.pose.cameras import Camera, with_focal
+from lib.runtime.arguments import Parser, named_path
 from lib.runtime.console import Console
 from lib.runtime.errors import UserError
 from lib.runtime.logs import say
@@ -91,11 +92,11 @@ def _comment(found: FoundCamera) -> str:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m stages.find_camera", description=__doc__)
-    parser.add_argument("checkpoint", nargs="?", type=Path, help="data/models/finetuned.pt, unless named")
+    parser = Parser(prog="python -m stages.find_camera", description=__doc__)
+    parser.add_argument("checkpoint", nargs="?", type=named_path, help="data/models/finetuned.pt, unless named")
     parser.add_argument("--split", default="test", choices=("train", "validation", "test"))
     parser.add_argument("--sequences", default="*", metavar="PATTERN", help="a camera or subject/action/camera, with *")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="a YAML file of cameras")
+    parser.add_argument("--write", type=named_path, metavar="FILE", help="a YAML file of cameras")
     return parser.parse_args()
 
 

@@ -6,7 +6,6 @@ prints P-MPJPE in mm beside that of the split's own frames at the same instants.
 
 import argparse
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from lib.data.store import read_split
@@ -14,6 +13,7 @@ from lib.evaluation.lifting import EvaluationParams
 from lib.experiments.frame_rates import COLUMNS, frame_rates
 from lib.inference.lifter import Lifter
 from lib.models import checkpoints
+from lib.runtime.arguments import Parser, named_path
 from lib.runtime.console import Console
 from lib.runtime.device import resolve_device
 from lib.runtime.params import section
@@ -31,9 +31,9 @@ def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> 
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m stages.frame_rates", description=__doc__)
+    parser = Parser(prog="python -m stages.frame_rates", description=__doc__)
     parser.add_argument("--split", default="test", choices=("train", "validation", "test"))
-    parser.add_argument("--checkpoint", type=Path, help="another file than the model that is evaluated")
+    parser.add_argument("--checkpoint", type=named_path, help="another file than the model that is evaluated")
     return parser.parse_args()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from lib.experiments.generalist import FILE, Generalist, train_generalist
 from lib.models.checkpoints import load, save
+from lib.runtime.arguments import Parser
 from lib.runtime.console import Console
 from lib.runtime.paths import Paths
 from lib.runtime.stage import main, positive
@@ -28,7 +29,7 @@ def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> 
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m stages.generalist", description=__doc__)
+    parser = Parser(prog="python -m stages.generalist", description=__doc__)
     parser.add_argument("--source", default="sample", choices=SOURCES)
     parser.add_argument("--keypoints", default="gt", help="of the source, as data.keypoints")
     parser.add_argument("--epochs", type=positive(int), help="in place of its own")

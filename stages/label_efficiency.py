@@ -10,6 +10,7 @@ from typing import Any
 
 from lib.experiments.label_efficiency import FRACTIONS, LabelEfficiency, label_efficiency, summary
 from lib.plotting.efficiency import label_efficiency_figure
+from lib.runtime.arguments import Parser
 from lib.runtime.console import Console
 from lib.runtime.files import replacing
 from lib.runtime.paths import Paths
@@ -34,7 +35,7 @@ def _share(text: str) -> float:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m stages.label_efficiency", description=__doc__)
+    parser = Parser(prog="python -m stages.label_efficiency", description=__doc__)
     parser.add_argument("--source", default="h36m", choices=SOURCES)
     parser.add_argument("--keypoints", default="gt")
     parser.add_argument("--split", default="test", choices=("validation", "test"), help="choose by validation")

@@ -12,6 +12,7 @@ from lib.plotting.joints import layout_figure
 from lib.plotting.params import VisualizeParams
 from lib.plotting.skeletons import SkeletonStyle
 from lib.pose.layouts import FURTHER_LAYOUTS, LAYOUTS, layout_named
+from lib.runtime.arguments import Parser
 from lib.runtime.console import Console
 from lib.runtime.files import replacing
 from lib.runtime.params import section
@@ -32,7 +33,7 @@ def run(names: Sequence[str], params: dict[str, Any], paths: Paths) -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m stages.layouts", description=__doc__)
+    parser = Parser(prog="python -m stages.layouts", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME or FILE.yaml", help="all that there are, unless named")
     return parser.parse_args()
 

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from lib.experiments.memory import measure
+from lib.runtime.arguments import Parser
 from lib.runtime.console import Console
 from lib.runtime.paths import Paths
 from lib.runtime.stage import main, positive
@@ -27,7 +28,7 @@ def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> 
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m stages.memory", description=__doc__)
+    parser = Parser(prog="python -m stages.memory", description=__doc__)
     parser.add_argument("--sizes", type=positive(float), nargs="+", default=[1.0, 10.0], help="times Human3.6M")
     parser.add_argument("--steps", type=positive(int), default=400, help="of training")
     return parser.parse_args()

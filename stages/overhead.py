@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 from lib.experiments.overhead import overhead
+from lib.runtime.arguments import Parser
 from lib.runtime.console import Console
 from lib.runtime.paths import Paths
 from lib.runtime.stage import main, positive
@@ -30,7 +31,7 @@ def _cells(own: float, empty: float) -> tuple[str, str, str]:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m stages.overhead", description=__doc__)
+    parser = Parser(prog="python -m stages.overhead", description=__doc__)
     parser.add_argument("--rounds", type=positive(int), default=5)
     return parser.parse_args()
 

@@ -24,7 +24,7 @@ import torch
 from lib.data.store import read_split, tested
 from lib.detection.blazepose import BlazePose
 from lib.detection.networks import litert
-from lib.export.catalog import FORMATS, write_motions
+from lib.export.catalog import FORMATS, check_inputs, write_motions
 from lib.export.names import file_name
 from lib.inference.lifter import Lifter
 from lib.inference.motion import Motion
@@ -32,15 +32,16 @@ from lib.inference.prediction import Options, Smoothing, predict_inputs, predict
 from lib.inference.streaming import speed, stream
 from lib.pose.cameras import assumption
 from lib.pose.layout import Layout
+from lib.runtime.arguments import Parser, named_path
 from lib.runtime.console import Console
 from lib.runtime.errors import UserError
-from lib.runtime.files import require_file
+from lib.runtime.files import refuse_file, require_file
 from lib.runtime.logs import say
 from lib.runtime.paths import Paths
 from lib.runtime.stage import command, positive
 from lib.sources.inputs import Given, as_options, check_given
 from lib.sources.streams import camera_number, open_stream
-from lib.sources.videos import fetch_detector, load_detector
+from lib.sources.videos import fetch_detector, find_videos, load_detector
 from lib.viewer.live import LivePage
 from lib.viewer.page import Scene, write_viewer
 
@@ -55,6 +56,8 @@ def run(arguments: argparse.Namespace, paths: Paths) -> None:
     """Predict, write, and say where."""
     given = _given(arguments)
     check_given(given)
+    if arguments.output is not None:
+        refuse_file(arguments.output)
     lifter_for = _lifters(arguments, paths)
     if arguments.stream:
         _stream(lifter_for, arguments, given, paths)
@@ -73,6 +76,8 @@ def run(arguments: argparse.Namespace, paths: Paths) -> None:
         motions = predict_inputs(lifter_for, arguments.inputs, given, options, _detector(paths), console, leave_out)
         name = file_name(arguments.inputs[0].resolve().stem)
     folder = arguments.output or paths.predictions.parent / name
+    # What videos are beside is not read: an earlier result may be overwritten.
+    check_inputs(motions, folder, arguments.format, [path for path in arguments.inputs if not find_videos(path)])
     written = write_motions(motions, folder, arguments.format, leave_out)
     if arguments.viewer:
         write_viewer(folder / PAGE, _scenes(motions), title=name)
@@ -190,17 +195,17 @@ def _formats(text: str) -> list[str]:
 
 
 def _arguments(words: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m stages.predict", description=__doc__)
-    parser.add_argument("inputs", nargs="*", type=Path, metavar="INPUT")
+    parser = Parser(prog="python -m stages.predict", description=__doc__)
+    parser.add_argument("inputs", nargs="*", type=named_path, metavar="INPUT")
     parser.add_argument("--test-data", action="store_true", help="the pipeline's test split in place of inputs")
     parser.add_argument("--stream", action="store_true", help="frame by frame: camera:0, a video, or standard input")
-    parser.add_argument("--checkpoint", type=Path)
-    parser.add_argument("--output", type=Path, metavar="DIR")
+    parser.add_argument("--checkpoint", type=named_path)
+    parser.add_argument("--output", type=named_path, metavar="DIR")
     parser.add_argument("--format", type=_formats, default=["json"], help=f"one or several: {','.join(FORMATS)}")
     parser.add_argument("--viewer", action="store_true", help="a page that shows the motions, of a stream live")
     parser.add_argument("--world", action="store_true", help="upright, with feet on the floor; else before the camera")
     parser.add_argument("--height", type=_height, metavar="METRES", help="how tall people are")
-    parser.add_argument("--camera", type=Path, metavar="FILE", help="a YAML file of cameras, as data.cameras")
+    parser.add_argument("--camera", type=named_path, metavar="FILE", help="a YAML file of cameras, as data.cameras")
     parser.add_argument("--person", type=_person, metavar="N", help="a number, all, or longest")
     parser.add_argument("--smooth", choices=get_args(Smoothing), default="default")
     parser.add_argument("--batch-size", type=positive(int), default=4096, help="windows at once")
@@ -211,6 +216,12 @@ def _arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--keypoints", default="auto", help="the files' format")
     parser.add_argument("--layout", default="auto", help="what the keypoints mark")
     arguments = parser.parse_args(words)
+    _check_together(arguments, parser)
+    return arguments
+
+
+def _check_together(arguments: argparse.Namespace, parser: Parser) -> None:
+    """Refuse what does not go together."""
     if arguments.stream:
         refused = {"test_data", "output", "world", "person", "rotate"}
         for name in sorted(refused):
@@ -219,10 +230,13 @@ def _arguments(words: list[str] | None = None) -> argparse.Namespace:
         if len(arguments.inputs) > 1:
             parser.error("--stream takes one INPUT, or standard input")
     elif bool(arguments.inputs) == arguments.test_data:
-        parser.error("name an INPUT, or say --test-data")
+        parser.error("name an INPUT, or say --test-data, and not both")
+    elif arguments.test_data:
+        for name in ("camera", "fps", "keypoints", "layout", "person", "rotate", "size"):
+            if getattr(arguments, name) != parser.get_default(name):
+                parser.error(f"--test-data goes without --{name}: the test split is as the pipeline read it")
     elif camera := next((path for path in arguments.inputs if camera_number(path) is not None), None):
         parser.error(f"{camera} never ends: say --stream")
-    return arguments
 
 
 if __name__ == "__main__":

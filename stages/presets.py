@@ -19,6 +19,7 @@ from lib.models.networks import NETWORKS, Architecture, Size
 from lib.pose.layout import Layout
 from lib.pose.layouts import H36M_LAYOUT, LAYOUTS
 from lib.pose.skeleton import H36M
+from lib.runtime.arguments import Parser
 from lib.runtime.console import Console
 from lib.runtime.device import choose_threads, resolve_device
 from lib.runtime.params import section
@@ -112,7 +113,7 @@ def _seconds(work: Callable[[], None], device: torch.device, budget: float) -> f
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m stages.presets", description=__doc__)
+    parser = Parser(prog="python -m stages.presets", description=__doc__)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--seconds", type=positive(float), default=3.0, help="of measuring, for each figure")
     return parser.parse_args()

@@ -16,6 +16,7 @@ from lib.plotting.prior import ACROSS, rows_of_poses
 from lib.plotting.skeletons import SkeletonStyle
 from lib.pose.geometry import root_centred
 from lib.pose.skeleton import H36M
+from lib.runtime.arguments import Parser, named_path
 from lib.runtime.console import Console
 from lib.runtime.files import replacing
 from lib.runtime.params import section
@@ -55,8 +56,8 @@ def run(folder: Path | None, params: dict[str, Any], paths: Paths) -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m stages.preview_mocap", description=__doc__)
-    parser.add_argument("folder", nargs="?", type=Path, help="data/raw/bvh unless named")
+    parser = Parser(prog="python -m stages.preview_mocap", description=__doc__)
+    parser.add_argument("folder", nargs="?", type=named_path, help="data/raw/bvh unless named")
     return parser.parse_args()
 
 

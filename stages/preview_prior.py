@@ -14,6 +14,7 @@ from lib.plotting.prior import prior_figures
 from lib.plotting.skeletons import SkeletonStyle
 from lib.prior.bodies import SKELETON
 from lib.prior.sampler import PriorParams
+from lib.runtime.arguments import Parser, named_path
 from lib.runtime.console import Console
 from lib.runtime.files import replacing
 from lib.runtime.params import section
@@ -34,8 +35,8 @@ def run(folder: Path | None, params: dict[str, Any], paths: Paths) -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m stages.preview_prior", description=__doc__)
-    parser.add_argument("folder", nargs="?", type=Path, help="data/scratch unless named")
+    parser = Parser(prog="python -m stages.preview_prior", description=__doc__)
+    parser.add_argument("folder", nargs="?", type=named_path, help="data/scratch unless named")
     return parser.parse_args()
 
 

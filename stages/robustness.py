@@ -10,7 +10,6 @@ import argparse
 import re
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,6 +26,7 @@ from lib.plotting.results import Results
 from lib.plotting.selection import select_sequences
 from lib.plotting.skeletons import SkeletonStyle
 from lib.pose.skeleton import H36M
+from lib.runtime.arguments import Parser, named_path
 from lib.runtime.console import Console
 from lib.runtime.errors import UserError
 from lib.runtime.files import replacing
@@ -84,8 +84,8 @@ def _text(value: object) -> str:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m stages.robustness", description=__doc__)
-    parser.add_argument("checkpoint", nargs="?", type=Path, help="data/models/finetuned.pt, unless named")
+    parser = Parser(prog="python -m stages.robustness", description=__doc__)
+    parser.add_argument("checkpoint", nargs="?", type=named_path, help="data/models/finetuned.pt, unless named")
     parser.add_argument("--gif", metavar="TEXT", help="draw conditions with this in their name; no table")
     parser.add_argument("--split", default="test", choices=("validation", "test"), help="choose by validation")
     return parser.parse_args()

@@ -7,7 +7,6 @@ data/scratch.
 
 import argparse
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from lib.data.store import read_split
 from lib.evaluation.lifting import EvaluationParams
 from lib.experiments.speed import Measured, alignment, lifting, seconds_to, training
 from lib.inference.lifter import Lifter
+from lib.runtime.arguments import Parser, named_path
 from lib.runtime.console import Console
 from lib.runtime.device import describe_devices
 from lib.runtime.params import section
@@ -52,9 +52,9 @@ def _cells(row: Measured) -> tuple[str, ...]:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m stages.speed", description=__doc__)
+    parser = Parser(prog="python -m stages.speed", description=__doc__)
     parser.add_argument(
-        "checkpoint", type=Path, nargs="?", help="of a lifter; data/models/finetuned.pt if none is named"
+        "checkpoint", type=named_path, nargs="?", help="of a lifter; data/models/finetuned.pt if none is named"
     )
     parser.add_argument("--seconds", type=positive(float), default=10.0, help="of each measurement")
     parser.add_argument("--rounds", type=positive(int), default=5)

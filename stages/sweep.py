@@ -8,7 +8,6 @@ it, up to N trials. Writes data/scratch/sweeps/NAME.db and plots/sweep_NAME.png.
 import argparse
 import sys
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from lib.experiments.space import Space, ends, measured_otherwise, read_space
@@ -17,6 +16,7 @@ from lib.experiments.variants import Changes, changed
 from lib.objectives.catalog import OBJECTIVES
 from lib.pipeline.overrides import check_changes, copied, experiment, metric_of
 from lib.plotting.sweep import sweep_figure
+from lib.runtime.arguments import Parser, named_path
 from lib.runtime.console import Console
 from lib.runtime.errors import UserError
 from lib.runtime.files import replacing
@@ -91,8 +91,8 @@ def _metric(text: str) -> tuple[str, str]:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m stages.sweep", description=__doc__)
-    parser.add_argument("space", type=Path, metavar="SPACE.yaml")
+    parser = Parser(prog="python -m stages.sweep", description=__doc__)
+    parser.add_argument("space", type=named_path, metavar="SPACE.yaml")
     parser.add_argument("--trials", type=positive(int), required=True, help="in all, with those of earlier calls")
     parser.add_argument("--name", help="of the sweep and its experiments; else the file's")
     parser.add_argument("--objective", default=VALIDATION_LOSS, help="a metric of a stage: %(default)s")

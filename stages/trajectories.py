@@ -5,13 +5,13 @@ Needs 3D of Human3.6M's joints. Prints a table, of live windows as well, and wri
 
 import argparse
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from lib.data.store import read_split
 from lib.evaluation.lifting import EvaluationParams
 from lib.experiments.trajectories import COLUMNS, cells, trajectories
 from lib.inference.lifter import Lifter
+from lib.runtime.arguments import Parser, named_path
 from lib.runtime.console import Console
 from lib.runtime.params import section
 from lib.runtime.paths import Paths
@@ -27,8 +27,8 @@ def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> 
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m stages.trajectories", description=__doc__)
-    parser.add_argument("checkpoint", nargs="?", type=Path, help="data/models/finetuned.pt, unless named")
+    parser = Parser(prog="python -m stages.trajectories", description=__doc__)
+    parser.add_argument("checkpoint", nargs="?", type=named_path, help="data/models/finetuned.pt, unless named")
     parser.add_argument("--split", default="test", choices=("train", "validation", "test"))
     return parser.parse_args()
 

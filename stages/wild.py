@@ -17,6 +17,7 @@ from lib.evaluation.lifting import EvaluationParams
 from lib.experiments.wild import COLUMNS
 from lib.experiments.wild import wild as lifted_wild
 from lib.inference.lifter import Lifter
+from lib.runtime.arguments import Parser, named_path
 from lib.runtime.console import Console
 from lib.runtime.files import replacing
 from lib.runtime.params import section
@@ -85,11 +86,11 @@ def cells(row: wild.Row) -> tuple[str, ...]:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m stages.wild", description=__doc__)
-    parser.add_argument("checkpoint", nargs="?", type=Path, help="data/models/finetuned.pt, unless named")
+    parser = Parser(prog="python -m stages.wild", description=__doc__)
+    parser.add_argument("checkpoint", nargs="?", type=named_path, help="data/models/finetuned.pt, unless named")
     parser.add_argument("--prepare", action="store_true", help="fetch, detect and triangulate again")
     parser.add_argument("--model", choices=[kind for kind in LANDMARKS if kind != "lite"], default="full")
-    parser.add_argument("--packages", type=Path, help="a folder that may have copies of the packages")
+    parser.add_argument("--packages", type=named_path, help="a folder that may have copies of the packages")
     return parser.parse_args()
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from lib.detection.networks import Array
 from lib.runtime.bounds import one_line
 from lib.runtime.errors import UserError
-from lib.runtime.files import PICTURES, pictures_in
+from lib.runtime.files import PICTURES, pictures_in, require_file
 
 _MOST_FRAMES = 1e9  # headers of streams say anything
 _MOST_PIXELS = 1 << 26  # of a picture: 8192 x 8192, and 200 MB
@@ -40,8 +40,7 @@ class Video:
         Raises:
             UserError: there is no such file, or OpenCV reads no frame of it.
         """
-        if not path.is_file():
-            raise UserError(f"{path} is missing: name a video file that is there")
+        require_file(path, "name a video file that is there")
         if not path.stat().st_size:
             raise UserError(f"{path} is empty: copy the video again")
         with path.open("rb") as file:

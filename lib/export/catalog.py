@@ -64,6 +64,18 @@ def write_motions(
     return written
 
 
+def check_inputs(
+    motions: Sequence[Sequence[Motion]], folder: Path, formats: Sequence[str], inputs: Sequence[Path]
+) -> None:
+    """Refuse to write over files that were read, which are the inputs or lie in them; raises UserError."""
+    read = [path.resolve() for path in inputs]
+    for name in file_names([motion for of_video in motions for motion in of_video]):
+        for path in (folder / f"{name}{FORMATS[each].suffix}" for each in formats):
+            target = path.resolve()
+            if target.exists() and not {target, *target.parents}.isdisjoint(read):
+                raise UserError(f"{path} is an input, or lies in one, and would be overwritten: name another --output")
+
+
 def write_motion(motion: Motion, folder: Path, name: str, formats: Sequence[str]) -> list[Path]:
     """Write one file a format, `NAME.SUFFIX`, each whole or not at all; returns their paths.
 

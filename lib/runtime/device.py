@@ -100,9 +100,7 @@ def choose_threads(requested: int | Literal["auto"]) -> int:
     """The number of CPU threads to begin with; auto measures, and takes the fewest within 10 % of the fastest."""
     if requested != "auto":
         if requested > (os.cpu_count() or 1):
-            raise UserError(
-                f"{requested} threads are more than this machine's {os.cpu_count()} cores: name fewer, or auto"
-            )
+            raise UserError(f"{requested} threads are more than this machine's {os.cpu_count()} cores: name fewer")
         return requested
     return fewest_fast_threads(measure_threads())
 

@@ -74,6 +74,13 @@ def refuse_folder(path: Path, remedy: str = "") -> None:
         raise UserError(f"{path} is a folder, where a file belongs: move it elsewhere{remedy}")
 
 
+def refuse_file(folder: Path) -> None:
+    """Refuse a file where a folder, or one of those above it, belongs; raises UserError."""
+    for each in (folder, *folder.parents):
+        if each.exists() and not each.is_dir():
+            raise UserError(f"{each} is a file, where a folder belongs: move it elsewhere, or name another")
+
+
 def temporary_beside(path: Path) -> Path:
     """The name under which this process may write what is to take the place of `path`; its folder is made.
 
@@ -82,9 +89,7 @@ def temporary_beside(path: Path) -> Path:
     Raises:
         UserError: a file is where a folder belongs.
     """
-    for folder in (path.parent, *path.parent.parents):
-        if folder.exists() and not folder.is_dir():
-            raise UserError(f"{folder} is a file, where a folder belongs: move it elsewhere")
+    refuse_file(path.parent)
     path.parent.mkdir(parents=True, exist_ok=True)
     for other in path.parent.glob(f".*.{glob.escape(path.name)}"):
         number = other.name[1 : -len(path.name) - 1]

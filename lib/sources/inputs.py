@@ -11,7 +11,8 @@ from lib.pose.layout import Layout
 from lib.runtime.console import Console
 from lib.runtime.errors import UserError
 from lib.runtime.files import require_file
-from lib.sources.base import AutoSplit, PoseSequence, SourceParams, VirtualCameraParams
+from lib.runtime.params import validated
+from lib.sources.base import PoseSequence, SourceParams
 from lib.sources.cameras import with_cameras
 from lib.sources.keypoints.formats import FORMATS, SUFFIXES, Unit, units
 from lib.sources.keypoints.read import LEFT_OUT, read_folder_or_file
@@ -37,21 +38,24 @@ class Given(NamedTuple):
 
     @property
     def params(self) -> SourceParams:
-        """For readers of keypoints; nothing is dropped for being short."""
-        nobody = VirtualCameraParams(count=1, elevation_deg=(0, 0), distance_m=(5, 5), fov_deg=50, seed=0)
-        return SourceParams(
-            source="keypoints",
-            keypoints=self.keypoints,
-            layout=self.layout,
-            cameras="auto" if self.camera is None else str(self.camera.resolve()),  # says how large pictures are
-            fps=self.fps,
-            size=self.size,
-            rotate=self.rotate,
-            people="all" if self.person is None else self.person,
-            split=AutoSplit(),
-            min_frames=1,
-            virtual_cameras=nobody,
-        )
+        """For readers of keypoints; nothing is dropped for being short. Raises UserError where they are none."""
+        content = {
+            "source": "keypoints",
+            "keypoints": self.keypoints,
+            "layout": self.layout,
+            "cameras": "auto" if self.camera is None else str(self.camera.resolve()),  # says how large pictures are
+            "fps": self.fps,
+            "size": self.size if self.size == "auto" else [*self.size],
+            "rotate": self.rotate,
+            "people": "all" if self.person is None else self.person,
+            "split": "auto",
+            "min_frames": 1,
+            "virtual_cameras": {"count": 1, "elevation_deg": (0, 0), "distance_m": (5, 5), "fov_deg": 50, "seed": 0},
+        }
+        try:
+            return validated(SourceParams, content, "data")
+        except UserError as error:
+            raise UserError(as_options(str(error))) from None
 
 
 class Read(NamedTuple):
@@ -65,11 +69,12 @@ class Read(NamedTuple):
 
 
 def check_given(given: Given) -> None:
-    """Refuse a format that there is not, and a file of cameras that is not there; raises UserError."""
+    """Refuse what cannot be given, and a file of cameras that is not there; raises UserError."""
     if given.keypoints not in ("auto", *FORMATS):
         raise UserError(f"no format of keypoints is named {given.keypoints!r}: choose of auto, {', '.join(FORMATS)}")
     if given.camera is not None:
         require_file(given.camera, "name a YAML file of cameras (--camera)")
+    _ = given.params
 
 
 def read_input(path: Path, given: Given, detector: Callable[[], BlazePose], console: Console) -> Iterator[Read]:
@@ -167,9 +172,10 @@ def _wrong(video: Path, fps: float) -> UserError | None:
 
 def as_options(text: str) -> str:
     """What a reader says of params, as options of a command."""
+    text = re.sub(r"params\.yaml: data\.size = \[(\d+), (\d+)\]", r"--size \1 \2", text)
+    text = re.sub(r"params\.yaml: data\.(\w+) = ", r"data.\1=", text).replace("data.people=", "--person ")
     text = text.replace("data.size=[WIDTH,HEIGHT]", "--size WIDTH HEIGHT").replace("data.cameras", "--camera FILE")
     text = text.replace("data.people", "--person").replace("; data/processed/stats.json counts them", "")
-    text = re.sub(r"params\.yaml: data\.size = \[(\d+), (\d+)\]", r"--size \1 \2", text)
     text = text.replace("say data.size=auto", "leave --size out")
     text = re.sub(r"\bdata\.(layout|size|fps|rotate|keypoints)=", r"--\1 ", text)
     return re.sub(r"\bdata\.(layout|size|fps|rotate|keypoints)\b", r"--\1", text)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from lib.runtime.errors import UserError
-from lib.runtime.files import sha256, temporary_beside
+from lib.runtime.files import refuse_file, sha256, temporary_beside
 from lib.runtime.logs import say
 
 
@@ -41,8 +41,7 @@ def fetch(parcel: Parcel | None, target: Path, note: str, file: Path | None = No
     Raises:
         UserError: the package cannot be downloaded, or is not the file it should be, or a file is at `target`.
     """
-    if target.is_file():
-        raise UserError(f"{target} is a file, where a folder belongs: move it elsewhere")
+    refuse_file(target)
     scratch = temporary_beside(target)
     try:
         folder = scratch / target.name

@@ -21,7 +21,7 @@ from lib.pose.layouts import LAYOUTS, layout_named
 from lib.runtime.errors import UserError
 from lib.sources.inputs import Given, as_options
 from lib.sources.keypoints.detections import BadFile, Detections, detections, expect
-from lib.sources.keypoints.formats import of_json
+from lib.sources.keypoints.formats import SUFFIXES, of_json
 from lib.sources.keypoints.layout import body_part, find_layout
 
 DETECTED = LAYOUTS["mediapipe_33"]  # by BlazePose
@@ -64,6 +64,8 @@ def open_stream(
             raise UserError("lines do not say how large the pictures are: say --size WIDTH HEIGHT")
         return Stream(of_lines(lines, given), _camera(given, size), layout)
     number = camera_number(path)
+    if number is None and path.suffix.lower() in SUFFIXES:
+        raise UserError(f"--stream takes a camera or a video, and {path} is a file of keypoints: leave --stream out")
     video: Video | Webcam = Video.open(path) if number is None else Webcam(number)
     camera, fps = _camera(given, (video.width, video.height)), video.fps if isinstance(video, Video) else None
     return Stream(of_pictures(video, detector(), fps), camera, DETECTED)

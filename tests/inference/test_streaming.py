@@ -73,7 +73,7 @@ def test_keypoints_that_no_layout_has_are_said_until_there_are_others() -> None:
 
 def test_what_is_said_of_the_layout_counts() -> None:
     (bad,) = lines(moment(0), layout=LAYOUTS["body_25"])
-    assert bad["bad"] == "17 keypoints, but body_25 has 25"
+    assert bad["bad"] == "17 keypoints, but body_25 has 25: name another layout (--layout)"
 
 
 @pytest.mark.parametrize("error", [BrokenPipeError, KeyboardInterrupt])

@@ -49,7 +49,7 @@ def test_a_folder_in_the_way_of_a_file_and_a_file_in_the_way_of_a_folder(tmp_pat
     (tmp_path / "metrics").touch()
     with pytest.raises(UserError, match=r"same is a folder, where a file belongs: move it elsewhere$"):
         write_json(tmp_path / "same", {})
-    with pytest.raises(UserError, match=r"metrics is a file, where a folder belongs: move it elsewhere$"):
+    with pytest.raises(UserError, match=r"metrics is a file, where a folder belongs: move it elsewhere, or name a"):
         write_json(tmp_path / "metrics" / "a" / "b.json", {})
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["metrics", "same"]
 

@@ -93,7 +93,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(project: Path) -> None:
     def run(params: dict[str, Any], paths: Paths) -> None:
         write_json(paths.metrics("x"), {})
 
-    with pytest.raises(SystemExit, match="^error: metrics is a file, where a folder belongs: move it elsewhere$"):
+    with pytest.raises(SystemExit, match="^error: metrics is a file, where a folder belongs: move it elsewhere"):
         main(run)
 
 

@@ -120,8 +120,8 @@ def test_names_are_as_short_as_they_can_be_told_apart(tmp_path: Path) -> None:
 # The command
 
 
-def run(root: Path, *models: Path, split: str = "test") -> None:
-    arguments = {"output": None, "split": split, "resample": "sequences", "threads": 1}
+def run(root: Path, *models: Path, split: str = "test", output: Path | None = None) -> None:
+    arguments = {"output": output, "split": split, "resample": "sequences", "threads": 1}
     stage.run(argparse.Namespace(checkpoints=models, **arguments), PARAMS, Paths(root))
 
 
@@ -176,6 +176,12 @@ def test_what_cannot_be_compared_is_one_line(root: Path) -> None:
         run(root, root / "one.pt", root / "masked.pt")
     with pytest.raises(UserError, match=r"nothing\.pt is missing: name checkpoints that there are"):
         run(root, root / "one.pt", root / "nothing.pt")
+    with pytest.raises(
+        UserError, match=r"/data is a folder, where a file belongs: move it elsewhere, and name checkpo"
+    ):
+        run(root, root / "one.pt", root / "data")
+    with pytest.raises(UserError, match=r"one\.pt is a file, where a folder belongs: move it elsewhere, or name ano"):
+        run(root, root / "one.pt", output=root / "one.pt")
     known = replace(tiny_checkpoint(frames=3), layouts=(LAYOUTS["coco"],), layout=LAYOUTS["coco"])
     rows = {name: part[:1] if name.endswith("layout_embedding") else part for name, part in known.weights.items()}
     checkpoints.save(replace(known, weights=rows), root / "coco.pt")

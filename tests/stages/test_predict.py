@@ -23,6 +23,7 @@ from tests import contract
 from tests.detection.seeing import Seeing, people
 from tests.detection.test_video import write, write_pictures
 from tests.inference.test_prediction import of_video
+from tests.security.refusal import written_in
 from tests.settings import synthetic_split, tiny_checkpoint
 from tests.sources.detector_files import (
     SIZE,
@@ -118,11 +119,23 @@ def test_what_is_said_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture
 def test_what_cannot_be_used_is_one_line_and_nothing_is_written(walk: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.json").write_text("{")
     (tmp_path / "notes.md").write_text("notes")
-    before = names(tmp_path)
+    save(tiny_checkpoint(5, task="reconstruction_2d"), tmp_path / "masked.pt")
+    own = tmp_path / "own" / "run.json"
+    write_json(own, coco_results(prior_keypoints("coco", 6)))
+    before = written_in(tmp_path)
     for words, message in {
         (tmp_path / "nothing.mp4",): "nothing.mp4 is missing: name a video",
         (tmp_path / "notes.md",): "neither a video nor a file of keypoints",
-        (tmp_path / "bad.json",): "bad.json: no JSON",
+        (tmp_path / "bad.json",): r"bad.json: no JSON.*: write it again",
+        (walk, "--size", "1", "1"): r"--size 1 1: must be auto, or a list of 2 numbers of pixels",
+        (walk, "--fps", "1e9"): r"--fps 1000000000\.0: must be a number above 0 and at most",
+        (walk, "--layout", ""): "--layout '': must be auto, a layout's name or a YAML file",
+        (walk, "--layout", "coco"): r"25 keypoints, but coco has 17: name another layout \(--layout\)",
+        (walk, "--output", tmp_path / "notes.md"): "notes.md is a file, where a folder belongs: move it elsewhere, or",
+        (own, "--output", own.parent): r"own/run\.json is an input, or lies in one, and would be overwritten: name",
+        (own.parent, "--output", own.parent): r"own/run\.json is an input, or lies in one, and would be overwritten",
+        (own, "--checkpoint", tmp_path / "masked.pt"): r"masked\.pt is for reconstruction_2d and does not lift: nam",
+        ("--stream", own): r"--stream takes a camera or a video, and .*run\.json is a file of keypoints: leave --str",
         (tmp_path / "bad.json", tmp_path / "notes.md"): "nothing could be lifted: why is said above",
         (walk, "--person", "7"): r"nobody is person 7 \(--person\)",
         (walk, "--camera", tmp_path / "none.yaml"): "none.yaml is missing: name a YAML file of cameras",
@@ -135,7 +148,7 @@ def test_what_cannot_be_used_is_one_line_and_nothing_is_written(walk: Path, tmp_
         with pytest.raises(UserError, match=message) as error:
             run(tmp_path, *words)
         assert "\n" not in str(error.value)
-    assert names(tmp_path) == before
+    assert written_in(tmp_path) == before
 
 
 @pytest.mark.parametrize(
@@ -143,6 +156,12 @@ def test_what_cannot_be_used_is_one_line_and_nothing_is_written(walk: Path, tmp_
     [
         ([], "name an INPUT, or say --test-data"),
         (["a.mp4", "--test-data"], "name an INPUT, or say --test-data"),
+        (["", "--format", "csv"], "the name is empty: name a file or a folder"),
+        (
+            ["a.mp4", "--formt", "csv"],
+            "unrecognized arguments: --formt csv: did you mean --format? (`python -m stages.",
+        ),
+        (["--test-data", "--person", "1"], "--test-data goes without --person"),
         (["a.mp4", "--format", "json,xyz"], "'xyz' is no format: choose of json, csv"),
         (["a.mp4", "--person", "ann"], "'ann' is neither a number nor all nor longest"),
         (["a.mp4", "--height", "-1"], "'-1' is not a number above 0"),
@@ -159,7 +178,8 @@ def test_words_that_do_not_fit_are_refused(words: list[str], message: str, capsy
     with pytest.raises(SystemExit) as error:
         predict._arguments(words)
     assert error.value.code == 2
-    assert message in " ".join(capsys.readouterr().err.split())
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ") and message in line
 
 
 def test_the_finetuned_model_lifts_its_own_layout_and_else_the_generalist(walk: Path, tmp_path: Path) -> None:

@@ -53,7 +53,8 @@ def find_layout(points: Float[Array, "detection keypoint 3"], said: Layout | Non
     known, count = LAYOUTS | FURTHER_LAYOUTS, points.shape[1]
     candidates = [known[name] for name in _CANDIDATES.get(count, ())]
     if said is not None and len(said) != count:
-        raise BadFile(f"{count} keypoints, but {said.name} has {len(said)}", "unknown_layout")
+        why = f"{count} keypoints, but {said.name} has {len(said)}: name another layout (data.layout)"
+        raise BadFile(why, "unknown_layout")
     if said is None and not candidates:
         counts = ", ".join(f"{number} ({' or '.join(names)})" for number, names in _CANDIDATES.items())
         raise BadFile(

@@ -66,7 +66,7 @@ def _npz_keys(path: Path) -> list[str]:
         with zipfile.ZipFile(path) as archive:
             return [name.removesuffix(".npy") for name in archive.namelist()]
     except Exception as error:  # whatever the bytes of a damaged archive happen to mean
-        raise BadFile(f"damaged, or no npz ({type(error).__name__})") from None
+        raise BadFile(f"damaged, or no npz ({type(error).__name__}): write it again") from None
 
 
 def is_detectron(path: Path) -> bool:

@@ -65,7 +65,7 @@ def load(path: Path) -> Json:
     try:
         return orjson.loads(utf8(path))
     except orjson.JSONDecodeError as error:
-        raise BadFile(f"no JSON, or cut off: {str(error)[:80]}") from None
+        raise BadFile(f"no JSON, or cut off ({str(error)[:80]}): write it again") from None
 
 
 def entries_with(content: Json, *keys: str) -> list[Mapping[str, Json]]:
