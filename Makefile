@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # dvc.yaml says `python -m stages...`: that must be the environment's own
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: reproduce with-or-without-git predict test benchmark benchmark-speed ablation label-efficiency generalist wild fuzz check format clean
+.PHONY: reproduce with-or-without-git named-input counted-examples predict test benchmark benchmark-speed ablation label-efficiency generalist wild fuzz check format clean
 
 reproduce: $(VENV)/.stamp with-or-without-git  ## the whole pipeline, only the stages that something changed for
 	$(RUN) dvc repro
@@ -15,9 +15,12 @@ with-or-without-git: | $(VENV)/.stamp
 	  echo "no git repository, such as in a ZIP download: DVC works without (.dvc/config.local); dvc exp needs a clone"; \
 	  $(BIN)/dvc config --local core.no_scm true; }
 
-predict: $(VENV)/.stamp-video  ## a moving figure in 3D from a video, or from keypoints: make predict INPUT=video.mp4
-	@test -n "$(INPUT)" || { echo "error: name a video, or a file or folder of keypoints: make predict INPUT=video.mp4"; exit 1; } >&2
+predict: named-input $(VENV)/.stamp-video  ## a moving figure in 3D from a video, or from keypoints: make predict INPUT=video.mp4
 	@$(BIN)/python -m stages.predict "$(INPUT)" --world --viewer --format json,bvh,glb $(OPTIONS)
+
+named-input:  # before anything is installed
+	@test -n "$(INPUT)" || { echo "error: name a video, or a file or folder of keypoints: make predict INPUT=video.mp4"; exit 1; } >&2
+	@test -e "$(INPUT)" || { echo "error: INPUT=$(INPUT) is missing: name a video, or a file or folder of keypoints"; exit 1; } >&2
 
 test: $(VENV)/.stamp  ## lint, types, tests
 	$(BIN)/ruff check
@@ -47,15 +50,22 @@ label-efficiency: $(VENV)/.stamp  ## error against labels, pre-trained and from 
 wild: $(VENV)/.stamp-video  ## real people in the videos of four cameras: fetch, detect, triangulate, and lift
 	$(RUN) python -m stages.wild
 
-fuzz: $(VENV)/.stamp  ## every reader of files against bytes that nobody chose, for some minutes
+fuzz: counted-examples $(VENV)/.stamp  ## every reader of files against bytes that nobody chose, for some minutes
 	$(RUN) FUZZ_EXAMPLES=$(or $(EXAMPLES),300) python -m pytest -q tests/security/test_fuzz.py
 
+counted-examples:
+	@test "$(or $(EXAMPLES),300)" -gt 0 2>/dev/null || { echo "error: EXAMPLES=$(EXAMPLES) is no number above 0: make fuzz EXAMPLES=300"; exit 1; } >&2
+
 check:  ## what CI runs
+	@test -e .git || { echo "error: what CI runs needs a clone, and this is no git repository: git clone the project"; exit 1; } >&2
 	bash .ci/run
 
-format: $(VENV)/.stamp
+format: $(VENV)/.stamp  ## the code, as ruff writes it
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+.DEFAULT:
+	@echo "error: there is neither a target nor a file $@: make $$(sed -n 's/^\([a-z-]*\):.*##.*/\1/p' Makefile | paste -sd '|' -)" >&2; exit 1
 
 clean:  ## the environment and the tools' caches; data, metrics and plots stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -63,8 +73,11 @@ clean:  ## the environment and the tools' caches; data, metrics and plots stay
 
 $(VENV)/.stamp: requirements.txt requirements-export.txt requirements-tuning.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || { \
-	  echo "error: Python 3.10 to 3.13 is needed, but $(PYTHON) is $$($(PYTHON) --version 2>&1 | tail -n 1)"; \
-	  echo "       name another one: make PYTHON=python3.12 ..."; exit 1; } >&2
+	  echo "error: Python 3.10 to 3.13 is needed, but $(PYTHON) is $$($(PYTHON) --version 2>&1 | tail -n 1): make PYTHON=python3.12 ..."; \
+	  exit 1; } >&2
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "error: $(PYTHON) cannot make environments: install its venv (such as apt install python3-venv), or name another: make PYTHON=python3.12 ..."; \
+	  exit 1; } >&2
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@

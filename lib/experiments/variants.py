@@ -74,7 +74,7 @@ def prepare(params: Mapping[str, Any], own: Paths, needed: tuple[str, ...]) -> N
         UserError: one of the `needed` splits has no 3D.
     """
     data = section(SourceParams, "data", params)
-    preprocess(data, own.raw(data.source), own.poses)
+    preprocess(data, own.raw(data.source).resolve(), own.poses)  # errors name the folder that users know
     for split in needed:
         require_labels(own.poses, split)
 

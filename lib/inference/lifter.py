@@ -64,7 +64,7 @@ class Lifter:
     @classmethod
     def load(cls, path: Path, device: str = "auto") -> "Lifter":
         """Load a checkpoint onto a device ('auto' picks the fastest); raises UserError where it cannot."""
-        checkpoint = checkpoints.load(path)
+        checkpoint = checkpoints.load(path, "finetune")
         if not checkpoint.lifts:
             raise UserError(f"{path} is for {checkpoint.task} and does not lift: name one that does")
         lifter = cls(checkpoint, resolve_device(device))

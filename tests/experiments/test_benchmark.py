@@ -36,6 +36,11 @@ def test_every_variant_changes_params_that_exist(table: str, params: dict[str, A
         changed(params, {"losses.magic": 1})
 
 
+def test_missing_raw_files_belong_into_the_folder_that_users_know(tmp_path: Path, params: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match=rf"^{tmp_path}/data/raw/h36m lacks data_3d_h36m\.npz and data_2d_h36m_gt\.npz"):
+        run(params, Paths(tmp_path), keypoints=["gt"])
+
+
 def test_rows_are_measured_once_and_kept(
     tmp_path: Path, h36m_raw: Path, params: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -17,6 +18,7 @@ from lib.pose.layout import Layout, make_layout
 from lib.pose.layouts import H36M_LAYOUT, LAYOUTS
 from lib.pose.skeleton import H36M
 from lib.runtime.errors import UserError
+from lib.runtime.paths import Paths
 from tests.settings import KNOWN, SMALL, head_of, synthetic_split, tiny_checkpoint, tiny_model
 from tests.synthetic import STANDING
 
@@ -165,6 +167,11 @@ def test_true_depths_have_no_error_at_the_roots_distance() -> None:
 def test_a_model_that_reconstructs_does_not_lift() -> None:
     with pytest.raises(UserError, match="the checkpoint is for reconstruction_2d and does not lift"):
         Lifter(tiny_checkpoint(frames=1, task="reconstruction_2d"), torch.device("cpu"))
+
+
+def test_a_missing_file_names_the_stage_that_makes_it(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"finetuned\.pt is missing: run `dvc repro finetune` first"):
+        Lifter.load(Paths(tmp_path).finetuned)
 
 
 def walk(times: torch.Tensor, fps: float, given: bool = False) -> Split:
