@@ -195,17 +195,7 @@ def finetune(
     rates = layer_rates(model.network, 1.0 if own.from_scratch else own.layer_decay)
     board.params({"finetune": own.model_dump(), "training": training.model_dump()})
     monitor = Monitor(hardware.fabric.device, console.announce)
-    context = RunContext(
-        hardware.fabric,
-        console,
-        board,
-        params.seed,
-        hardware.tuner,
-        resume=resume,
-        offer_state=offer_state,
-        group=hardware.group,
-        monitor=monitor,
-    )
+    context = RunContext(hardware, console, board, params.seed, None, resume, offer_state, monitor)
     progress = fit(model, TrainingSetup(parts, held_out), training, context, rates)
     board.close()
     return Finetuned(

@@ -8,7 +8,6 @@ from itertools import islice
 from typing import NamedTuple
 
 import torch
-from lightning_fabric import Fabric
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lib.data.split import Split
@@ -16,9 +15,8 @@ from lib.data.windows import WindowBatch, WindowParams, Windows
 from lib.objectives.base import Examples, Objective
 from lib.runtime.console import Console
 from lib.runtime.errors import UserError
-from lib.runtime.group import Group
+from lib.runtime.hardware import Hardware
 from lib.runtime.tensorboard import Board
-from lib.runtime.threads import ThreadTuner
 from lib.runtime.timing import timed
 from lib.training.monitor import Monitor
 from lib.training.nonfinite import FiniteSteps
@@ -50,15 +48,13 @@ class TrainingSetup(NamedTuple):
 class RunContext(NamedTuple):
     """Where training runs, and who is told."""
 
-    fabric: Fabric
+    hardware: Hardware  # of several processes that train together, the first has the console, board and states
     console: Console
     board: Board
     seed: int
-    tuner: ThreadTuner | None = None  # changes the number of threads on the way, which is fixed without it
     keep: Callable[[Progress, torch.nn.Module], None] | None = None  # is handed the averaged model after validations
     resume: TrainingState | None = None  # what to go on from; None: from the beginning
     offer_state: OfferState | None = None  # is asked after each epoch, and within long ones
-    group: Group = Group()  # the processes that train together, of which the first has the console, board and states
     monitor: Monitor | None = None  # of speed
 
 
@@ -78,7 +74,8 @@ def fit(
     Raises:
         UserError: a validation loss is not finite; before any training, the data are its cause.
     """
-    fabric, console, board, seed, tuner, keep, resume, offer_state, group, monitor = context
+    hardware, console, board, seed, keep, resume, offer_state, monitor = context
+    fabric, group = hardware.fabric, hardware.group
     monitor = monitor or Monitor(fabric.device, console.announce)
     objective = setup.shards[0].objective
     averaged = _averaged(model, params.ema_decay, fabric.device)
@@ -92,7 +89,7 @@ def fit(
     if resume is None and group.first:
         _check_untrained(validate(averaged.module, objective, validation, params)["validation/total"])
     shards = [Shard(part, params.shards, seed, fabric.device) for part in setup.shards]
-    run = Run(fabric, model, student, averaged, shards, wrapped, schedule, params, tuner, group)
+    run = Run(fabric, model, student, averaged, shards, wrapped, schedule, params, hardware.tuner, group)
     done, progress = 0, Progress()
     if resume is not None:
         done, progress = resume.epochs, run.restore(resume)

@@ -192,18 +192,7 @@ def pretrain(
             keep(_checkpoint(params, train.layout, priors[0].body_size, weights, progress.step, progress.last_loss))
 
     monitor = Monitor(hardware.fabric.device, console.announce)
-    context = RunContext(
-        hardware.fabric,
-        console,
-        board,
-        params.seed,
-        hardware.tuner,
-        hand_over,
-        resume,
-        offer_state,
-        hardware.group,
-        monitor,
-    )
+    context = RunContext(hardware, console, board, params.seed, hand_over, resume, offer_state, monitor)
     progress = fit(model, setup, training, context)
     if isinstance(model, LiftingModel):
         model.load_state_dict(progress.kept(training)[0])

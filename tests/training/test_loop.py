@@ -16,7 +16,7 @@ from lib.objectives.plausibility import Plausibility
 from lib.prior.sampler import PosePrior
 from lib.runtime.console import Console
 from lib.runtime.errors import UserError
-from lib.runtime.hardware import make_fabric
+from lib.runtime.hardware import Hardware, make_fabric
 from lib.runtime.tensorboard import Board
 from lib.runtime.threads import ThreadTuner
 from lib.training.loop import RunContext, TrainingSetup, fit
@@ -46,10 +46,8 @@ def train(
     held_out = clips[torch.tensor([8, 38])]
     held_out.rays[0, 0, 5, 1] += missing
     setup = TrainingSetup([ShardSetup(objective, loader)], held_out)
-    fabric = make_fabric(torch.device("cpu"), precision)
-    progress = fit(
-        tiny_model(1), setup, params, RunContext(fabric, Console(quiet=True), board, seed=0, tuner=tuner, keep=keep)
-    )
+    hardware = Hardware(make_fabric(torch.device("cpu"), precision), "", None, tuner)
+    progress = fit(tiny_model(1), setup, params, RunContext(hardware, Console(quiet=True), board, seed=0, keep=keep))
     board.close()
     return progress
 
