@@ -121,8 +121,7 @@ def fit(
             schedule.step(row.get("validation/total"))
             progress.rows.append(row)
             bar.epoch(epoch, {"loss": row["train/total"], "validation": row.get("validation/total", math.nan)})
-            skipped = {"train/skipped_steps": progress.skipped} if progress.skipped else {}
-            board.scalars({**row, **skipped, **monitor.epoch(epoch)}, progress.step)
+            board.scalars({**row, **_skipped(progress), **monitor.epoch(epoch)}, progress.step)
             if board.draws and (epoch == params.epochs or epoch % max(1, params.epochs // PICTURES) == 0):
                 board.picture(_examples(averaged.module, objective, validation), progress.step)
             offer(epoch, epoch == params.epochs or progress.is_stale(params))
@@ -140,6 +139,10 @@ def _averaged(model: torch.nn.Module, decay: float, device: torch.device) -> Ave
 def _examples(model: torch.nn.Module, objective: Objective, clips: WindowBatch) -> Examples:
     shown = torch.linspace(0, len(clips.rays) - 1, SHOWN).long()
     return objective.examples(model, clips.take(shown))
+
+
+def _skipped(progress: Progress) -> dict[str, float]:
+    return {"train/skipped_steps": progress.skipped} if progress.skipped else {}
 
 
 def _check_untrained(loss: float) -> None:
