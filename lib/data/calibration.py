@@ -12,15 +12,28 @@ Two stand-ins keep crops sensible, and a confidence of 0 says of both that they 
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
+from lib.pose.geometry import all_finite
 from lib.pose.skeleton import Skeleton
 from lib.sequences.gaps import interpolated
 from lib.sources.base import PoseSequence
 
 LEAST_EXTENT = 1.0  # pixels: what is smaller is one point
 _HIPS = ("left_hip", "right_hip")
+
+
+def only(values: Shaped[Tensor, "..."], mask: Bool[Tensor, "..."]) -> Shaped[Tensor, "..."]:
+    """`values[mask]`, which is much work for nothing where the mask leaves nothing out."""
+    return values.flatten(0, mask.ndim - 1) if mask.all() else values[mask]
+
+
+def or_else(
+    values: Float[Tensor, "*shape coord"], mask: Bool[Tensor, "*shape"], other: float
+) -> Float[Tensor, "*shape coord"]:
+    """The values, and another where the mask is not set."""
+    return values if mask.all() else torch.where(mask[..., None], values, other)
 
 
 class Calibrated(NamedTuple):
@@ -35,21 +48,25 @@ def detected_joints(
     keypoints: Float[Tensor, "frame joint 2"], confidence: Float[Tensor, "frame joint"]
 ) -> Bool[Tensor, "frame joint"]:
     """Which joints were seen; none of a frame whose joints all lie in one point."""
-    seen = keypoints.isfinite().all(-1) & (keypoints != 0).any(-1) & (confidence > 0)
-    low, high = (
-        keypoints if seen.all() else torch.where(seen[..., None], keypoints, far) for far in (torch.inf, -torch.inf)
-    )
+    x, y = keypoints.unbind(-1)
+    seen = ((x != 0) | (y != 0)) & (confidence > 0)
+    if not all_finite(keypoints):
+        seen &= x.isfinite() & y.isfinite()
+    low, high = (or_else(keypoints, seen, far) for far in (torch.inf, -torch.inf))
     return seen & ((high.amax(1) - low.amin(1)).amax(-1) >= LEAST_EXTENT)[:, None]
 
 
 def calibrate(sequence: PoseSequence, skeleton: Skeleton) -> Calibrated:
     """Rays, with stand-ins; a keypoint so far outside the picture that the lens model has no ray for it is hidden."""
-    keypoints = torch.where(sequence.keypoints.isfinite().all(-1, keepdim=True), sequence.keypoints, 0.0)
+    keypoints, confidence = sequence.keypoints, sequence.confidence
+    if not all_finite(keypoints):
+        keypoints = torch.where(keypoints.isfinite().all(-1, keepdim=True), keypoints, 0.0)
     rays = sequence.camera.to_rays(keypoints)
     error = (sequence.camera.to_pixels(rays) - keypoints).abs().amax(-1)
     found = error < 1  # pixel; not a number is not found
-    rays = torch.where(found[..., None], rays, 0.0)
-    seen = detected_joints(keypoints, torch.where(found, sequence.confidence, 0.0))
+    if not found.all():
+        rays, confidence = torch.where(found[..., None], rays, 0.0), torch.where(found, confidence, 0.0)
+    seen = detected_joints(keypoints, confidence)
     rays = _with_stand_ins(rays, seen, skeleton, sequence.times)
     return Calibrated(keypoints, torch.where(seen, sequence.confidence, 0.0), rays)
 

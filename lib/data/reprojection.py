@@ -17,7 +17,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lib.data.calibration import detected_joints
+from lib.data.calibration import detected_joints, only, or_else
+from lib.pose.geometry import all_finite
 from lib.runtime.errors import UserError
 from lib.sources.base import PoseSequence, Recorded
 
@@ -49,8 +50,8 @@ class _Looked:
         some = (whole or sequence).read(frames)
         assert some.positions is not None
         given, confidence = some.keypoints.double(), some.confidence
-        keypoints = torch.where(detected_joints(given, confidence)[..., None], given, torch.nan)
-        return cls(sequence, given[confidence > 0], keypoints, some.positions.double())
+        keypoints = or_else(given, detected_joints(given, confidence), torch.nan)
+        return cls(sequence, only(given, confidence > 0), keypoints, some.positions.double())
 
     @property
     def name(self) -> str:
@@ -71,11 +72,12 @@ class _Looked:
         """The median distance of the keypoints from the projections, over the projections' extent."""
         keypoints = self.keypoints if keypoints is None else keypoints
         positions = self.positions if positions is None else positions
-        front = positions[..., 2] >= LEAST_DEPTH
-        projected = self.sequence.camera.project(torch.where(front[..., None], positions, torch.nan))
-        extent = (projected - projected.nanmean(1, keepdim=True)).square().sum(-1).nanmean(-1).sqrt()
+        positions = or_else(positions, positions[..., 2] >= LEAST_DEPTH, torch.nan)
+        projected = self.sequence.camera.project(positions)
+        mean = torch.mean if all_finite(projected) else torch.nanmean
+        extent = mean((projected - mean(projected, 1, keepdim=True)).square().sum(-1), -1).sqrt()
         errors = (keypoints - projected).norm(dim=-1) / extent[:, None]
-        known = errors[errors.isfinite()]
+        known = errors if all_finite(errors) else errors[errors.isfinite()]
         return float(known.median()) if len(known) else 0.0  # nothing is known to be wrong
 
 
@@ -112,7 +114,10 @@ def check_reprojection(sequences: Sequence[Recorded]) -> None:
 
 
 def _normalised(looked: _Looked, _: Sequence[_Looked]) -> str | None:
-    given = looked.given[looked.given.isfinite().all(-1) & (looked.given != 0).any(-1)]
+    given = looked.given
+    if len(given) and LARGEST_NORMALISED < given.abs().max() < torch.inf:  # as pixels are: all are finite then
+        return None
+    given = given[given.isfinite().all(-1) & (given != 0).any(-1)]
     if len(given) == 0 or given.abs().max() > LARGEST_NORMALISED:
         return None
     low, high = float(given.min()), float(given.max())

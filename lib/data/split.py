@@ -89,7 +89,7 @@ class Split:
         """The frames whose 3D is here."""
         if self.positions is None:
             return torch.zeros(len(self.keypoints), dtype=torch.bool)
-        return over(self.mapped, lambda positions: positions.isfinite().flatten(1).all(1), self.positions)
+        return over(self.mapped, _all_there, self.positions)
 
     @property
     def timing(self) -> Timing:
@@ -133,6 +133,12 @@ class Split:
             table = self.table.iloc[first:last].reset_index(drop=True)
             yield self.take(torch.arange(begin, int(ends[last - 1])), table.assign(start=table["start"] - begin))
             first = last
+
+
+def _all_there(positions: Float[Tensor, "frame joint 3"]) -> Bool[Tensor, " frame"]:
+    if positions.sum().isfinite():  # much faster, and true of all of them then
+        return torch.ones(len(positions), dtype=torch.bool)
+    return positions.isfinite().flatten(1).all(1)
 
 
 def labelled_only(split: Split) -> Split:

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from lib.data.calibration import only, or_else
 from lib.data.split import Split
 from lib.pose.crops import Rays, extent
 from lib.pose.geometry import bone_lengths, root_centred
@@ -116,17 +117,17 @@ def keypoint_statistics(split: Split) -> dict[str, Any]:
     hidden, undetected = torch.zeros(len(split.layout), dtype=torch.long), 0
     for part in split.parts(PART):
         detected, seen = part.detected, part.confidence > 0
-        high, low = (_or_else(part.keypoints, seen, far) for far in (-torch.inf, torch.inf))
-        box = _only(high.amax(1) - low.amin(1), detected)
-        chunks = zip(_only(part.rays, detected).split(_CHUNK), _only(seen, detected).split(_CHUNK), strict=True)
-        pooled["confidence"].add(_only(part.confidence, seen))
+        high, low = (or_else(part.keypoints, seen, far) for far in (-torch.inf, torch.inf))
+        box = only(high.amax(1) - low.amin(1), detected)
+        chunks = zip(only(part.rays, detected).split(_CHUNK), only(seen, detected).split(_CHUNK), strict=True)
+        pooled["confidence"].add(only(part.confidence, seen))
         pooled["box_width_px"].add(box[:, 0])
         pooled["box_height_px"].add(box[:, 1])
         # RMS distance of rays from their mean: about what a crop is divided by
         pooled["ray_extent"].add(torch.cat([_extent(*chunk, part.layout) for chunk in chunks]))
-        pooled["ray_x"].add(_only(part.rays[..., 0], seen))
-        pooled["ray_y"].add(_only(part.rays[..., 1], seen))
-        hidden += (~_only(seen, detected)).sum(0)
+        pooled["ray_x"].add(only(part.rays[..., 0], seen))
+        pooled["ray_y"].add(only(part.rays[..., 1], seen))
+        hidden += (~only(seen, detected)).sum(0)
         undetected += int((~detected).sum())
     table, detected_frames = split.table, len(split.keypoints) - undetected
     return {
@@ -145,18 +146,6 @@ def keypoint_statistics(split: Split) -> dict[str, Any]:
     }
 
 
-def _only(values: Shaped[Tensor, "..."], mask: Bool[Tensor, "..."]) -> Shaped[Tensor, "..."]:
-    """`values[mask]`, which is much work for nothing where the mask leaves nothing out."""
-    return values.flatten(0, mask.ndim - 1) if mask.all() else values[mask]
-
-
-def _or_else(
-    values: Float[Tensor, "*shape coord"], mask: Bool[Tensor, "*shape"], other: float
-) -> Float[Tensor, "*shape coord"]:
-    """The values, and another where the mask is not set."""
-    return values if mask.all() else torch.where(mask[..., None], values, other)
-
-
 def _extent(
     rays: Float[Tensor, "frame joint 2"], seen: Bool[Tensor, "frame joint"], layout: Layout
 ) -> Float[Tensor, " frame"]:
@@ -171,7 +160,7 @@ def position_statistics(split: Split) -> dict[str, Any]:
     bones = [_Pooled() for _ in skeleton.bones]
     for part in split.parts(PART):
         assert part.positions is not None
-        positions = _only(part.positions, part.labelled)
+        positions = only(part.positions, part.labelled)
         if len(positions) == 0:
             continue
         pose.add(root_centred(positions, skeleton))

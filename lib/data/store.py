@@ -108,7 +108,8 @@ def write(path: Path, splits: Mapping[str, Sequence[Recorded]], layout: Layout) 
         for name, sequences in splits.items():
             group, table = file.create_group(name), _table(sequences)
             write_table(group, table)
-            group["cameras"] = json.dumps([asdict(sequence.camera) for sequence in sequences])
+            described = {camera: asdict(camera) for camera in {sequence.camera for sequence in sequences}}
+            group["cameras"] = json.dumps([described[sequence.camera] for sequence in sequences])
             frames = _Frames(group, _shapes(sequences, len(layout)), int(table["length"].sum()))
             for sequence in sequences:
                 frames.add(_parts(sequence.read(), layout))

@@ -15,6 +15,7 @@ Of a camera that nobody calibrated, a focal length is assumed (`assumed_camera`)
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float
@@ -54,8 +55,8 @@ class Camera:
 
     def to_camera(self, world: Float[Tensor, "*batch joint 3"]) -> Float[Tensor, "*batch joint 3"]:
         """World frame -> camera frame."""
-        orientation = quaternion_to_matrix(world.new_tensor(self.orientation))
-        return rotate(orientation.mT, world - world.new_tensor(self.position))
+        axes = _axes(self.orientation, world.dtype, world.device)
+        return rotate(axes.mT, world - world.new_tensor(self.position))
 
     def project(self, points: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 2"]:
         """Points in the camera frame -> pixels."""
@@ -63,7 +64,8 @@ class Camera:
 
     def to_pixels(self, rays: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch 2"]:
         """Rays (x, y) = (X, Y) / Z -> pixels, lens distortion applied."""
-        bent = torch.stack(self._distort(*rays.unbind(-1)), -1)
+        points = rays.movedim(-1, 0).contiguous()
+        bent = self._distort(points, self._tangential(points)).movedim(0, -1).contiguous()
         return bent * rays.new_tensor(self.focal) + rays.new_tensor(self.center)
 
     def to_rays(self, pixels: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch 2"]:
@@ -71,23 +73,46 @@ class Camera:
         distorted = (pixels - pixels.new_tensor(self.center)) / pixels.new_tensor(self.focal)
         if not any((*self.radial, *self.tangential)):
             return distorted
-        from_x, from_y = (part.contiguous() for part in distorted.unbind(-1))
-        x, y = from_x, from_y
-        for _ in range(UNDISTORT_STEPS):
-            bent_x, bent_y = self._distort(x, y)
-            before, x, y = (x, y), x + (from_x - bent_x), y + (from_y - bent_y)
-            if torch.equal(x, before[0]) and torch.equal(y, before[1]):
+        wanted = distorted.movedim(-1, 0).contiguous()
+        last, before, tangential = wanted, wanted, self._tangential(wanted)
+        for step in range(1, UNDISTORT_STEPS + 1):
+            earlier, before, last = before, last, last + (wanted - self._distort(last, tangential))
+            # Rounding makes some points swing between two places: the steps that are left decide which is the last.
+            if step > 1 and torch.equal(last, earlier):
+                last = before if (UNDISTORT_STEPS - step) % 2 else last
                 break
-        return torch.stack([x, y], -1)
+        return last.movedim(0, -1).contiguous()
 
-    def _distort(self, x: Float[Tensor, "*batch"], y: Float[Tensor, "*batch"]) -> tuple[Tensor, Tensor]:
-        (k1, k2, k3), (p1, p2) = self.radial, self.tangential[::-1] if self.opencv else self.tangential
-        r2 = x * x + y * y
+    def _tangential(self, points: Float[Tensor, " 2 *batch"]) -> Float[Tensor, " 2 *one"]:
+        """The factors of x and y in OpenCV's order or not, as one tensor."""
+        factors = self.tangential[::-1] if self.opencv else self.tangential
+        return points.new_tensor(factors).view(2, *[1] * (points.ndim - 1))
+
+    def _distort(
+        self, points: Float[Tensor, " 2 *batch"], tangential: Float[Tensor, " 2 *one"]
+    ) -> Float[Tensor, " 2 *batch"]:
+        """Bend x and y. Sequences are short, so the time goes by operations: there are few, on both at once."""
+        k1, k2, k3 = self.radial
+        x2, y2 = (points * points).unbind()
+        r2 = x2 + y2
         squared = r2 * r2
-        radial = k1 * r2 + k2 * squared + k3 * (squared * r2)
-        tilt = (2.0 if self.opencv else 1.0) * (p1 * x + p2 * y)
-        scale = 1 + radial + tilt
-        return x * scale + p1 * r2, y * scale + p2 * r2
+        scale = k1 * r2
+        scale += k2 * squared
+        scale += k3 * (squared * r2)
+        scale += 1
+        tilt_x, tilt_y = (tangential * points).unbind()
+        tilt = tilt_x + tilt_y
+        scale += 2 * tilt if self.opencv else tilt
+        bent = points * scale
+        bent += tangential * r2
+        return bent
+
+
+@lru_cache(maxsize=1024)
+@torch.inference_mode(False)  # what is kept may be used where gradients are
+def _axes(orientation: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Float[Tensor, "3 3"]:
+    """The axes of a camera in the world, as columns."""
+    return quaternion_to_matrix(torch.tensor(orientation, dtype=dtype, device=device))
 
 
 def with_focal(camera: Camera, factor: float) -> Camera:

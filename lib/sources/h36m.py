@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lib.pose.geometry import all_finite
 from lib.pose.skeleton import H36M
 from lib.runtime.bounds import one_line
 from lib.runtime.errors import UserError
@@ -64,7 +65,7 @@ def read(raw: Path, params: SourceParams) -> SourceData:
             _check_world(world, f"{positions_path}: {subject} {action}")
             _check_views(views, f"{keypoints_path}: {subject} {action}")
             joints = _KEPT if world is not None and world.shape[1] == _CAPTURED else tuple(range(len(H36M)))
-            finite = world is None or bool(tensor(world[:, joints]).isfinite().all())
+            finite = world is None or all_finite(tensor(world[:, joints]))
             release()
             for number, camera in enumerate(filming):
                 view = views[number] if views is not None else None

@@ -67,7 +67,7 @@ def seen_take(
 
     def load(frames: slice | Tensor) -> PoseSequence:
         index = frames if isinstance(frames, slice) else frames.numpy()
-        positions, seen = tensor(world[index][:, joints]), tensor(view[: len(world)][index])
+        positions, seen = tensor(world[index].take(joints, axis=1)), tensor(view[: len(world)][index])
         release()
         # In double precision: a float at 5 m is coarser than what the reprojection is checked to.
         in_camera = camera.to_camera(positions.double()).float()
