@@ -1,5 +1,6 @@
 """What a split shows some seconds before and after its frames: between two frames, a straight line in time."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -38,16 +39,15 @@ class Clock:
 
     def __init__(self, split: Split, offsets: Int[Tensor, " frame"], interval: float) -> None:
         """For instants `offsets` intervals (in seconds) away from frames."""
-        length = torch.from_numpy(split.table["length"].to_numpy())
-        fps = torch.from_numpy(split.table["fps"].to_numpy()).double()
-        self._start = length.cumsum(0) - length
+        timing = split.timing
+        length = torch.tensor(timing.lengths, dtype=torch.long)
+        ends = length.cumsum(0)
+        self._start = ends - length
         self.offsets, self.interval = offsets, interval
-        steps = (interval * fps).round()
-        whole = ((interval * fps - steps).abs() * offsets.abs().max() <= ON_A_FRAME).all()
-        self._steps = steps.long() if whole and split.times is None else None
-        self._firsts, self._lasts = self._start, self._start + length - 1  # of motions: sequences, without times
+        self._steps = _whole_steps(timing.fps, offsets, interval) if split.times is None else None
+        self._firsts, self._lasts = self._start, ends - 1  # of motions: sequences, without times
         if self._steps is None:
-            usual = 1 / fps
+            usual = 1 / torch.tensor(timing.fps, dtype=torch.double)
             self._seconds = _one_row(length, usual, split.times)
             if split.times is not None:
                 self._firsts = _motions(self._seconds, self._start, BREAK * usual.clamp_min(interval))
@@ -72,6 +72,16 @@ class Clock:
         at_before, at_after = part <= ON_A_FRAME, part >= 1 - ON_A_FRAME
         before, after = torch.where(at_after, after, before), torch.where(at_before, before, after)
         return Instants(before, Line(after, part.masked_fill(at_before | at_after, 0), apart))
+
+
+def _whole_steps(
+    fps: Sequence[float], offsets: Int[Tensor, " frame"], interval: float
+) -> Int[Tensor, " sequence"] | None:
+    """How many frames of each sequence there are in an interval; None unless all offsets lie on frames."""
+    steps, furthest = {rate: round(interval * rate) for rate in {*fps}}, int(offsets.abs().max())
+    if any(abs(interval * rate - step) * furthest > ON_A_FRAME for rate, step in steps.items()):
+        return None
+    return torch.tensor([steps[rate] for rate in fps], dtype=torch.long)
 
 
 def _one_row(

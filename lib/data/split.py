@@ -91,10 +91,10 @@ class Split:
             return torch.zeros(len(self.keypoints), dtype=torch.bool)
         return over(self.mapped, _all_there, self.positions)
 
-    @property
+    @cached_property
     def timing(self) -> Timing:
         """How long the sequences are, and at what rate or times."""
-        return Timing(self.table["length"].tolist(), self.table["fps"].tolist(), self.times)
+        return Timing(self.table["length"].tolist(), self.table["fps"].to_numpy(float).tolist(), self.times)
 
     def take(self, frames: Tensor, table: pd.DataFrame) -> "Split":
         """Some of the frames, by their numbers or a mask, which lie back to back as a table's sequences say.

@@ -159,7 +159,7 @@ class Lifter:
             rays = seen_rays(windows[numbers].to(self.device), split.layout)
             poses = lift_poses(self.model, perspective_crops(rays, self.normalization), flip)
             parts.append(Poses(*(part.float() for part in poses)))
-        return Poses(*(torch.cat(part) for part in zip(*parts, strict=True)))
+        return parts[0] if len(parts) == 1 else Poses(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
     def _refined(
         self,

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lib.pose.geometry import homogeneous, project, rotate, rotation_about
+from lib.pose.geometry import homogeneous, project, rotate
 from lib.pose.landmarks import side_of
 from lib.pose.layout import Layout
 
@@ -79,10 +79,11 @@ def perspective_crops(windows: Rays, normalization: Normalization = "rms") -> Cr
     rays, std, layout = windows
     seen = std.isfinite()
     counted = seen.any(1)
-    counted = counted | ~counted.any(-1, keepdim=True)
-    placed = seen | ~seen.any(-1, keepdim=True)
-    if torch.compiler.is_exporting() or not (placed | ~counted[:, None]).all():
-        rays = _filled(rays, placed)
+    if torch.compiler.is_exporting() or not seen.all():
+        counted = counted | ~counted.any(-1, keepdim=True)
+        placed = seen | ~seen.any(-1, keepdim=True)
+        if torch.compiler.is_exporting() or not (placed | ~counted[:, None]).all():
+            rays = _filled(rays, placed)
     weight = (counted * _weights(layout, 1.0, ASIDE, ASIDE).to(rays))[:, None, :, None]
     x, y = ((weight * rays).sum(2) / weight.sum(2)).unbind(-1)
     rotation = turn_to(x, y)
@@ -113,9 +114,16 @@ def extent(windows: Rays) -> Float[Tensor, "batch frame"]:
 
 def turn_to(x: Float[Tensor, "*batch"], y: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch 3 3"]:
     """The pan and then tilt that put the ray (x, y, 1) on the optical axis."""
-    pan = rotation_about("y", -torch.atan2(x, torch.ones_like(x)))
-    tilt = rotation_about("x", torch.atan2(y, (x * x + 1).sqrt()))
-    return tilt @ pan
+    pan, tilt = torch.atan2(x, torch.ones_like(x)), torch.atan2(y, (x * x + 1).sqrt())
+    cos_pan, sin_pan, cos, sin = pan.cos(), pan.sin(), tilt.cos(), tilt.sin()
+    down = -sin
+    rows = (
+        *(cos_pan, torch.zeros_like(x), -sin_pan),
+        *(down * sin_pan, cos, down * cos_pan),
+        *(cos * sin_pan, sin, cos * cos_pan),
+    )
+    turn: Tensor = torch.stack(rows, -1).unflatten(-1, (3, 3))
+    return turn
 
 
 def _unit(
