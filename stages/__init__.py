@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 
 # A thread that waits for others spins for some microseconds, then sleeps. GNU's OpenMP would let it spin for longer,
 # and where another process needs a core, the spinning thread takes it from the one that it waits for. One that sleeps
@@ -10,5 +11,8 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 # Imports make hundreds of thousands of objects that stay; to look for garbage among them again and again, as often as
-# Python does at first, is a fifth of the time until a stage begins.
+# Python does at first, is a fifth of the time until a stage begins. A command (python -m) looks for none until it has
+# imported what it needs: lib.runtime.stage turns this on again.
 gc.set_threshold(10_000, *gc.get_threshold()[1:])
+if sys.argv[0] == "-m":
+    gc.disable()

@@ -1,6 +1,7 @@
 """The entry point that all stages share: read and check params.yaml, run, and turn a user's error into one line."""
 
 import argparse
+import gc
 import importlib
 import json
 import os
@@ -44,6 +45,9 @@ def command(run: Callable[[Paths], None], lower: str = "") -> None:
 
     In the project's folder, a log file has what it says and, where it fails, the traceback.
     """
+    if not gc.isenabled():  # see stages/__init__.py
+        gc.freeze()  # what is imported stays, and is not looked through again
+        gc.enable()
     paths = Paths()
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends it as Ctrl-C does

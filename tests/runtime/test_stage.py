@@ -1,8 +1,11 @@
 """A stage's entry point: a user's mistake is one line, a bug is a traceback."""
 
 import argparse
+import gc
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,28 @@ def test_run_gets_params_and_paths_of_the_current_folder(project: Path) -> None:
     calls: list[tuple[dict[str, Any], Path]] = []
     main(lambda params, paths: calls.append((params, paths.metrics("pretrain").absolute())))
     assert calls == [(read(project / "params.yaml"), project / "metrics" / "pretrain.json")]
+
+
+def test_a_command_looks_for_garbage_though_its_imports_did_not(project: Path) -> None:
+    looks: list[bool] = []
+    gc.disable()
+    try:
+        command(lambda _: looks.append(gc.isenabled()))
+    finally:
+        gc.enable()
+        gc.unfreeze()
+    assert looks == [True]
+
+
+def test_who_imports_stages_goes_on_looking_for_garbage() -> None:
+    found = subprocess.run(
+        [sys.executable, "-c", "import stages, gc; print(gc.isenabled())"],
+        cwd=contract.ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.strip() == "True"
 
 
 @pytest.mark.parametrize(
