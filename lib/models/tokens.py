@@ -70,9 +70,15 @@ class BodyTokens(nn.Module):
         layout: Layout,
     ) -> Float[Tensor, "batch joint width"]:
         """The joint's own keypoint, if there is one, plus what all of them say about it."""
-        slots = list(layout.slots)
-        embedding = self.landmark_embedding[slots] + self.layout_embedding[self.layouts.index(layout), slots]
+        rows = _rows(layout.slots)
+        embedding = self.landmark_embedding[rows] + self.layout_embedding[self.layouts.index(layout), rows]
         tokens = self.embed(window_features(points, confidence, scale)) + embedding
-        mixed = torch.addmm(self.mix_bias, tokens.flatten(1), self.mix[slots].flatten(0, 1)).unflatten(1, (JOINTS, -1))
+        mixed = torch.addmm(self.mix_bias, tokens.flatten(1), self.mix[rows].flatten(0, 1)).unflatten(1, (JOINTS, -1))
         joints: Tensor = layout.of_joints(tokens) + mixed
         return joints
+
+
+def _rows(slots: tuple[int, ...]) -> slice | list[int]:
+    """Slots as an index: where they follow each other a slice, which copies nothing."""
+    following = range(slots[0], slots[0] + len(slots))
+    return slice(following.start, following.stop) if slots == tuple(following) else list(slots)
