@@ -78,7 +78,7 @@ $(VENV)/.stamp: requirements.txt requirements-export.txt requirements-tuning.txt
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "error: $(PYTHON) cannot make environments: install its venv (such as apt install python3-venv), or name another: make PYTHON=python3.12 ..."; \
 	  exit 1; } >&2
-	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 

@@ -2,7 +2,9 @@
 
 import gc
 import os
+import signal
 import sys
+from types import TracebackType
 
 # A thread that waits for others spins for some microseconds, then sleeps. GNU's OpenMP would let it spin for longer,
 # and where another process needs a core, the spinning thread takes it from the one that it waits for. One that sleeps
@@ -16,3 +18,16 @@ if "OMP_WAIT_POLICY" not in os.environ:
 gc.set_threshold(10_000, *gc.get_threshold()[1:])
 if sys.argv[0] == "-m":
     gc.disable()
+
+
+def _stopped(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Say of Ctrl-C that it was, in a word: it may come while a stage imports what it needs."""
+    if issubclass(kind, KeyboardInterrupt):
+        print("stopped", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+if sys.argv[0] == "-m":
+    sys.excepthook = _stopped
+    signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -52,7 +52,7 @@ def read(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run from the project's root, or restore it with git checkout") from None
     if not isinstance(content, dict):
-        raise UserError(f"{path} must be a mapping of sections, but is {shown(content)}")
+        raise UserError(f"{path} must be a mapping, a line `key: value` each, but is {shown(content)}")
     return content
 
 

@@ -93,7 +93,9 @@ def of_lines(lines: Iterable[str | bytes], given: Given) -> Iterator[Moment]:
             own = content.get("time") if isinstance(content, Mapping) else None
             seconds = seconds if own is None else _seconds(own)
             yield Moment(_largest(_read(content, given)), seconds, came)
-        except (orjson.JSONDecodeError, BadFile) as error:
+        except orjson.JSONDecodeError as error:
+            yield Moment(NOBODY, seconds, came, f"line {number}: no JSON, of which a line must be one value ({error})")
+        except BadFile as error:
             yield Moment(NOBODY, seconds, came, f"line {number}: {as_options(str(error))}")
 
 

@@ -85,7 +85,7 @@ def test_a_stream_ends_when_nobody_reads_it_or_at_ctrl_c(error: type[BaseExcepti
             raise error
         written.append(line)
 
-    assert len(stream(generalist(), Stream(map(moment, range(9)), CAMERA), write)) == 2  # one line was about all
+    assert len(stream(generalist(), Stream(map(moment, range(9)), CAMERA), write)) == 3  # one line was about all
 
 
 def test_latency_counts_from_when_the_frame_came() -> None:

@@ -112,6 +112,15 @@ def test_ctrl_c_is_one_word_as_is_a_request_to_end(how: signal.Signals) -> None:
     assert stopped.value.code == "stopped"
 
 
+@pytest.mark.parametrize("how", ["SIGINT", "SIGTERM"])
+def test_ctrl_c_while_a_command_imports_is_one_word(how: str) -> None:
+    script = f"import sys; sys.argv[0] = '-m'; import stages, signal; signal.raise_signal(signal.{how})"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=contract.ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0 and done.stderr == "stopped\n"
+
+
 def test_a_folder_that_cannot_be_written_is_one_line(project: Path) -> None:
     (project / "metrics").write_text("not a folder")
 

@@ -84,7 +84,7 @@ def test_nobody_is_no_mistake(line: Any) -> None:
 @pytest.mark.parametrize(
     ("line", "what"),
     [
-        ("{", "line 2: unexpected end"),
+        ("{", "line 2: no JSON, of which a line must be one value (unexpected end"),
         (b"\xff\xfe", "line 2: "),
         ("3", "line 2: in no known format"),
         ('"x"', "line 2: in no known format"),
