@@ -142,7 +142,7 @@ def _examples(model: torch.nn.Module, objective: Objective, clips: WindowBatch) 
 
 
 def _skipped(progress: Progress) -> dict[str, float]:
-    return {"train/skipped_steps": progress.skipped} if progress.skipped else {}
+    return {"train/skipped_steps": float(progress.skipped)} if progress.skipped else {}
 
 
 def _check_untrained(loss: float) -> None:

@@ -107,14 +107,19 @@ def test_ctrl_c_is_one_word_as_is_a_request_to_end(how: signal.Signals) -> None:
     def run(paths: Paths) -> None:
         signal.raise_signal(how)
 
-    with pytest.raises(SystemExit) as stopped:
-        command(run)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background may ignore it
+    try:
+        with pytest.raises(SystemExit) as stopped:
+            command(run)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert stopped.value.code == "stopped"
 
 
 @pytest.mark.parametrize("how", ["SIGINT", "SIGTERM"])
 def test_ctrl_c_while_a_command_imports_is_one_word(how: str) -> None:
-    script = f"import sys; sys.argv[0] = '-m'; import stages, signal; signal.raise_signal(signal.{how})"
+    heed = "signal.signal(signal.SIGINT, signal.default_int_handler)"  # what runs in the background may ignore it
+    script = f"import signal, sys; {heed}; sys.argv[0] = '-m'; import stages; signal.raise_signal(signal.{how})"
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=contract.ROOT, capture_output=True, text=True, check=False
     )

@@ -263,7 +263,7 @@ def test_a_stream_writes_lines_alone_to_standard_output(tmp_path: Path) -> None:
     assert ["bad" in line for line in frames] == [False, False, True, False, False]
     said = done.stderr.splitlines()
     assert "(--camera FILE)" in said[0] and said[1].startswith("5 frames: ") and len(said) == 3
-    assert said[1].endswith("; 1 could not be read") and "first line 3: unexpected end" in said[2]
+    assert said[1].endswith("; 1 could not be read") and "first line 3: no JSON" in said[2]
     assert names(tmp_path) == set()
 
 
