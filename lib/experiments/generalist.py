@@ -25,10 +25,6 @@ CHANGES: Changes = {
     "training.objective": "lift",
     "training.start": "none",
     "training.epochs": 48,
-    "training.steps_per_epoch": 200,
-    "training.batch_size": 128,  # with the smaller steps of params.yaml it is worse on `make wild`
-    "training.prior_batch_size": 128,
-    "training.ema_decay": 0.99,
     "prior.other_layouts_probability": 0.5,
     "prior.any_elevation_probability": 0.25,
     "prior.roll_std_deg": 5,
