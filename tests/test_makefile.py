@@ -1,5 +1,6 @@
 """The Makefile, where no clone is: a ZIP download has no git repository."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,9 @@ import pytest
 
 from tests import contract
 
+# As a user's shell calls it: under `make test`, the outer make's variables would make it "make[1]".
+ENVIRONMENT = {k: v for k, v in os.environ.items() if k not in {"MAKELEVEL", "MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES"}}
+
 
 @pytest.mark.parametrize("git", [False, True])
 def test_dvc_is_told_where_there_is_no_git_repository(git: bool, tmp_path: Path) -> None:
@@ -17,7 +21,7 @@ def test_dvc_is_told_where_there_is_no_git_repository(git: bool, tmp_path: Path)
     if git:
         subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
     command = ["make", "-o", ".venv/.stamp", f"BIN={Path(sys.executable).parent}", "with-or-without-git"]
-    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=True).stdout
     local = tmp_path / ".dvc" / "config.local"
     assert (local.exists() and "no_scm = true" in local.read_text()) is not git
     assert ("no git repository" in said) is not git
@@ -39,7 +43,8 @@ def test_what_cannot_be_made_is_one_line_before_anything_is_installed(words: str
     shutil.copy(contract.ROOT / "Makefile", tmp_path)
     for name in ("", "-export", "-tuning", "-video"):
         (tmp_path / f"requirements{name}.txt").touch()
-    done = subprocess.run(["make", *words.split()], cwd=tmp_path, capture_output=True, text=True, check=False)
+    command = ["make", *words.split()]
+    done = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     line, end = done.stderr.splitlines()
     assert line.startswith(said) and end.startswith("make: ***") and done.returncode
     assert not (tmp_path / ".venv").exists()
