@@ -80,7 +80,7 @@ def _resumed(chosen: PretrainParams, paths: Paths) -> TrainingState | None:
     if training.resume == NONE:
         return None
     state, saved = load_state(paths.start(training.resume))
-    check_same_run(saved, run_of(chosen, paths), state.epochs)
+    check_same_run(saved, run_of(chosen, paths), state.progress.step)
     if saved["training.epochs"] != training.epochs and training.schedule.depends_on_length:
         Console().announce(
             f"the state is of a run of {saved['training.epochs']} epochs: from here on, rates are those of "

@@ -209,7 +209,7 @@ def _check_resume(params: Params, paths: Paths) -> None:
     with _about(f"training.resume = {shown(name)}"):
         state, saved = load_state(paths.start(name))
         own = wanted.run()
-        check_same_run({key: saved[key] for key in saved if key in own}, own, state.epochs)
+        check_same_run({key: saved[key] for key in saved if key in own}, own, state.progress.step)
 
 
 @contextmanager

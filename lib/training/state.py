@@ -160,16 +160,17 @@ def _check_types(content: TrainingState | Progress) -> None:
             raise TypeError(f"{part.name} is a {type(value).__name__}")
 
 
-def check_same_run(saved: Mapping[str, Any], run: Mapping[str, Any], epochs: int) -> None:
-    """Refuse a state of another run: plain values by their dotted keys, and how many epochs were complete.
+def check_same_run(saved: Mapping[str, Any], run: Mapping[str, Any], step: int) -> None:
+    """Refuse a state of another run: plain values by their dotted keys, and how many steps were done.
 
     Raises:
-        UserError: naming the first value that is another, or the epochs.
+        UserError: naming the first value that is another, or the epochs that have begun.
     """
     for key in sorted({*saved, *run} - set(FREE)):
         if saved.get(key) != run.get(key):
             raise UserError(
                 f"the state is of another run: there, {key} is {shown(saved.get(key))}, and here {shown(run.get(key))}"
             )
-    if epochs > run["training.epochs"]:
-        raise UserError(f"{epochs} epochs are complete in the state: training.epochs must not be less")
+    begun = math.ceil(step / run["training.steps_per_epoch"])
+    if begun > run["training.epochs"]:
+        raise UserError(f"{begun} epochs have begun in the state: training.epochs must not be less")

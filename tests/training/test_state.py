@@ -59,13 +59,13 @@ class Stopped(Exception):
     """What ends a run in the middle."""
 
 
-def states_of(params: dict[str, Any], paths: Paths, until: int) -> Path:
-    """Train until so many epochs are complete, and return the state by then, in data/starts."""
+def states_of(params: dict[str, Any], paths: Paths, until: int, steps: int = -1) -> Path:
+    """Train until so many epochs are complete, or steps done, and return the state by then, in data/starts."""
     path = paths.start("stopped.pt")
 
     def stop(make: Callable[[], TrainingState], last: bool) -> None:
         state = make()
-        if state.epochs == until:
+        if state.epochs == until or state.progress.step == steps:
             save_state(state, run, path)
             if not last:
                 raise Stopped
@@ -147,13 +147,22 @@ def test_the_state_of_another_run_is_one_line(paths: Paths) -> None:
         with pytest.raises(UserError, match=r"another run: there, training\.lr is 0\.002, and here 0\.5$"):
             run(other, paths)
     shorter = params_with(training__resume="stopped.pt", training__epochs=1)
-    with pytest.raises(UserError, match=r"training\.resume = 'stopped\.pt': 2 epochs are complete in the state"):
+    with pytest.raises(UserError, match=r"training\.resume = 'stopped\.pt': 2 epochs have begun in the state"):
         check.run(shorter, paths)
     with h5py.File(paths.poses, "r+") as file:
         file["train/keypoints"][0] += 1
     with pytest.raises(UserError, match=r"another run: there, data/processed/poses\.h5 is '\w+', and here"):
         stage.run(params_with(training__resume="stopped.pt"), paths)
     assert not paths.pretrained.exists()
+
+
+def test_an_epoch_that_has_begun_counts(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lib.training.steps.LOG_EVERY", 1)
+    monkeypatch.setattr("lib.training.steps.STRETCH", 2)
+    states_of(params_with(), paths, until=3, steps=5)
+    assert load_state(paths.start("stopped.pt"))[0].epochs == 1
+    with pytest.raises(UserError, match=r"^2 epochs have begun in the state: training\.epochs must not be less$"):
+        stage.run(params_with(training__resume="stopped.pt", training__epochs=1), paths)
 
 
 def test_what_is_no_state_is_one_line(paths: Paths) -> None:
