@@ -1,9 +1,12 @@
 """Fixtures that several folders of tests use."""
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from hypothesis import settings
 
 from tests.data.files import h36m_takes, write_clips, write_h36m
@@ -37,5 +40,10 @@ def sample_raw(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The project after its first `dvc repro`; tests leave it as they found it."""
-    return new_project(tmp_path_factory.mktemp("project"))
+    """The project after its first `dvc repro`, made once for all workers; tests leave it as they found it."""
+    folder = tmp_path_factory.getbasetemp()
+    made = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "made"
+    with FileLock(f"{made}.lock"):
+        if not made.exists():
+            new_project(tmp_path_factory.mktemp("project")).root.rename(made)
+    return Project(shutil.copytree(made, tmp_path_factory.mktemp("project"), symlinks=True, dirs_exist_ok=True))
