@@ -47,6 +47,8 @@ class Tree(NamedTuple):
 def norm(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
     """As torch.linalg.vector_norm of vectors, on CPUs to the last bit: it rounds once less, and its roots are exact."""
     squares = torch.addcmul(torch.addcmul(x * x, y, y), z, z)
+    if squares.device.type == "mps":  # which has no float64
+        return squares.sqrt()
     return squares.double().sqrt().to(squares.dtype)
 
 
