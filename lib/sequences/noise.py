@@ -123,7 +123,8 @@ def _bands(columns: Tensor, timing: Timing) -> Iterator[tuple[Tensor, list[Tenso
     """Some columns after others, their bands from the quickest on, and where each frame is in all of these."""
     if timing.times is not None:
         smoothings = [columns, *(_smooth(columns, timing, scale) for scale in SCALES)]
-        yield columns, [before - after for before, after in pairwise(smoothings)], torch.arange(columns.shape[1])
+        everywhere = torch.arange(columns.shape[1], device=columns.device)
+        yield columns, [before - after for before, after in pairwise(smoothings)], everywhere
         return
     kernels = [
         {fps: band_between(finer * fps, scale * fps) for fps in set(timing.fps)}
