@@ -1,6 +1,7 @@
 """Limbs towards the camera or away: frames that contradict their neighbours are mended, real changes are kept."""
 
 import math
+import tracemalloc
 
 import pytest
 import torch
@@ -86,6 +87,20 @@ def test_sequences_do_not_speak_for_each_other() -> None:
     torch.testing.assert_close(with_constant_signs(both, timing(30, 8, 1)), both, atol=1e-4, rtol=0)
     together = with_constant_signs(both, timing(39))
     assert (together - both)[30:38, WRIST].norm(dim=-1).min() > 0.02  # in one sequence the eight are outvoted
+
+
+def test_passers_by_beside_somebody_who_stays_take_no_memory_of_their_own() -> None:
+    """As in a video of a crowd: not as much each as the longest sequence does."""
+    lengths = (2000, *[3] * 400, 40)
+    depth = 0.9 * torch.cos(torch.arange(sum(lengths)) * 1.7)
+    joints = body(depth)
+    tracemalloc.start()
+    together = with_constant_signs(joints, timing(*lengths))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10e6  # bytes of NumPy; an eighth of what they would take side by side
+    alone = [with_constant_signs(part, timing(len(part))) for part in joints.split(lengths)]
+    torch.testing.assert_close(together, torch.cat(alone), atol=0, rtol=0)
 
 
 def test_lengths_and_lines_of_sight_stay_whatever_the_depths() -> None:
