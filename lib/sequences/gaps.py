@@ -15,8 +15,8 @@ def interpolated(
 ) -> Float[Tensor, "batch frame joint coord"]:
     """Hidden points on the straight line between a joint's visible frames; constant beyond the first and the last.
 
-    A joint that no frame shows is where `fallback` has it. `times` are those of the frames, in seconds; without them
-    frames are evenly spaced.
+    A joint that no frame shows is where `fallback` has it. `times` are those of the frames, in seconds from any start;
+    without them frames are evenly spaced.
     """
     seen = confidence > 0
     frames = seen.shape[1]
@@ -25,7 +25,7 @@ def interpolated(
     after = torch.where(seen, number, frames).flip(1).cummin(1).values.flip(1)
     first, last = before.clamp_min(0), after.clamp_max(frames - 1)
     first, last = torch.where(before < 0, last, first), torch.where(after >= frames, first, last)
-    clock = torch.arange(frames, device=seen.device) if times is None else times.to(points)
+    clock = torch.arange(frames, device=seen.device) if times is None else (times - times[:1]).to(points)
     passed, whole = clock[number] - clock[first], clock[last] - clock[first]
     part = (passed / torch.where(whole > 0, whole, 1)).to(points)[..., None]
     at_first, at_last = (points.gather(1, index[..., None].expand_as(points)) for index in (first, last))

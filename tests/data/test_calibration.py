@@ -110,3 +110,11 @@ def test_what_was_seen_is_what_the_camera_projects() -> None:
     positions = whole().positions
     assert isinstance(positions, Tensor)
     torch.testing.assert_close(calibrate(whole(), H36M).rays, project(positions), atol=1e-5, rtol=0)
+
+
+def test_stand_ins_are_the_same_whenever_times_begin() -> None:
+    """Such as seconds since 1970, which float32 tells apart by minutes."""
+    nobody, times = hide(list(range(17))), torch.arange(20, dtype=torch.float64) / 30
+    rays = [calibrate(replace(nobody, times=start + times), H36M).rays for start in (0.0, 1.7e9)]
+    torch.testing.assert_close(rays[1], rays[0])
+    assert not torch.equal(rays[0][5], rays[0][9])
