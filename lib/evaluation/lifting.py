@@ -110,7 +110,7 @@ def evaluate(split: Split, lifted: LiftedSplit, scale: Scale, body_size: float) 
     if set(metrics.PCK_KEYPOINTS) <= set(split.layout.keypoints):
         protocol = first[:, [split.layout.keypoints.index(name) for name in metrics.PCK_KEYPOINTS]]
         flat |= {"pck_150_14": _mean(metrics.pck(protocol)), "auc_14": _mean(metrics.auc(protocol))}
-    velocity = [metrics.mpjve(metres[frames] * MM, target[frames] * MM, fps) for frames, fps in _sequences(known.table)]
+    velocity = [metrics.mpjve(metres[part] * MM, target[part] * MM, rate) for part, rate in _rates(known)]
     if any(len(part) for part in velocity):  # a mean of single frames has no velocity
         flat["mpjve_mm_per_s"] = _mean(torch.cat(velocity))
     others = [joint for joint in range(len(skeleton)) if skeleton.centre != (joint,)]  # the root is exact by centring
@@ -174,6 +174,14 @@ def _sequences(table: pd.DataFrame) -> list[tuple[slice, float]]:
     """The frames and the frame rate of every sequence."""
     rows = zip(table["start"], table["length"], table["fps"], strict=True)
     return [(slice(int(start), int(start + length)), float(fps)) for start, length, fps in rows]
+
+
+def _rates(split: Split) -> list[tuple[slice, float | Tensor]]:
+    """The frames of every sequence, and their rate: one number, or with times one for each two in a row."""
+    sequences = _sequences(split.table)
+    if split.times is None:
+        return [(frames, fps) for frames, fps in sequences]
+    return [(frames, split.times[frames].diff().reciprocal().float()) for frames, _ in sequences]
 
 
 def _mean(values: Tensor) -> float:

@@ -53,16 +53,20 @@ def p_mpjpe(
 
 
 def mpjve(
-    predicted: Float[Tensor, "*batch frame joint 3"], target: Float[Tensor, "*batch frame joint 3"], fps: float
+    predicted: Float[Tensor, "*batch frame joint 3"],
+    target: Float[Tensor, "*batch frame joint 3"],
+    fps: float | Float[Tensor, " frame-1"],
 ) -> Float[Tensor, "*batch frame-1 joint"]:
     """The error of every joint's velocity between neighbouring frames of one sequence, in units a second.
 
-    Frames of different sequences must not be in one call. The source gives it a frame: multiply that by `fps`.
+    Frames of different sequences must not be in one call. The source gives it a frame: multiply that by `fps`, one
+    number or, where frames are not evenly spaced, one for each two in a row.
 
     Source: D. Pavllo et al., 3D human pose estimation in video with temporal convolutions and semi-supervised
     training, CVPR 2019.
     """
-    return mpjpe(predicted.diff(dim=-3), target.diff(dim=-3)) * fps
+    error = mpjpe(predicted.diff(dim=-3), target.diff(dim=-3))
+    return error * (fps[:, None] if isinstance(fps, Tensor) else fps)
 
 
 def pck(errors: Float[Tensor, "*batch joint"], threshold: float = PCK_THRESHOLD) -> Float[Tensor, "*batch joint"]:

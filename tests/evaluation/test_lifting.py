@@ -121,6 +121,19 @@ def test_velocity_never_crosses_the_border_of_two_sequences(split: Split) -> Non
     assert crossing > 1.2 * expected  # so that this test can tell
 
 
+def test_velocity_is_by_the_time_between_frames_with_3d(split: Split) -> None:
+    """A wrist drifts at a constant speed: frames without 3D between others do not make it faster."""
+    positions, drift = _positions(split).clone(), torch.zeros(60, 17, 3)
+    drift[:, H36M.index("left_wrist"), 0] = 0.001 * torch.arange(60)  # 1 mm a frame, at 50 frames a second
+    poses = (root_centred(positions, H36M) + drift) / root_distance(positions, H36M)[:, None, None]
+    whole = evaluate(split, lifted(poses), "root_depth", BODY_SIZE).metrics["mpjve_mm_per_s"]
+    positions[torch.arange(60) % 10 > 1] = torch.nan
+    some = evaluate(replace(split, positions=positions), lifted(poses), "root_depth", BODY_SIZE)
+    assert some.metrics["labelled_frames"] == 12
+    assert whole == pytest.approx(50 / 17, rel=1e-3)
+    assert some.metrics["mpjve_mm_per_s"] == pytest.approx(50 / 17, rel=1e-3)
+
+
 def test_more_noise_is_worse(split: Split) -> None:
     results = [evaluate(split, _noisy(split, level), "root_depth", BODY_SIZE).metrics for level in (0.001, 0.01, 0.03)]
     for name in (*ERRORS, "mpjve_mm_per_s", *BONES):
