@@ -44,8 +44,9 @@ class Plausibility(nn.Module):
         """Learn the density of crops' keypoints, both ways round; returns the loss of every step, and freezes."""
         flat = keypoints.flatten(1)
         self.mean.copy_(flat.mean(0))
-        _, singular, axes = torch.linalg.svd(flat - self.mean, full_matrices=False)
-        deviation = (singular[: self.components] / math.sqrt(len(flat))).clamp_min(JITTER)
+        rows = (flat - self.mean).repeat(-(-self.components // len(flat)), 1)  # as many as there are axes
+        _, singular, axes = torch.linalg.svd(rows, full_matrices=False)
+        deviation = (singular[: self.components] / math.sqrt(len(rows))).clamp_min(JITTER)
         self.basis.copy_((axes[: self.components] / deviation[:, None]).mT)
         optimizer = torch.optim.Adam(self.parameters(), lr=2e-3)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -74,12 +75,12 @@ class Plausibility(nn.Module):
 
 
 def fit_plausibility(split: Split, normalization: Normalization, seed: int, device: torch.device) -> Plausibility:
-    """The density of a split's 2D: of whole bodies, as far as there are any."""
+    """The density of a split's 2D: of whole bodies, unless they are too few to tell how bodies vary."""
     torch.manual_seed(seed)  # of the first weights, which take no generator
     density = Plausibility(len(split.skeleton)).to(device)
     split = split.sampled()
     seen = (split.confidence > 0).all(-1)  # what stands for a hidden joint is nobody's pose
-    whole = seen if seen.any() else split.detected
+    whole = seen if seen.sum() >= density.components else split.detected
     std = torch.where(split.confidence[whole] > 0, 0.0, torch.inf)[:, None]
     crops = perspective_crops(Rays(split.rays[whole][:, None], std, split.layout), normalization)
     density.fit(crops.keypoints[:, 0].to(device), STEPS, BATCH, torch.Generator(device).manual_seed(seed))

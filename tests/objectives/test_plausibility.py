@@ -1,14 +1,16 @@
 import math
+from dataclasses import replace
 
+import pytest
 import torch
 
-from lib.objectives.plausibility import COMPONENTS, Plausibility
+from lib.objectives.plausibility import COMPONENTS, Plausibility, fit_plausibility
 from lib.objectives.views import view_rays
 from lib.pose.crops import perspective_crops
 from lib.pose.layouts import H36M_LAYOUT
 from lib.pose.skeleton import H36M
 from lib.prior.sampler import PosePrior
-from tests.settings import PRIOR
+from tests.settings import PRIOR, synthetic_split
 
 
 def crops(count: int, seed: int) -> torch.Tensor:
@@ -56,3 +58,13 @@ def test_the_density_integrates_the_change_of_volume() -> None:
     gaussian = -0.5 * (end.square().sum() + COMPONENTS * math.log(math.tau))
     expected = -(gaussian + torch.linalg.slogdet(jacobian).logabsdet) / COMPONENTS
     torch.testing.assert_close(density(people), expected)
+
+
+@pytest.mark.parametrize("frames", [3, 100])
+def test_few_whole_bodies_are_no_density_of_their_own(frames: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lib.objectives.plausibility.STEPS", 2)
+    split = synthetic_split(frames)
+    confidence = split.confidence.clone()
+    confidence[2:, H36M.index("left_wrist")] = 0  # all but two
+    density = fit_plausibility(replace(split, confidence=confidence), "rms", 0, torch.device("cpu"))
+    assert density(crops(20, seed=1)).isfinite().all()
