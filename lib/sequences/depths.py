@@ -24,6 +24,9 @@ OUTLIER = 3.0  # standard deviations
 FURTHEST = 5.0  # standard deviations that a bone's depth may move, since equations are linear near the prediction alone
 STEPS = 3  # of Gauss and Newton
 CHUNK = 1 << 12  # frames at a time, whose numbers fit the cache
+FAR = (
+    5.0  # body sizes from the camera, beyond which float32 loses how far the root may move among what limbs pull at it
+)
 LEAST_SIZE = 1e-4  # the sum of bones, in units of root depth: what is smaller, a millimetre at 10 m, is no body
 
 
@@ -141,7 +144,16 @@ def _depth_variance(parts: Sequence[tuple[Tensor, Tensor, Tensor]], tree: Tree) 
 
 
 def _balanced(scene: _Scene, depth: Tensor, variance: Tensor, tree: Tree) -> Float[Tensor, "coord joint frame"]:
-    """Poses after some steps of Gauss and Newton from predicted depths."""
+    """Poses after some steps of Gauss and Newton from predicted depths; of who is FAR, in float64 on the CPU."""
+    joints, far = _stepped(scene, depth, variance, tree), depth[tree.skeleton.root] > FAR
+    if far.any():
+        some = _Scene(*(rows[:, far].cpu().double() for rows in scene))
+        on_cpu = Tree.of(tree.skeleton, some.x.device)
+        joints[..., far] = _stepped(some, depth[:, far].cpu().double(), variance.cpu().double(), on_cpu).to(joints)
+    return joints
+
+
+def _stepped(scene: _Scene, depth: Tensor, variance: Tensor, tree: Tree) -> Float[Tensor, "coord joint frame"]:
     skeleton, root = tree.skeleton, depth[tree.skeleton.root]
     across, trust_depth, furthest = scene.across(depth, tree), variance.reciprocal(), FURTHEST * variance.sqrt()
     child, parent = tree.ends(depth)

@@ -65,6 +65,21 @@ def test_known_lengths_bring_depths_nearer_to_the_truth(spread: float) -> None:
     assert after < 0.8 * before
 
 
+@pytest.mark.parametrize("farther", [20, 200])
+def test_depths_of_people_who_are_far_are_corrected_as_well(farther: float) -> None:
+    """As in a stadium, before a long lens."""
+    pose, truth = people(4, 200)
+    lengths = truth[:, None].expand(-1, 200, -1).flatten(0, 1)
+    true = (pose / farther).flatten(0, 1)  # some metres away, and so many times as far
+    wrong = with_wrong_depths(true, 0.005)
+    better = refine_depths(wrong, lengths, STILL, H36M)
+    assert better.isfinite().all()
+    before, after = ((part - true).norm(dim=-1).mean() for part in (wrong, better))
+    assert after < 0.8 * before
+    rays = [project(part + part.new_tensor([0.0, 0.0, 1.0])) for part in (better, wrong)]
+    torch.testing.assert_close(*rays, atol=1e-5, rtol=0)
+
+
 def test_true_poses_stay_as_they_are() -> None:
     pose, truth = people(2, 50)
     flat = pose.flatten(0, 1)
