@@ -20,6 +20,7 @@ from lib.sequences.smoothing import LEAST, Blocks, band_between, smoothed_evenly
 
 SCALES = (0.02, 0.04, 0.08, 0.16)  # seconds: standard deviations of the Gaussians that smooth
 BREAK = 3.0  # median distances: frames that are further apart say nothing about each other's noise
+QUICKEST = 2000.0  # frames a second by which noise's share of a band is found: more, as in bursts, make it no better
 COLUMNS = 8  # coordinates at a time, whose bands fit the cache
 MAD_TO_STD = 1.4826  # from the median absolute deviation of a normal distribution to its standard deviation
 
@@ -142,7 +143,8 @@ def _variance_of_band(finer: float, coarser: float, timing: Timing, seconds: flo
     frames, variance = Counter[float](), 0.0
     for length, fps in zip(timing.lengths, timing.fps, strict=True):
         frames[fps] += length
-    for fps, count in frames.items():
+    for rate, count in frames.items():
+        fps = min(rate, QUICKEST)
         taken = band_between(finer * fps, coarser * fps)
         correlations = _correlations(len(taken), correlation(seconds, 1 / fps)).to(taken)
         variance += count / frames.total() * float(taken @ correlations @ taken)

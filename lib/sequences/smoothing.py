@@ -94,8 +94,10 @@ def smoothed_unevenly(
 
     So steady motion stays. A frame without a neighbour within reach stays as it is.
     """
-    reach = math.ceil(3 * sigma * fps)
-    index = torch.arange(len(times))[:, None] + torch.arange(-reach, reach + 1)
+    number = torch.arange(len(times))
+    most = int((torch.searchsorted(times, times + 3 * sigma, right=True) - number).max())  # that are so near, and one
+    reach = min(math.ceil(3 * sigma * fps), 2 * most)  # of frames that come in bursts, the rate says nothing
+    index = number[:, None] + torch.arange(-reach, reach + 1)
     inside = (index >= 0) & (index < len(times))
     index = index.clamp(0, len(times) - 1)
     away = times[index] - times[:, None]

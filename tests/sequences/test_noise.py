@@ -153,6 +153,27 @@ def test_the_shortest_sequences_have_times_too(frames: int) -> None:
     torch.testing.assert_close(noise.denoise(values, timed(times, times), SECONDS), values)
 
 
+def test_frames_that_come_in_bursts_are_smoothed_by_their_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As from a network camera, three at a time: by their median distance, 10,000 a second."""
+    groups = torch.arange(60, dtype=torch.float64).div(3, rounding_mode="floor") / 10
+    times = groups + 1e-4 * (torch.arange(60) % 3)
+    bursts, plain = noise.Timing([60], [1e4], times), timed(groups[::3])
+    values, sizes, correlations = lasting(60, 0.02), list[int](), noise._correlations
+
+    def watched(frames: int, correlation: float) -> torch.Tensor:
+        sizes.append(frames)
+        return correlations(frames, correlation)
+
+    monkeypatch.setattr(noise, "_correlations", watched)
+    assert noise.denoise(values, bursts, SECONDS).isfinite().all()
+    assert 0 < max(sizes) < 3000  # of a matrix, which took 70 GB at 100,000 a second
+    smooth, of_groups = (
+        noise.smooth(values, bursts, 0.1),
+        noise.smooth(values.unflatten(0, (-1, 3)).mean(1), plain, 0.1),
+    )
+    torch.testing.assert_close(smooth.unflatten(0, (-1, 3)).mean(1), of_groups, atol=1e-3, rtol=0)
+
+
 def test_smoothing_keeps_what_stands_still_and_takes_quick_changes_away() -> None:
     still = torch.ones(20, 3, 2)
     torch.testing.assert_close(noise.smoothed(still, 2.0), still)
