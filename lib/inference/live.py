@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lib.data.calibration import detected_joints
 from lib.data.store import split_of
 from lib.inference.lifter import Lifter
 from lib.pose.cameras import Camera
@@ -65,7 +66,7 @@ class Live:
             self._forget()
             last = None
         seconds = seconds if last is None else max(seconds, last + 1e-3)
-        if not (confidence > 0).any():
+        if not detected_joints(pixels[None], confidence[None]).any():
             return None
         self._frames.append((pixels, confidence, seconds))
         reach = self.lifter.window.interval_seconds * (self.lifter.window.frames // 2)

@@ -84,6 +84,19 @@ def test_a_frame_that_shows_nobody_has_no_pose() -> None:
     assert one.add(nobody[:, :2], nobody[:, 2], 0.3) is None
 
 
+@pytest.mark.parametrize("seen", [17, 1])
+def test_a_point_is_nobody_and_says_nothing_about_who_comes(seen: int) -> None:
+    """All keypoints in one place, or one alone: how far off that is, nothing tells."""
+    points, times = poses(6), [number / 30 for number in range(6)]
+    point = points[0].clone()
+    point[:, :2], point[seen:, 2] = point[5, :2], 0
+    first, *others = lifted(live(), torch.cat([point[None], points]), [-1 / 30, *times])
+    assert first is None
+    for one, other in zip(others, lifted(live(), points, times), strict=True):
+        assert one is not None and other is not None
+        assert torch.equal(one.joints, other.joints)
+
+
 @pytest.mark.parametrize("later", [FORGOTTEN + 0.5, -FORGOTTEN - 10.0])
 def test_after_a_while_without_anybody_or_a_leap_backwards_a_person_is_a_new_one(later: float) -> None:
     one = live(True)
