@@ -76,6 +76,7 @@ class Layout:
         return (*H36M.mirror, *(len(H36M) + keypoint for keypoint in self.skeleton.mirror))
 
     @cached_property
+    @torch.inference_mode(False)  # what is kept may be used where gradients are
     def mixing(self) -> Float[Tensor, "keypoint landmark"]:
         """What each keypoint marks, as weights of a body's landmarks."""
         weights = torch.zeros(len(self), len(LANDMARKS))

@@ -234,3 +234,13 @@ def test_a_body_has_no_more_landmarks() -> None:
     assert sum(not side_of(name)[0] for name in LANDMARKS) == 7
     with pytest.raises(UserError, match="^layout many: middle_8 is one keypoint more than a body has landmarks$"):
         make_layout("many", middles, {}, 0.01)
+
+
+def test_gradients_pass_what_a_layout_marks_whenever_that_was_first_asked_for() -> None:
+    """Such as in the validation before any training."""
+    layout = Layout.load(LAYOUTS["coco"].dump())
+    with torch.inference_mode():
+        assert len(layout.mixing) == len(layout)
+    landmarks = torch.ones(len(LANDMARKS), 3, requires_grad=True)
+    (layout.mixing @ landmarks).sum().backward()
+    assert landmarks.grad is not None and float(landmarks.grad.sum()) == pytest.approx(3 * len(layout))
