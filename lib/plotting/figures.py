@@ -102,19 +102,21 @@ def pose_figure(titles: Sequence[str], names: Sequence[str], style: SkeletonStyl
 
 @matplotlib.rc_context(STYLE)
 def pose_rows(examples: Sequence[Example], style: SkeletonStyle) -> Figure:
-    """A row an example: the 2D keypoints, the predicted 3D pose and, where there is one, the true one.
+    """A row an example: the 2D keypoints, the predicted 3D pose and, if any has one, the true one, or nothing.
 
     A title gives the frame's P-MPJPE. Predicted and true pose have the same box.
     """
-    labelled = all(example.target is not None for example in examples)
+    labelled = any(example.target is not None for example in examples)
     names = ("predicted 3D", "true 3D") if labelled else ("predicted 3D",)
     figure, rows = pose_figure([_title(example) for example in examples], names, style)
     for panels, example in zip(rows, examples, strict=True):
         draw_2d(panels.picture, example.keypoints, style)
         poses = [pose for pose in (example.predicted, example.target) if pose is not None]
         box = cuboid(*poses)
-        for axes, pose in zip(panels.spaces, poses, strict=True):
+        for axes, pose in zip(panels.spaces, poses, strict=False):
             draw_3d(axes, pose, style, box)
+        for axes in panels.spaces[len(poses) :]:
+            axes.set_visible(False)
     return figure
 
 

@@ -124,6 +124,11 @@ def test_a_pose_row_has_its_panels_titles_units_and_legend(labels: bool) -> None
         assert label in texts
 
 
+def test_rows_with_and_without_truth_stand_in_one_picture() -> None:
+    _, _, true, _, _, nothing = pose_rows([_example(), _example(labels=False)], STYLE).axes
+    assert true.get_visible() and not nothing.get_visible()
+
+
 def test_predicted_and_true_pose_share_their_limits() -> None:
     example = _example()
     example = example._replace(predicted=example.predicted * 1.2)
