@@ -158,6 +158,11 @@ def finetune(
     own, training, console = params.finetune, params.training, console or Console()
     hardware = Hardware.prepare(training.device, training.precision, training.threads, console.announce)
     train, validation = (read_split(poses, split, "needed") for split in ("train", "validation"))
+    if train.layout not in pretrained.layouts:
+        raise UserError(
+            f"the model of finetune.checkpoint does not know the layout {train.layout.name!r} of the data: pretrain on "
+            "this data, or name another"
+        )
     unlabelled = read_split(poses, "train")  # all sequences, of which some may have no 3D
     some = labelled(train, own.subjects, own.label_fraction, params.seed)
     window = WindowParams(frames=pretrained.frames, interval_seconds=pretrained.interval_seconds)
@@ -203,6 +208,7 @@ def finetune(
             pretrained,
             objectives=(*pretrained.objectives, "supervised"),
             task="lifting",
+            layout=train.layout,
             weights={name: value.cpu() for name, value in progress.last.items()},
             training={"step": progress.step, "validation_loss": progress.last_loss},
         ),

@@ -9,6 +9,7 @@ import h5py
 import pytest
 import torch
 
+from lib.data import store
 from lib.data.labels import labelled
 from lib.data.store import read_split
 from lib.data.windows import WindowBatch
@@ -17,12 +18,17 @@ from lib.models.lifters import LifterModel
 from lib.objectives.lift import Lift
 from lib.objectives.pseudo_labels import PseudoLabels
 from lib.objectives.supervised import Labelled, Supervised
+from lib.pose.layout import make_layout
+from lib.pose.layouts import H36M_LAYOUT, LAYOUTS
+from lib.pose.skeleton import H36M
 from lib.runtime.errors import UserError
 from lib.runtime.paths import Paths
 from lib.training.finetuning import Finetuning, layer_rates
 from stages import finetune
 from tests.settings import PARAMS, tiny_checkpoint, tiny_model
-from tests.synthetic import write_store
+from tests.synthetic import sequence, write_store
+
+UNKNOWN = make_layout("other", {name: name for name in H36M.names}, {}, 0.1)
 
 
 @pytest.fixture
@@ -172,6 +178,21 @@ def test_a_checkpoint_that_does_not_fit_is_one_line(params: dict[str, Any], path
     checkpoints.save(tiny_checkpoint(frames=3, task="reconstruction_3d"), paths.pretrained)
     params["finetune"] |= {"load": "encoder", "strict": True}
     with pytest.raises(UserError, match=r"does not fit the model \(encoder\): network.encoder.tokens.embed.weight is"):
+        finetune.run(params, paths)
+    assert not paths.finetuned.exists()
+
+
+def test_what_is_fine_tuned_is_of_the_layout_of_its_labels(params: dict[str, Any], paths: Paths) -> None:
+    """Which may be another than that of the data before: `stages.predict` takes it for such keypoints then."""
+    before = replace(tiny_checkpoint(frames=3), layout=LAYOUTS["coco"])
+    checkpoints.save(before, paths.pretrained)
+    finetune.run(params, paths)
+    assert checkpoints.load(paths.finetuned).layout == H36M_LAYOUT
+
+
+def test_a_layout_that_the_checkpoint_does_not_know_is_one_line(params: dict[str, Any], paths: Paths) -> None:
+    store.write(paths.poses, dict.fromkeys(("train", "validation"), [sequence("S1", "Walking", 30)]), UNKNOWN)
+    with pytest.raises(UserError, match="finetune.checkpoint does not know the layout 'other' of the data: pretrain"):
         finetune.run(params, paths)
     assert not paths.finetuned.exists()
 
