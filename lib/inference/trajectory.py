@@ -52,8 +52,8 @@ class World(NamedTuple):
 def world_rotation(up: Float[Tensor, "3"]) -> Float[Tensor, "3 3"]:
     """The turn from the camera frame to y up, x to the right as the camera sees it, and z towards the camera."""
     towards = up.new_tensor([0.0, 0.0, -1.0])
-    if float((up @ towards).abs()) > 0.999:  # straight from above or below: what is up in the picture is away
-        towards = up.new_tensor([0.0, 1.0, 0.0])
+    if float((up @ towards).abs()) > 0.999:  # straight from above: what is up in the picture is away; from below: near
+        towards = up.new_tensor([0.0, -1.0 if up[2] > 0 else 1.0, 0.0])
     x = normalize(torch.linalg.cross(up, towards), dim=0)
     return torch.stack([x, up, torch.linalg.cross(x, up)])
 

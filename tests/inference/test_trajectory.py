@@ -39,6 +39,12 @@ def test_before_a_level_camera_right_stays_right_and_near_comes_forward() -> Non
     torch.testing.assert_close(rotation @ torch.tensor([1.0, 2.0, 3.0]), torch.tensor([1.0, -2.0, -3.0]))
 
 
+@pytest.mark.parametrize("along", [-1.0, 1.0])
+def test_from_above_and_from_below_right_stays_right(along: float) -> None:
+    rotation = world_rotation(torch.tensor([0.0, 0.0, along]))
+    torch.testing.assert_close(rotation @ torch.tensor([1.0, 0.0, 0.0]), torch.tensor([1.0, 0.0, 0.0]))
+
+
 def test_the_floor_is_under_the_foot_that_stands() -> None:
     joints = walking(100).joints + torch.tensor([0.0, 0.7, 0.0])
     assert floor_height(joints) == pytest.approx(0.7, abs=1e-3)
