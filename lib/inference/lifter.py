@@ -15,6 +15,7 @@ from lib.models import checkpoints
 from lib.models.lifters import LiftingModel, Poses, lift_poses
 from lib.pose.crops import perspective_crops
 from lib.pose.landmarks import JOINTS
+from lib.pose.layout import Layout
 from lib.pose.layouts import H36M_LAYOUT
 from lib.pose.skeleton import H36M
 from lib.runtime.device import resolve_device
@@ -70,6 +71,16 @@ class Lifter:
         lifter = cls(checkpoint, resolve_device(device))
         lifter.name = path.name
         return lifter
+
+    def known(self, layout: Layout) -> tuple[Layout, list[int] | None]:
+        """The largest layout that it knows of those that are a part of this one, and which keypoints that has.
+
+        None: all as they are, also where no layout that it knows is a part.
+        """
+        if layout in self.layouts:
+            return layout, None
+        parts = [(own, part) for own in self.layouts if (part := own.within(layout)) is not None]
+        return max(parts, key=lambda pair: len(pair[1])) if parts else (layout, None)
 
     def untrained(self) -> "Lifter":
         """The same lifter with new random weights, to compare with."""

@@ -130,21 +130,13 @@ def predict(
     """
     if not sequences:
         return []
-    known, part = _known(layout, lifter)
+    known, part = lifter.known(layout)
     if part is not None:
         if console is not None:
             console.announce(f"{layout.name} is not known to the model: its keypoints of {known.name} are lifted")
         sequences, layout = [_reduced(one, part) for one in sequences], known
     who = [Who.of(one, video) for one in sequences]
     return predict_split(lifter, split_of(sequences, layout), who, options, console)
-
-
-def _known(layout: Layout, lifter: Lifter) -> tuple[Layout, list[int] | None]:
-    """The largest layout of a lifter that is a part of this one, and which keypoints it has; None: all as they are."""
-    if layout in lifter.layouts:
-        return layout, None
-    parts = [(known, part) for known in lifter.layouts if (part := known.within(layout)) is not None]
-    return max(parts, key=lambda pair: len(pair[1])) if parts else (layout, None)
 
 
 def _reduced(sequence: PoseSequence, part: list[int]) -> PoseSequence:

@@ -4,7 +4,7 @@ import contextlib
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -31,8 +31,10 @@ def stream(
     its number, its time and, if it shows somebody, `joints` and `keypoints` with the errors that the model states, in
     metres and in the camera frame. A frame that cannot be read has `bad` in place of them. The stream ends when there
     are no more frames, when nobody reads the lines any more, or at Ctrl-C.
+
+    Of a layout that the lifter does not know, it reads the keypoints that are those of one that it knows.
     """
-    live: Live | None = None
+    known: _Known | None = None
     taken: list[float] = []
     with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
         for number, moment in enumerate(source.moments):
@@ -40,16 +42,32 @@ def stream(
             try:
                 if moment.bad:
                     raise BadFile(moment.bad)
-                if live is None and len(moment.points):
-                    live = Live(lifter, layout_of(moment, source.layout), source.camera, body_size, smooth)
+                if known is None and len(moment.points):
+                    layout, part = lifter.known(layout_of(moment, source.layout))
+                    live = Live(lifter, layout, source.camera, body_size, smooth)
+                    known = _Known(live, len(moment.points), slice(None) if part is None else part)
                     write(_about(live))
-                pose = None if live is None or not len(moment.points) else _lifted(live, moment)
+                pose = None if known is None or not len(moment.points) else known.lifted(moment)
                 line |= {} if pose is None else {name: _rounded(part) for name, part in pose._asdict().items()}
             except BadFile as error:
                 line["bad"] = as_options(str(error))
             taken.append(1e3 * (time.perf_counter() - moment.came))
             write(line)
     return taken
+
+
+class _Known(NamedTuple):
+    """What is lifted of a stream's frames."""
+
+    live: Live
+    size: int  # how many keypoints a frame has
+    part: list[int] | slice  # of them, in the layout that is lifted
+
+    def lifted(self, moment: Moment) -> LivePose | None:
+        if len(moment.points) != self.size:
+            raise BadFile(f"{len(moment.points)} keypoints, and {self.size} before")
+        points = moment.points[self.part]
+        return self.live.add(points[:, :2], points[:, 2].nan_to_num(0.0), moment.seconds)
 
 
 def speed(taken: list[float], bad: int = 0) -> str:
@@ -62,12 +80,6 @@ def speed(taken: list[float], bad: int = 0) -> str:
         f"{frames}: {statistics.median(taken):.1f} ms each, 95 % within {most:.1f} ms, "
         f"{1e3 * len(taken) / sum(taken):.0f} a second" + (f"; {bad} could not be read" if bad else "")
     )
-
-
-def _lifted(live: Live, moment: Moment) -> LivePose | None:
-    if len(moment.points) != len(live.layout):
-        raise BadFile(f"{len(moment.points)} keypoints, and {len(live.layout)} before")
-    return live.add(moment.points[:, :2], moment.points[:, 2].nan_to_num(0.0), moment.seconds)
 
 
 def _about(live: Live) -> dict[str, Any]:

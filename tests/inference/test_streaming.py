@@ -9,7 +9,7 @@ from lib.inference.live import Live
 from lib.inference.streaming import speed, stream
 from lib.pose.cameras import assumed_camera
 from lib.pose.layout import Layout
-from lib.pose.layouts import LAYOUTS
+from lib.pose.layouts import FURTHER_LAYOUTS, LAYOUTS
 from lib.sources.inputs import Given
 from lib.sources.streams import NOBODY, Moment, Stream, of_lines
 from tests.inference.test_prediction import generalist
@@ -74,6 +74,14 @@ def test_keypoints_that_no_layout_has_are_said_until_there_are_others() -> None:
 def test_what_is_said_of_the_layout_counts() -> None:
     (bad,) = lines(moment(0), layout=LAYOUTS["body_25"])
     assert bad["bad"] == "17 keypoints, but body_25 has 25: name another layout (--layout)"
+
+
+@pytest.mark.parametrize("layout", sorted(FURTHER_LAYOUTS))
+def test_of_a_layout_that_the_model_does_not_know_the_keypoints_of_one_that_it_knows_are_lifted(layout: str) -> None:
+    about, good = lines(moment(0, layout))
+    assert about["about"]["layout"] in LAYOUTS and set(good) > {"joints", "keypoints"}
+    whole, _ = generalist().known(FURTHER_LAYOUTS[layout])
+    assert len(good["keypoints"]) == len(about["about"]["keypoint_names"]) == len(whole) < len(moment(0, layout).points)
 
 
 @pytest.mark.parametrize("error", [BrokenPipeError, KeyboardInterrupt])
