@@ -23,15 +23,16 @@ def mediapipe(content: Json) -> Detections:
         content = content["frames"]
     frames = content if isinstance(content, list) and not is_body(content) else [content]
     numbers, keypoints, people = [], [], []
-    last = -1
+    listed, last = set[int](), -1
     for frame in frames:
         given = frame.get("frame", frame.get("frame_id")) if isinstance(frame, Mapping) else None
         last = last + 1 if given is None else whole(given, "frame")
+        listed.add(last)
         for number, body in enumerate(_bodies(frame)):
             keypoints.append([_landmark(landmark) for landmark in body])
             numbers.append(last)
             people.append(number)
-    first = min(numbers, default=0) if numbers and min(numbers) == 1 else 0
+    first = 1 if min(listed, default=0) == 1 else 0  # also those of frames that show nobody
     # A number of a person within a frame follows nobody.
     return detections(
         keypoints,
