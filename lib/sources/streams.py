@@ -23,6 +23,7 @@ from lib.sources.inputs import Given, as_options
 from lib.sources.keypoints.detections import BadFile, Detections, detections, expect
 from lib.sources.keypoints.formats import SUFFIXES, of_json
 from lib.sources.keypoints.layout import body_part, find_layout
+from lib.sources.keypoints.pictures import in_pixels
 
 DETECTED = LAYOUTS["mediapipe_33"]  # by BlazePose
 LATEST = 1e12  # seconds: thousands of years after any beginning
@@ -62,7 +63,7 @@ def open_stream(
         size = described.size if described is not None and given.size == "auto" else given.size
         if size == "auto":
             raise UserError("lines do not say how large the pictures are: say --size WIDTH HEIGHT")
-        return Stream(of_lines(lines, given), _camera(given, size), layout)
+        return Stream(of_lines(lines, given._replace(size=size)), _camera(given, size), layout)
     number = camera_number(path)
     if number is None and path.suffix.lower() in SUFFIXES:
         raise UserError(f"--stream takes a camera or a video, and {path} is a file of keypoints: leave --stream out")
@@ -92,7 +93,7 @@ def of_lines(lines: Iterable[str | bytes], given: Given) -> Iterator[Moment]:
             content = orjson.loads(line)
             own = content.get("time") if isinstance(content, Mapping) else None
             seconds = seconds if own is None else _seconds(own)
-            yield Moment(_largest(_read(content, given)), seconds, came)
+            yield Moment(_largest(_in_pixels(_read(content, given), given)), seconds, came)
         except orjson.JSONDecodeError as error:
             yield Moment(NOBODY, seconds, came, f"line {number}: no JSON, of which a line must be one value ({error})")
         except BadFile as error:
@@ -112,6 +113,12 @@ def _read(content: Any, given: Given) -> Detections:
     if isinstance(keypoints, list) and given.keypoints == "auto" and (not keypoints or isinstance(keypoints[0], list)):
         return detections([keypoints] if keypoints else [], [0] if keypoints else [])
     return of_json(content, given.keypoints)
+
+
+def _in_pixels(found: Detections, given: Given) -> Detections:
+    """What MediaPipe or YOLO wrote as shares of the picture in its pixels."""
+    seen = (found.points[..., 2] > 0).any()
+    return in_pixels(found, None if given.size == "auto" else given.size) if seen else found
 
 
 def _largest(found: Detections) -> Float[Tensor, "keypoint 3"]:

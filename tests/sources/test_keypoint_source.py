@@ -7,9 +7,11 @@ from random import Random
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
+from lib.pose.layouts import layout_named
 from lib.runtime.errors import UserError
 from lib.runtime.paths import Paths
 from lib.sources.base import AutoSplit, SourceData
@@ -165,6 +167,64 @@ def test_shares_need_the_size(tmp_path: Path) -> None:
         read_folder(tmp_path)
     (sequence,) = read_folder(tmp_path, size=(1920, 1080)).sequences
     assert sequence.keypoints[..., 0].mean() > 500
+
+
+@pytest.mark.parametrize(
+    ("scale", "x", "y"),
+    [
+        (7, 0.5, 0.3),
+        (2, 0.5, -0.1),
+        (2, 0.02, 0.4),
+    ],  # feet far below the picture, the head above it, half beyond its left
+)
+def test_mediapipes_guesses_beyond_the_picture_are_shares_of_it(
+    scale: float, x: float, y: float, tmp_path: Path
+) -> None:
+    landmarks = prior_keypoints("mediapipe_33") / [1920, 1080, 1]
+    nose = landmarks[:, :1, :2].copy()
+    landmarks[..., :2] = (landmarks[..., :2] - nose) * scale + [x, y]
+    frames = [[dict(zip(("x", "y", "visibility"), map(float, p), strict=True)) for p in pose] for pose in landmarks]
+    write_json(tmp_path / "walk.json", frames)
+    (sequence,) = read_folder(tmp_path, size=(1920, 1080)).sequences
+    expected = torch.tensor(landmarks[..., :2] * [1920, 1080]).float()
+    torch.testing.assert_close(sequence.keypoints, expected, atol=0.1, rtol=0)
+
+
+def test_metres_around_the_hips_are_no_shares(tmp_path: Path) -> None:
+    landmarks = prior_keypoints("mediapipe_33") / [1920, 1080, 1]
+    hips = landmarks[:, 23:25, :2].mean(1, keepdims=True)
+    frames = [[dict(zip("xy", map(float, p), strict=True)) for p in pose] for pose in landmarks[..., :2] - hips]
+    write_json(tmp_path / "walk.json", frames)
+    with pytest.raises(UserError, match="coordinates from -1 to 1 are no pixels"):
+        read_folder(tmp_path, size=(1920, 1080))
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_shares_of_mediapipe_in_a_table(long: bool, tmp_path: Path) -> None:
+    poses, names = prior_keypoints("mediapipe_33"), layout_named("mediapipe_33").keypoints
+    shares = poses / [1920, 1080, 1]
+    if long:
+        rows = [
+            (frame, name, *point) for frame, pose in enumerate(shares) for name, point in zip(names, pose, strict=True)
+        ]
+        table = pd.DataFrame(rows, columns=["frame", "landmark", "x", "y", "visibility"])
+    else:
+        columns = [f"{name}_{axis}" for name in names for axis in ("x", "y", "visibility")]
+        table = pd.DataFrame(shares.reshape(len(shares), -1), columns=columns)
+    table.to_csv(tmp_path / "walk.csv", index=False)
+    (sequence,) = read_folder(tmp_path, size=(1920, 1080)).sequences
+    torch.testing.assert_close(sequence.keypoints, torch.tensor(poses[..., :2]).float(), atol=0.1, rtol=0)
+
+
+@pytest.mark.parametrize("before", [1, 2])
+def test_frames_that_show_nobody_before_mediapipes_first_body_count(before: int, tmp_path: Path) -> None:
+    landmarks = prior_keypoints("mediapipe_33")
+    frames = [[dict(zip("xy", map(float, p[:2]), strict=True)) for p in pose] for pose in landmarks]
+    write_json(tmp_path / "walk.json", [None] * before + frames)
+    assert [each.first_frame for each in read_folder(tmp_path).sequences] == [before]
+    numbered = [{"frame": n, "landmarks": body} for n, body in enumerate([[]] * before + frames)]
+    write_json(tmp_path / "walk.json", {"frames": numbered})
+    assert [each.first_frame for each in read_folder(tmp_path).sequences] == [before]
 
 
 def auto(**changes: Any) -> dict[str, Any]:

@@ -60,6 +60,20 @@ def test_a_line_may_be_what_a_detector_writes_of_a_frame(line: Any) -> None:
     torch.testing.assert_close(moment.points, torch.from_numpy(POSES[0]).float(), atol=1e-3, rtol=0)
 
 
+def test_shares_of_the_picture_are_lifted_in_its_pixels() -> None:
+    pose = prior_keypoints("mediapipe_33", 6)[0]
+    shares, coco = pose / [1920, 1080, 1], POSES[0] / [1920, 1080, 1]
+    landmarks = [dict(zip(("x", "y", "visibility"), map(float, point), strict=True)) for point in shares]
+    yolo = {name: coco[:, axis].tolist() for axis, name in enumerate(("x", "y", "visible"))}
+    lines = ({"landmarks": landmarks}, {"keypoints": shares.tolist()}, [{"keypoints": yolo}])
+    found = moments(*lines, size=(1920, 1080))
+    for moment, expected in zip(found, (pose, pose, POSES[0]), strict=True):
+        assert not moment.bad
+        torch.testing.assert_close(moment.points, torch.from_numpy(expected).float(), atol=0.1, rtol=0)
+    (bad,) = moments({"keypoints": coco.tolist()}, size=(1920, 1080))
+    assert bad.bad.startswith("line 1: coordinates from 0 to 1 are no pixels")
+
+
 def test_of_several_people_the_largest_counts() -> None:
     small = moved(POSES[0] * [0.5, 0.5, 1], 900)
     some = [{"pose_keypoints_2d": flat(pose)} for pose in (np.zeros((17, 3)), small, POSES[0])]

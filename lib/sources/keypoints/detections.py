@@ -39,7 +39,7 @@ class Detections(NamedTuple):
     size: tuple[int, int] | None = None  # width and height of the pictures
     fps: float | None = None
     layout: str | None = None  # where the file itself says it
-    shares: bool = False  # whether x and y are shares of the picture's width and height, by the format
+    shares: bool = False  # whether x and y may be shares of the picture's width and height, by the format
 
 
 def detections(

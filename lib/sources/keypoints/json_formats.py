@@ -175,7 +175,7 @@ def yolo(content: Json) -> Detections:
                 keypoints.append(_scored(_transposed(points["x"], points["y"]), points.get("visible")))
                 numbers.append(number)
                 people.append(number_of(entry.get("track_id")))
-    return detections(keypoints, numbers, people, len(frames))
+    return detections(keypoints, numbers, people, len(frames), shares=True)
 
 
 def _transposed(x: Json, y: Json) -> list[tuple[Any, Any]]:

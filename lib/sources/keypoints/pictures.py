@@ -9,8 +9,9 @@ from lib.pose.camera_files import read_cameras
 from lib.pose.cameras import UNNAMED
 from lib.runtime.errors import UserError
 from lib.sources.base import SourceParams
-from lib.sources.keypoints.detections import Array, BadFile
+from lib.sources.keypoints.detections import Array, BadFile, Detections
 from lib.sources.keypoints.directions import upright
+from lib.sources.keypoints.mediapipe import MEDIAPIPE
 from lib.sources.keypoints.videos import Report, Video, leave_out
 
 # Width and height of usual pictures: where no file says the size, the smallest that holds what is seen.
@@ -29,6 +30,7 @@ _OUTSIDE = 0.002  # of the keypoints, which may lie beyond the picture
 _ALL = 0.95  # of the keypoints: when so many do, they are none of such pictures
 _MANY = 0.2  # of the keypoints: when more lie beyond the picture, its size is doubtful
 _SHARES = 1.5  # coordinates below this are no pixels
+_AROUND_ZERO = 0.3  # of x and of y: when more is negative, zero is in the body, and not at the picture's edge
 _CONSTANT = 0.7  # length of the mean unit vector to people's heads, from which on a video has a direction of its own
 _SIDEWAYS = 0.5  # of it that points up, below which people lie
 
@@ -64,19 +66,12 @@ def sized(videos: Sequence[Video], params: SourceParams, report: Report) -> tupl
     for video in videos:
         found = video.detections
         size = found.size or (None if params.size == "auto" else params.size)
-        least = np.nanquantile(np.abs(found.points[..., :2]), 0.98) < _SHARES
-        if least and (found.points[..., :2] < 0).mean() > 0.1:
-            error = BadFile("coordinates from -1 to 1 are no pixels: give keypoints in pixels", "not_pixels")
-        elif least and not found.shares and video.format != "yolo":
-            error = BadFile("coordinates from 0 to 1 are no pixels: give keypoints in pixels", "not_pixels")
-        elif least and size is None:
-            error = BadFile("shares of the picture, whose size nobody says: say data.size=[WIDTH,HEIGHT]", "not_pixels")
+        try:
+            found = in_pixels(found, size)
+        except BadFile as why:
+            leave_out(report, video[:2], f"{video.subject}/{video.action}", why, found.length)
         else:
-            if least and size is not None:
-                found.points[..., :2] *= np.array(size, np.float32)
-            kept.append(video)
-            continue
-        leave_out(report, video[:2], f"{video.subject}/{video.action}", error, found.length)
+            kept.append(video._replace(detections=found))
     unsized = [video for video in kept if video.detections.size is None]
     usual, inferred = (_infer_size(unsized), bool(unsized)) if params.size == "auto" else (params.size, False)
     within = []
@@ -94,6 +89,27 @@ def sized(videos: Sequence[Video], params: SourceParams, report: Report) -> tupl
                 f"{width} x {height}: look at data.size, and at what the files say"
             )
     return within, usual, inferred
+
+
+def in_pixels(found: Detections, size: tuple[int, int] | None) -> Detections:
+    """Detections, some of which show something, in pixels of pictures of this size, where they may be shares of it.
+
+    Such may also be far beyond the picture, where MediaPipe guesses what it does not see.
+
+    Raises:
+        BadFile: they are neither, or shares of pictures whose size is None.
+    """
+    places, may_be_shares = found.points[..., :2], found.shares or found.points.shape[1] == MEDIAPIPE
+    if not np.nanquantile(np.abs(places), 0.5 if may_be_shares else 0.98) < _SHARES:
+        return found
+    negative = (places < 0).mean((0, 1))
+    if negative.min() > _AROUND_ZERO if may_be_shares else negative.mean() > 0.1:
+        raise BadFile("coordinates from -1 to 1 are no pixels: give keypoints in pixels", "not_pixels")
+    if not may_be_shares:
+        raise BadFile("coordinates from 0 to 1 are no pixels: give keypoints in pixels", "not_pixels")
+    if size is None:
+        raise BadFile("shares of the picture, whose size nobody says: say data.size=[WIDTH,HEIGHT]", "not_pixels")
+    return found._replace(points=found.points * np.array([*size, 1], np.float32))
 
 
 def _beyond(points: Array, size: tuple[int, int]) -> float:
