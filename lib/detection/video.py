@@ -57,12 +57,24 @@ class Video:
 
     def __iter__(self) -> Iterator[UInt8[Array, "height width 3"]]:
         """All frames from the first on, anew each time."""
-        reader = _reader(self.path)
+        return self.timed([])
+
+    def timed(self, times: list[float]) -> Iterator[UInt8[Array, "height width 3"]]:
+        """All frames from the first on; `times` gets each one's seconds since the first, before the frame is given.
+
+        Phones and browsers film frames unevenly, and the rate in a header may then be any. Where a file does not say
+        when a frame was taken, or not later than the one before, the rate does.
+        """
+        reader, first = _reader(self.path), None
         try:
             while True:
                 read, frame = reader.read()
                 if not read:
                     return
+                stamp = float(reader.get(cv2.CAP_PROP_POS_MSEC)) / 1000
+                first = stamp if first is None else first
+                last = times[-1] if times else None
+                times.append(0.0 if last is None else stamp - first if stamp - first > last else last + 1 / self.fps)
                 yield np.asarray(frame, dtype=np.uint8)
         finally:
             reader.release()

@@ -54,11 +54,13 @@ class Who:
     person: str
     first_frame: int = 0
     video: Path | None = None
+    first_second: float | None = None  # None: as the frame rate says
 
     @classmethod
     def of(cls, sequence: PoseSequence, video: Path | None = None) -> "Who":
-        """Of a source's sequence."""
-        return cls(sequence.group or sequence.action, str(sequence.person), sequence.first_frame, video)
+        """Of a source's sequence, whose times count from the start of its video, if it has any."""
+        began = None if sequence.times is None else float(sequence.times[0])
+        return cls(sequence.group or sequence.action, str(sequence.person), sequence.first_frame, video, began)
 
 
 def predict_inputs(
@@ -240,7 +242,7 @@ def _motion(split: Split, metres: LiftedSplit, row: int, who: Who, scale: str) -
         size=(int(entry["width"]), int(entry["height"])),
         fps=rate,
         numbers=who.first_frame + numbers,
-        times=who.first_frame / rate + times,
+        times=(who.first_frame / rate if who.first_second is None else who.first_second) + times,
         pixels=torch.where(confidence[..., None] > 0, split.keypoints[frames], torch.nan),
         confidence=confidence,
         keypoints=metres.keypoints[frames] + root,

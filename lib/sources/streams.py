@@ -1,7 +1,7 @@
 """Streams of one person's keypoints, frame by frame: lines of JSON, or what a detector sees in a camera or a video."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -68,8 +68,9 @@ def open_stream(
     if number is None and path.suffix.lower() in SUFFIXES:
         raise UserError(f"--stream takes a camera or a video, and {path} is a file of keypoints: leave --stream out")
     video: Video | Webcam = Video.open(path) if number is None else Webcam(number)
-    camera, fps = _camera(given, (video.width, video.height)), video.fps if isinstance(video, Video) else None
-    return Stream(of_pictures(video, detector(), fps), camera, DETECTED)
+    camera, times = _camera(given, (video.width, video.height)), list[float]()
+    pictures, seen = (video.timed(times), times) if isinstance(video, Video) else (video, None)
+    return Stream(of_pictures(pictures, detector(), seen), camera, DETECTED)
 
 
 _NAMES = ("stream", "stream", UNNAMED)  # of a stream's camera in a file of several
@@ -131,12 +132,15 @@ def _largest(found: Detections) -> Float[Tensor, "keypoint 3"]:
 
 
 def of_pictures(
-    pictures: Iterable[UInt8[Array, "height width 3"]], detector: BlazePose, fps: float | None
+    pictures: Iterable[UInt8[Array, "height width 3"]], detector: BlazePose, times: Sequence[float] | None
 ) -> Iterator[Moment]:
-    """What BlazePose sees in each picture; of a camera (no `fps`), at the time at which the picture came."""
+    """What BlazePose sees in each picture, at its one of the `times`, which are known when the picture is.
+
+    Of a camera, for which there are none, it is the time at which the picture came.
+    """
     began = time.perf_counter()
     for number, ((person,), came) in enumerate(_timed(pictures, detector)):
-        seconds = came - began if fps is None else number / fps
+        seconds = came - began if times is None else times[number]
         if person is None:
             yield Moment(NOBODY, seconds, came)
         else:

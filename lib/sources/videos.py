@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from lib.detection import blazepose
 from lib.detection.blazepose import BlazePose
@@ -87,26 +89,41 @@ def read_video(
 ) -> SourceData:
     """Detect up to `people` people in a video, or in a folder of pictures taken at `fps` pictures a second.
 
-    A person is whoever keeps a place frame after frame (`BlazePose.track`). How far it is is shown on `console`.
+    A person is whoever keeps a place frame after frame (`BlazePose.track`). Sequences of a video whose frames are not
+    evenly spaced have times, in seconds since its first frame. How far it is is shown on `console`.
 
     Raises:
         UserError: it is no video that can be read, or shows nobody.
     """
     video = open_video(path, fps)
-    keypoints, confidence = [], []
-    frames = iter(video) if console is None else console.track(iter(video), path.name, video.length or None)
+    keypoints, confidence, times = [], [], list[float]()
+    frames = video.timed(times) if isinstance(video, Video) else iter(video)
+    frames = frames if console is None else console.track(frames, path.name, video.length or None)
     for places in detector.track(frames, people):
         keypoints.append(np.stack([np.full((33, 2), np.nan) if one is None else one.keypoints for one in places]))
         confidence.append(np.stack([np.zeros(33) if one is None else one.confidence for one in places]))
     points, sure = (torch.from_numpy(np.stack(part)).float() for part in (keypoints, confidence))
     name = path.name if path.is_dir() else path.stem
-    sequences = list(_sequences(name, video, points, sure))
+    seconds = torch.tensor(times, dtype=torch.float64)
+    sequences = list(_sequences(name, video, points, sure, None if _even(seconds, video.fps) else seconds))
     if not sequences:
         raise UserError(f"{path}: nobody was detected in {len(points)} frames: is a whole person to be seen, upright?")
     return SourceData(sequences, [], (name,), layout=LAYOUT)
 
 
-def _sequences(name: str, video: Video | Pictures, points: torch.Tensor, sure: torch.Tensor) -> Iterator[PoseSequence]:
+def _even(times: Float[Tensor, " frame"], fps: float) -> bool:
+    """Whether no frame is off by half a frame or more from where the rate says; without times, too."""
+    off = times * fps - torch.arange(len(times))
+    return bool((off.abs() < 0.5).all())
+
+
+def _sequences(
+    name: str,
+    video: Video | Pictures,
+    points: Float[Tensor, "frame place keypoint 2"],
+    sure: Float[Tensor, "frame place keypoint"],
+    times: Float[Tensor, " frame"] | None,
+) -> Iterator[PoseSequence]:
     """A sequence a place that was ever taken, from its first frame to its last."""
     camera = assumed_camera((video.width, video.height), UNNAMED)
     for person in range(points.shape[1]):
@@ -121,6 +138,7 @@ def _sequences(name: str, video: Video | Pictures, points: torch.Tensor, sure: t
                 keypoints=points[frames, person],
                 confidence=sure[frames, person],
                 positions=None,
+                times=None if times is None else times[frames],
                 group=name,
                 person=person,
                 first_frame=frames.start,

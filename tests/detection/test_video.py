@@ -1,5 +1,7 @@
 """Videos and folders of pictures, written here by OpenCV."""
 
+import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -20,6 +22,19 @@ def write(path: Path, frames: int, size: tuple[int, int] = SIZE) -> Path:
     return path
 
 
+def write_uneven(path: Path, times: Sequence[float]) -> Path:
+    """A Matroska file whose header says 25 frames a second, and whose frames have these times in seconds."""
+    content, place = write(path, len(times)).read_bytes(), 0
+    for frame, seconds in enumerate(times):  # a block's head: its track, its time in milliseconds, and that it is whole
+        old, new = (
+            struct.pack(">BhB", 0x81, milliseconds, 0x80) for milliseconds in (40 * frame, round(1000 * seconds))
+        )
+        place = content.index(old, place)
+        content = content[:place] + new + content[place + len(new) :]
+    path.write_bytes(content)
+    return path
+
+
 def write_pictures(folder: Path, *names: str) -> Path:
     """Each is brighter than the one before by 20."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -34,6 +49,21 @@ def test_gives_every_frame_each_time(tmp_path: Path) -> None:
     for _ in range(2):
         assert [round(float(frame.mean()) / 40) for frame in video] == [0, 1, 2, 3, 4]
         assert all(frame.shape == (48, 64, 3) for frame in video)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ([0.0, 0.04, 0.08, 0.12], [0.0, 0.04, 0.08, 0.12]),
+        ([0.0, 0.033, 0.1, 0.3], [0.0, 0.033, 0.1, 0.3]),
+        ([0.5, 0.6, 0.7], [0.0, 0.1, 0.2]),
+        ([0.0, 0.0, 0.0], [0.0, 0.04, 0.08]),  # nothing is said
+    ],
+)
+def test_frames_have_the_times_that_the_file_says(written: list[float], expected: list[float], tmp_path: Path) -> None:
+    video, times = Video.open(write_uneven(tmp_path / "a.mkv", written)), list[float]()
+    assert [times[number] for number, _ in enumerate(video.timed(times))] == pytest.approx(expected)
+    assert len(times) == len(written) and video.fps == 25.0
 
 
 def test_a_file_that_is_missing_or_no_video_is_one_line(tmp_path: Path) -> None:

@@ -49,6 +49,12 @@ def test_a_motion_says_whose_when_and_where() -> None:
     assert (motion.joints[..., 2] > 1).all()  # before the camera
 
 
+def test_times_count_from_the_start_of_the_video() -> None:
+    times = torch.arange(6, 26, dtype=torch.float64) / 20 + 0.1 * (torch.arange(20) > 10)
+    (motion,) = predict(generalist(), [replace(of_video(first=6), times=times)], COCO, Options())
+    torch.testing.assert_close(motion.times, times)
+
+
 def test_what_was_not_detected_is_no_number_in_pixels() -> None:
     sequence = of_video()
     sequence.confidence[4, 2] = 0

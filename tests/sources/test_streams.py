@@ -141,7 +141,7 @@ def test_a_frame_comes_before_the_next_line_is_read() -> None:
 def test_pictures_of_a_video_come_at_its_rate_and_those_of_a_camera_as_they_come() -> None:
     seen = people(3)
     pictures = [np.zeros((4, 4, 3), np.uint8)] * 3
-    found = [*of_pictures(pictures, Seeing([seen[0], None, seen[2]]), 20.0)]
+    found = [*of_pictures(pictures, Seeing([seen[0], None, seen[2]]), [0.0, 0.05, 0.1])]
     assert [moment.seconds for moment in found] == [0.0, 0.05, 0.1]
     assert [len(moment.points) for moment in found] == [33, 0, 33]
     torch.testing.assert_close(found[2].points[:, :2], torch.from_numpy(seen[2].keypoints))

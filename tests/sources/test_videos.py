@@ -10,7 +10,7 @@ from lib.runtime.errors import UserError
 from lib.sources import videos
 from lib.sources.videos import fetch_detector, find_videos, read_video
 from tests.detection.seeing import Seeing, people
-from tests.detection.test_video import write, write_pictures
+from tests.detection.test_video import write, write_pictures, write_uneven
 from tests.sources.detector_files import write_json
 
 
@@ -42,6 +42,16 @@ def test_several_people_are_numbered_by_their_places(tmp_path: Path) -> None:
     found = read_video(write(tmp_path / "a.avi", 4), places, people=3).sequences
     assert [(each.person, each.first_frame, len(each.keypoints)) for each in found] == [(0, 0, 4), (2, 1, 3)]
     assert len(read_video(tmp_path / "a.avi", places, people=1).sequences) == 1
+
+
+def test_frames_that_are_not_evenly_spaced_have_times(tmp_path: Path) -> None:
+    times, seen = [0.0, 0.033, 0.1, 0.3, 0.316], people(5)
+    (sequence,) = read_video(write_uneven(tmp_path / "a.mkv", times), Seeing([None, *seen[1:]])).sequences
+    assert sequence.first_frame == 1 and sequence.times is not None
+    assert sequence.times.tolist() == pytest.approx(times[1:])
+    for even in ([0.0, 0.04, 0.08, 0.12, 0.16], [0.0, 0.05, 0.07, 0.13, 0.15]):  # what is off by less than half a frame
+        (sequence,) = read_video(write_uneven(tmp_path / "b.mkv", even), Seeing(seen)).sequences
+        assert (sequence.times, sequence.fps) == (None, 25.0)
 
 
 def test_nobody_at_all_is_one_line(tmp_path: Path) -> None:
