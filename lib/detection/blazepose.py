@@ -5,8 +5,10 @@ MediaPipe publishes for it (modules/pose_landmark). A detector finds people in t
 the last frame, the landmarks of that frame say where to look, and the detector rests. Nothing is smoothed over time.
 """
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,6 +35,7 @@ LANDMARKS = {kind: f"pose_landmark_{kind}.tflite" for kind in ("lite", "full", "
 LEAST_PRESENCE = 0.5  # that there is a person in the region
 HEATMAP_REACH = 3  # cells around a landmark in which its heatmap is looked at
 LEAST_HEAT = 0.5
+SAME_POSE = 0.05  # of a region's side, below which keypoints of two places are, in the median, one person's
 
 
 class Person(NamedTuple):
@@ -67,14 +70,14 @@ class BlazePose:
     ) -> Iterator[tuple[Person | None, ...]]:
         """For each frame, a place for each of up to `people` people, the largest first found; frames are BGR.
 
-        A person keeps the place as long as frame after frame sees them. A place whose person is lost is empty until the
-        detector finds somebody who is in no other place.
+        A person keeps the place as long as frame after frame sees them. A place whose person is lost, or hidden by the
+        one of another place, is empty until the detector finds somebody who is in no other place.
         """
         regions: list[Region | None] = [None] * people
         for frame in frames:
             if None in regions:
                 regions = _seated(regions, self.detect(frame))
-            found = [region and self.read(frame, region) for region in regions]
+            found = _one_place_each([None if region is None else self.read(frame, region) for region in regions])
             regions = [follow for _, follow in (read or (None, None) for read in found)]
             yield tuple(read[0] if read else None for read in found)
 
@@ -99,6 +102,30 @@ class BlazePose:
         confidence = sigmoid(landmarks[:count, 3])
         following = Region.around(points[HIPS], points[CIRCLE])
         return Person(points[:count], confidence, float(presence[0]), region), following
+
+
+Read = tuple[Person, Region]  # and where to look in the next frame
+
+
+def _one_place_each(found: Sequence[Read | None]) -> list[Read | None]:
+    """Whom two places see, as where one person passes before another, has the one that had less far to move to them."""
+    left = list(found)
+    for one, other in combinations(range(len(left)), 2):
+        first, second = left[one], left[other]
+        if first is not None and second is not None and _same_pose(first[0], second[0]):
+            left[one if _moved(first) > _moved(second) else other] = None
+    return left
+
+
+def _same_pose(one: Person, other: Person) -> bool:
+    off = np.linalg.norm(one.keypoints - other.keypoints, axis=-1)
+    return bool(np.median(off) < SAME_POSE * min(one.region.side, other.region.side))
+
+
+def _moved(read: Read) -> float:
+    """From where the person was looked for to where they are, in pixels."""
+    person, following = read
+    return math.dist(person.region.centre, following.centre)
 
 
 def refine(

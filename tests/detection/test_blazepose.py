@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from lib.detection import boxes
-from lib.detection.blazepose import CIRCLE, HIPS, NAMES, BlazePose, refine
+from lib.detection.blazepose import CIRCLE, HIPS, NAMES, BlazePose, Person, refine
 from lib.detection.networks import Array, Network
+from lib.detection.regions import Region
 
 LOW, HIGH = -20.0, 20.0  # logits
 
@@ -134,6 +135,43 @@ def test_nobody_takes_two_places() -> None:
     places = list(BlazePose(detector, landmarks_that(lambda asked: True), ANCHORS).track(FRAMES, people=2))
     assert [(first is not None, second) for first, second in places] == [(True, None)] * 5
     assert detector.asked == 5  # it goes on looking for the other
+
+
+class Passing(BlazePose):
+    """Sees two people who pass each other; while they are near, only the one in front, wherever it looks."""
+
+    def __init__(self) -> None:
+        """No network."""
+
+    def _places(self, frame: Array) -> list[float]:
+        """Where they are, the front one first."""
+        front, back = 100 + 10 * float(frame[0, 0, 0]), 500 - 10 * float(frame[0, 0, 0])
+        return [front] if abs(front - back) < 60 else [front, back]
+
+    def _region(self, x: float) -> Region:
+        return Region.around(np.array([x, 300.0]), np.array([x, 100.0]))
+
+    def detect(self, frame: Array) -> list[Region]:
+        return [self._region(x) for x in self._places(frame)]
+
+    def read(self, frame: Array, region: Region) -> tuple[Person, Region]:
+        x = min(self._places(frame), key=lambda place: abs(place - region.centre[0]))
+        keypoints = np.column_stack([np.full(33, x), np.linspace(100, 500, 33)])
+        keypoints += 0.01 * (np.array(region.centre) - [x, 300.0])  # it depends a little on where one looks
+        return Person(keypoints, np.ones(33), 1.0, region), self._region(x)
+
+
+def test_who_is_hidden_by_another_leaves_the_place_and_comes_back() -> None:
+    frames = [np.full((4, 4, 3), number, np.uint8) for number in range(40)]
+    places = [
+        [None if one is None else float(one.keypoints[:, 0].mean()) for one in found]
+        for found in Passing().track(frames, people=2)
+    ]
+    for number, (front, back) in enumerate(places):
+        assert front == pytest.approx(100 + 10 * number, abs=1)
+        assert back is None or back == pytest.approx(500 - 10 * number, abs=1)
+    seen = [back is not None for _, back in places]
+    assert seen[:17] == [True] * 17 and not any(seen[18:23]) and all(seen[30:])
 
 
 def test_an_empty_video_has_nobody() -> None:
