@@ -33,12 +33,16 @@ def embed(video: Path, numbers: list[int], fps: float, pictures: Pictures, limit
     """
     every = max(1, round(fps / pictures.fps))
     wanted = set(numbers[::every])
-    jpegs = {
-        number: base64.b64encode(_jpeg(frame, pictures)).decode("ascii") for number, frame in _frames(video, wanted)
-    }
+    jpegs: dict[int, str] = {}
+    size, apart = 0, 1  # one of so many pictures is kept, while there are more than fit: a video may be long
+    for among, (number, frame) in enumerate(_frames(video, wanted)):
+        if among % apart == 0:
+            jpegs[number] = base64.b64encode(_jpeg(frame, pictures)).decode("ascii")
+            size += len(jpegs[number])
+        while size > limit and len(jpegs) > 1:
+            jpegs = dict([*jpegs.items()][::2])
+            size, apart = sum(map(len, jpegs.values())), 2 * apart
     shown = sorted(jpegs)
-    while len(shown) > 1 and sum(len(jpegs[number]) for number in shown) > limit:
-        shown = shown[::2]
     return {"numbers": shown, "jpegs": [jpegs[number] for number in shown]}
 
 

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import html
 import re
+import tracemalloc
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,6 +17,7 @@ import torch
 from lib.inference.motion import Motion
 from lib.pose.layouts import LAYOUTS
 from lib.runtime.errors import UserError
+from lib.viewer import pictures
 from lib.viewer.page import Pictures, Scene, write_viewer
 from tests.inference.motions import walking
 from tests.viewer.pages import data_of, numbers_of, values_of
@@ -220,6 +222,20 @@ def test_the_frames_of_a_video_are_inside_and_small(tmp_path: Path, kind: str) -
         shape, brightness = _brightness(jpeg)
         assert shape == (180, 320, 3)
         assert brightness == pytest.approx(8 * number, abs=6)
+
+
+def test_no_more_of_a_long_video_is_in_memory_than_in_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (180, 320, 3)).astype(np.uint8)
+    monkeypatch.setattr(pictures, "_frames", lambda video, wanted: ((number, noise) for number in sorted(wanted)))
+    tracemalloc.start()
+    try:
+        film = pictures.embed(Path("long.mp4"), [*range(200)], 15.0, Pictures(), 200_000)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert film["numbers"] == [0, 64, 128, 192]
+    assert sum(map(len, film["jpegs"])) <= 200_000
+    assert most < 1_500_000  # all of them would be 7,000,000
 
 
 def test_the_caller_decides_how_much_of_a_video_is_inside(tmp_path: Path) -> None:
