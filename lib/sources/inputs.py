@@ -12,7 +12,7 @@ from lib.runtime.console import Console
 from lib.runtime.errors import UserError
 from lib.runtime.files import require_file
 from lib.runtime.params import validated
-from lib.sources.base import PoseSequence, SourceParams
+from lib.sources.base import PoseSequence, SourceData, SourceParams
 from lib.sources.cameras import with_cameras
 from lib.sources.keypoints.formats import FORMATS, SUFFIXES, Unit, units
 from lib.sources.keypoints.read import LEFT_OUT, read_folder_or_file
@@ -124,10 +124,10 @@ def _lasting(sequences: Sequence[PoseSequence]) -> tuple[list[PoseSequence], lis
     """Without whom detectors take for a person for a moment, beside somebody who stays; and a line on each of them."""
     longest: dict[str, float] = {}
     for one in sequences:
-        longest[one.group] = max(longest.get(one.group, 0.0), len(one.keypoints) / one.fps)
+        longest[one.group] = max(longest.get(one.group, 0.0), len(one.keypoints) / one.rate)
     kept, notes = list[PoseSequence](), list[str]()
     for one in sequences:
-        seconds = len(one.keypoints) / one.fps
+        seconds = len(one.keypoints) / one.rate
         if seconds >= min(MOMENT, longest[one.group]):
             kept.append(one)
         else:
@@ -154,7 +154,8 @@ def _read_videos(
         console.announce(f"detecting people in {video}")
         try:
             found = read_video(video, blazepose, people, given.fps, console)
-            yield _before_camera(Read(_chosen(found.sequences, video, given), LAYOUT, video), given)
+            kept, brief = _lasting(found.sequences) if given.person is None else (_chosen(found, video, given), ())
+            yield _before_camera(Read(kept, LAYOUT, video, tuple(brief)), given)
         except UserError as error:
             if len(videos) == 1:
                 raise
@@ -189,14 +190,15 @@ def _before_camera(read: Read, given: Given) -> Read:
     return read._replace(sequences=with_cameras(read.sequences, str(given.camera.resolve()), Path()))
 
 
-def _chosen(there: Sequence[PoseSequence], video: Path, given: Given) -> Sequence[PoseSequence]:
+def _chosen(found: SourceData, video: Path, given: Given) -> list[PoseSequence]:
     """The people of a video that are wanted."""
+    there = found.sequences
     if given.person == "longest":
         return [max(there, key=lambda sequence: len(sequence.keypoints))]
     if not isinstance(given.person, int):
         return there
     wanted = [sequence for sequence in there if sequence.person == given.person]
     if not wanted:
-        known = ", ".join(str(sequence.person) for sequence in there)
+        known = ", ".join(dict.fromkeys(str(sequence.person) for sequence in there))
         raise UserError(f"{video} has no person {given.person}: choose of {known} (--person)")
     return wanted

@@ -19,6 +19,7 @@ from lib.runtime.errors import UserError
 from lib.runtime.files import PICTURES
 from lib.sources.base import PoseSequence, SourceData
 from lib.sources.keypoints.formats import SUFFIXES as KEYPOINTS
+from lib.sources.keypoints.tracking import LOST_SECONDS
 from lib.sources.parcels import Parcel, fetch
 
 SUFFIXES = (".mp4", ".mov", ".webm", ".avi", ".mkv", ".m4v")
@@ -89,8 +90,9 @@ def read_video(
 ) -> SourceData:
     """Detect up to `people` people in a video, or in a folder of pictures taken at `fps` pictures a second.
 
-    A person is whoever keeps a place frame after frame (`BlazePose.track`). Sequences of a video whose frames are not
-    evenly spaced have times, in seconds since its first frame. How far it is is shown on `console`.
+    A person is whoever keeps a place frame after frame (`BlazePose.track`), and is away for a second at most. Sequences
+    of a video whose frames are not evenly spaced have times, in seconds since its first frame. How far it is is shown
+    on `console`.
 
     Raises:
         UserError: it is no video that can be read, or shows nobody.
@@ -124,12 +126,14 @@ def _sequences(
     sure: Float[Tensor, "frame place keypoint"],
     times: Float[Tensor, " frame"] | None,
 ) -> Iterator[PoseSequence]:
-    """A sequence a place that was ever taken, from its first frame to its last."""
+    """Of each place, a sequence each time that it was taken: who comes back after a second may be somebody else."""
     camera = assumed_camera((video.width, video.height), UNNAMED)
+    clock = torch.arange(len(points), dtype=torch.float64) / video.fps if times is None else times
     for person in range(points.shape[1]):
-        seen = (sure[:, person] > 0).any(-1).nonzero()
-        if len(seen):
-            frames = slice(int(seen[0]), int(seen[-1]) + 1)
+        seen = (sure[:, person] > 0).any(-1).nonzero()[:, 0]
+        lost = (clock[seen].diff() > LOST_SECONDS) & (seen.diff() > 1)
+        for part in seen.tensor_split((lost.nonzero()[:, 0] + 1).tolist()) if len(seen) else ():
+            frames = slice(int(part[0]), int(part[-1]) + 1)
             yield PoseSequence(
                 subject=name,
                 action=name,

@@ -92,6 +92,15 @@ def test_people_of_a_video_are_chosen_too(tmp_path: Path) -> None:
         reads(video, detector, person=3)
 
 
+def test_who_is_in_a_video_for_a_moment_alone_is_not_lifted_unless_asked_for(tmp_path: Path) -> None:
+    seen = people(14)
+    video, detector = write(tmp_path / "walk.avi", 46), Seeing([*seen[:12], *[None] * 32, *seen[12:]])
+    (read,) = reads(video, detector)
+    assert [len(one.keypoints) for one in read.sequences] == [12]
+    assert "walk: person 0 is there for 0.08 seconds and is not lifted: say --person all" in said(read)
+    assert [len(one.keypoints) for one in reads(video, detector, person=0)[0].sequences] == [12, 2]
+
+
 def test_a_video_says_what_its_keypoints_were_detected_in(tmp_path: Path) -> None:
     video = write(tmp_path / "walk.avi", 4)
     (read,) = reads(video, Seeing(people(4)))

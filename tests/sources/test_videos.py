@@ -36,6 +36,16 @@ def test_who_leaves_is_a_sequence_from_the_first_frame_to_the_last(tmp_path: Pat
     assert sequence.keypoints[1].isnan().all()
 
 
+@pytest.mark.parametrize(("away", "expected"), [(23, [(0, 27)]), (26, [(0, 2), (28, 2)])])
+def test_who_is_away_for_more_than_a_second_may_be_somebody_else(
+    away: int, expected: list[tuple[int, int]], tmp_path: Path
+) -> None:
+    seen = people(4)
+    source = read_video(write(tmp_path / "a.avi", 4 + away), Seeing([*seen[:2], *[None] * away, *seen[2:]]))
+    assert [(each.first_frame, len(each.keypoints)) for each in source.sequences] == expected
+    assert {(each.group, each.person) for each in source.sequences} == {("a", 0)}
+
+
 def test_several_people_are_numbered_by_their_places(tmp_path: Path) -> None:
     one, other = people(4), people(4, seed=1)
     places = Seeing(one, [None] * 4, [None, *other[1:]])
