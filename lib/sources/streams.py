@@ -1,12 +1,12 @@
 """Streams of one person's keypoints, frame by frame: lines of JSON, or what a detector sees in a camera or a video."""
 
+import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import orjson
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
@@ -24,6 +24,7 @@ from lib.sources.keypoints.detections import BadFile, Detections, detections, ex
 from lib.sources.keypoints.formats import SUFFIXES, of_json
 from lib.sources.keypoints.layout import body_part, find_layout
 from lib.sources.keypoints.pictures import in_pixels
+from lib.sources.keypoints.values import parsed
 
 DETECTED = LAYOUTS["mediapipe_33"]  # by BlazePose
 LATEST = 1e12  # seconds: thousands of years after any beginning
@@ -91,11 +92,11 @@ def of_lines(lines: Iterable[str | bytes], given: Given) -> Iterator[Moment]:
     for frame, (number, line) in enumerate(frames):
         seconds, came = frame / given.fps, time.perf_counter()
         try:
-            content = orjson.loads(line)
+            content = parsed(line)
             own = content.get("time") if isinstance(content, Mapping) else None
             seconds = seconds if own is None else _seconds(own)
             yield Moment(_largest(_in_pixels(_read(content, given), given)), seconds, came)
-        except orjson.JSONDecodeError as error:
+        except json.JSONDecodeError as error:
             yield Moment(NOBODY, seconds, came, f"line {number}: no JSON, of which a line must be one value ({error})")
         except BadFile as error:
             yield Moment(NOBODY, seconds, came, f"line {number}: {as_options(str(error))}")

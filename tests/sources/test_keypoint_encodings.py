@@ -29,6 +29,20 @@ def check(raw: Path) -> None:
     assert np.allclose(sequence.confidence.numpy(), 0.9)
 
 
+@pytest.mark.parametrize("word", [float("nan"), float("inf")])
+def test_what_was_not_detected_may_be_no_number_as_python_writes_it(word: float, tmp_path: Path) -> None:
+    poses = POSES.copy()
+    poses[3, 5] = word
+    frames = [{"instances": [{"keypoints": p[:, :2].tolist(), "keypoint_scores": p[:, 2].tolist()}]} for p in poses]
+    (tmp_path / "walk.json").write_text(json.dumps(frames))
+    (sequence,) = read_folder(tmp_path).sequences
+    assert (sequence.confidence == 0).nonzero().tolist() == [[3, 5]]
+    assert sequence.keypoints.isnan().any(-1).nonzero().tolist() == [[3, 5]]
+    (tmp_path / "walk.json").write_text(json.dumps(frames)[:-9])
+    with pytest.raises(UserError, match="no JSON, or cut off"):
+        read_folder(tmp_path)
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 def test_encodings(encoding: str, tmp_path: Path) -> None:
     for name, text in (("walk.json", json.dumps(coco_results(POSES))), ("walk.csv", table())):

@@ -95,11 +95,24 @@ def test_nobody_is_no_mistake(line: Any) -> None:
     assert (len(moment.points), moment.bad) == (0, "")
 
 
+def test_keypoints_may_be_no_numbers() -> None:
+    pose = POSES[0].copy()
+    pose[4] = np.nan
+    for line in (json.dumps({"keypoints": pose.tolist()}), json.dumps({"keypoints": pose.tolist()}).encode()):
+        (moment,) = moments(line)
+        assert not moment.bad
+        assert (moment.points[:, 2] == 0).nonzero().tolist() == [[4]]
+
+
 @pytest.mark.parametrize(
     ("line", "what"),
     [
         ("{", "line 2: no JSON, of which a line must be one value (unexpected end"),
         (b"\xff\xfe", "line 2: "),
+        ('{"keypoints": NaN', "line 2: no JSON, of which a line must be one value (Expecting ',' delimiter: line 1"),
+        ('{"keypoints": NaN}', "line 2: "),
+        ('{"keypoints": [], "time": NaN}', "line 2: time nan is no number of seconds"),
+        ("[" * 100_000 + "NaN", "line 2: no JSON"),
         ("3", "line 2: in no known format"),
         ('"x"', "line 2: in no known format"),
         ({"people": 3}, "line 2: no list of people"),

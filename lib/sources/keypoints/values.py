@@ -1,6 +1,7 @@
 """What stands in detectors' files: JSON, lists of detections, and numbers that may be written in several ways."""
 
 import codecs
+import json
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -63,9 +64,29 @@ def load(path: Path) -> Json:
         BadFile: it is no JSON.
     """
     try:
-        return orjson.loads(utf8(path))
-    except orjson.JSONDecodeError as error:
+        return parsed(utf8(path))
+    except json.JSONDecodeError as error:
         raise BadFile(f"no JSON, or cut off ({str(error)[:80]}): write it again") from None
+
+
+def parsed(content: str | bytes) -> Json:
+    """What JSON says; also that of Python and others, which write NaN and Infinity, as orjson does not read them.
+
+    Raises:
+        json.JSONDecodeError: it is neither.
+    """
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        words = ("NaN", "Infinity") if isinstance(content, str) else (b"NaN", b"Infinity")
+        if not any(word in content for word in words):  # type: ignore[operator]  # both are text, or both are bytes
+            raise
+        try:
+            return json.loads(content)
+        except json.JSONDecodeError:
+            raise
+        except (ValueError, RecursionError):
+            raise error from None
 
 
 def entries_with(content: Json, *keys: str) -> list[Mapping[str, Json]]:
