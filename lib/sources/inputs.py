@@ -155,7 +155,9 @@ def _read_videos(
         try:
             found = read_video(video, blazepose, people, given.fps, console)
             kept, brief = _lasting(found.sequences) if given.person is None else (_chosen(found, video, given), ())
-            yield _before_camera(Read(kept, LAYOUT, video, tuple(brief)), given)
+            assumed = (f"pictures are taken to be {given.fps:g} a second: say --fps if not",)
+            notes = (*(assumed if video.is_dir() and not given.fps_given else ()), *brief)
+            yield _before_camera(Read(kept, LAYOUT, video, notes), given)
         except UserError as error:
             if len(videos) == 1:
                 raise

@@ -111,6 +111,17 @@ def test_a_video_says_what_its_keypoints_were_detected_in(tmp_path: Path) -> Non
     assert said(read) == "" and read.sequences[0].camera.focal == (70, 70)
 
 
+def test_the_rate_of_pictures_is_said_unless_it_is_given(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "shots", "1.png", "2.png", "3.png")
+    write(tmp_path / "film.avi", 3)
+    (read,) = reads(tmp_path / "shots", Seeing(people(3)))
+    assert "pictures are taken to be 30 a second: say --fps if not" in said(read) and read.sequences[0].fps == 30
+    (read,) = reads(tmp_path / "shots", Seeing(people(3)), fps=12.0, fps_given=True)
+    assert "a second" not in said(read) and read.sequences[0].fps == 12
+    (read,) = reads(tmp_path / "film.avi", Seeing(people(3)))  # which says it itself
+    assert "a second" not in said(read)
+
+
 def test_a_video_that_cannot_be_used_does_not_stop_the_others(tmp_path: Path) -> None:
     write(tmp_path / "a.avi", 4)
     (tmp_path / "b.mp4").write_bytes(b"\x00no video\xff")
