@@ -16,7 +16,7 @@ from lib.sources.base import AutoSplit, SourceData
 from lib.sources.keypoints.formats import FORMATS
 from lib.sources.keypoints.read import read
 from tests.data.files import source_params
-from tests.sources.detector_files import SIZE, coco_results, flat, prior_keypoints, write_json, write_openpose
+from tests.sources.detector_files import SIZE, coco_results, flat, moved, prior_keypoints, write_json, write_openpose
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "detections"
 FRAMES = 40
@@ -321,6 +321,25 @@ def test_tables_of_spreadsheets_with_a_number_for_each_row(sep: str, decimal: st
     table.to_csv(tmp_path / "walk.csv", index_label="id", sep=sep, decimal=decimal)
     (sequence,) = read_folder(tmp_path, size=SIZE).sequences
     torch.testing.assert_close(sequence.keypoints, torch.tensor(poses[..., :2]).float())
+
+
+@pytest.mark.parametrize("column", ["person", "body"])
+def test_people_whose_rows_of_keypoints_are_not_told_apart_are_refused(column: str, tmp_path: Path) -> None:
+    poses, names = prior_keypoints("coco"), layout_named("coco").keypoints
+    people = (poses, moved(poses, 500))
+    rows = [
+        (frame, number, name, *pose[frame][joint])
+        for frame in range(len(poses))
+        for number, pose in enumerate(people)
+        for joint, name in enumerate(names)
+    ]
+    table = pd.DataFrame(rows, columns=pd.Index(["frame", column, "keypoint", "x", "y", "confidence"]))
+    table.to_csv(tmp_path / "walk.csv", index=False)
+    if column == "person":
+        assert len(read_folder(tmp_path, size=SIZE).sequences) == 2
+        return
+    with pytest.raises(UserError, match="several rows of one frame and keypoint: number people in a column person"):
+        read_folder(tmp_path, size=SIZE)
 
 
 def test_frames_in_seconds_are_refused(tmp_path: Path) -> None:

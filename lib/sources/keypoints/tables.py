@@ -76,7 +76,10 @@ def _long(table: pd.DataFrame, point: str, said: Layout | None) -> Detections:
     rows, where = np.unique(keys.to_numpy(np.float64, na_value=-1), axis=0, return_inverse=True)
     points = np.full((len(rows), len(names), 3), np.nan)
     place = {names[old]: new for new, old in enumerate(order)}
-    points[where.reshape(-1), [place[name] for name in table[point].astype(str)]] = values.to_numpy(np.float64)
+    which = np.array([place[name] for name in table[point].astype(str)], np.int64)
+    once = len(np.unique(where.reshape(-1) * len(names) + which)) == len(which)
+    expect(once, f"several rows of one {frame} and {point}: number people in a column person")
+    points[where.reshape(-1), which] = values.to_numpy(np.float64)
     return _table_detections(points, rows[:, 0], rows[:, 1] if person else None, layout)
 
 
