@@ -76,7 +76,8 @@ def read_rows(paths: Paths) -> pd.DataFrame:
     path = _file(paths)
     if not path.exists():
         raise UserError(f"{path} is missing: run without --table first")
-    return read_csv(path, "delete it, or restore it with git checkout", ["step", ERROR], ["run", *RUN])
+    *named, seed = RUN
+    return read_csv(path, "delete it, or restore it with git checkout", [seed, "step", ERROR], ["run", *named])
 
 
 def tables(rows: pd.DataFrame) -> Iterator[tuple[str, tuple[str, ...], list[tuple[str, ...]]]]:

@@ -23,6 +23,8 @@ def read_csv(
 ) -> pd.DataFrame:
     """Read a table of at least so many rows, with columns of finite `numbers` and of `text`, and perhaps others.
 
+    Text stays as it is: an action may be called 01, or NA.
+
     Raises:
         UserError: it is missing or damaged, or lacks a column; the message ends with the remedy.
     """
@@ -31,7 +33,7 @@ def read_csv(
         check_text(path)
         content = path.read_bytes()
         check_exponents(content)
-        table: pd.DataFrame = pd.read_csv(io.BytesIO(content), **options)
+        table: pd.DataFrame = pd.read_csv(io.BytesIO(content), converters=dict.fromkeys(text, str), **options)
     except (ValueError, OverflowError, OSError, pd.errors.ParserError) as error:
         raise UserError(f"{path} is damaged ({one_line(str(error))}): {remedy}") from None
     if len(table) < least:
