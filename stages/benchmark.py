@@ -1,9 +1,9 @@
-"""Train and measure tables of variants, each from the raw files on: python -m stages.benchmark TABLE --source h36m.
+"""Train and measure a table of variants, each from the raw files: python -m stages.benchmark TABLE --source h36m.
 
 Runs are in data/scratch/benchmark and add a row each to metrics/benchmark.csv, or those of detections to
 metrics/detections.csv, with all that is needed to repeat them.
-Runs that the file already has, with the same params, code and raw files, are skipped, so that an interrupted benchmark
-goes on.
+Runs that the file already has, with the same params, code and raw files, are skipped, so an interrupted benchmark can
+go on.
 """
 
 import argparse
@@ -29,9 +29,9 @@ def _arguments() -> argparse.Namespace:
     parser = Parser(prog="python -m stages.benchmark", description=__doc__)
     parser.add_argument("table", choices=TABLES)
     parser.add_argument("--source", default="h36m", choices=SOURCES)
-    parser.add_argument("--keypoints", nargs="*", help="all that the source has, unless named")
-    parser.add_argument("--split", default="test", choices=("validation", "test"), help="choose by validation")
-    parser.add_argument("--rows", nargs="*", help="of the table, all unless named")
+    parser.add_argument("--keypoints", nargs="*", help="default: all that the source has")
+    parser.add_argument("--split", default="test", choices=("validation", "test"), help="to choose models: validation")
+    parser.add_argument("--rows", nargs="*", help="of the table; default: all")
     parser.add_argument("--seeds", type=positive(int), default=1)
     parser.add_argument("--epochs", type=positive(int), help="of every run, instead of training.epochs")
     return parser.parse_args()

@@ -1,9 +1,9 @@
 """Compare checkpoints on a split: python -m stages.compare CHECKPOINT... [--output DIR] [--split NAME].
 
-The models lift and are measured as `evaluation` in params.yaml says. Differences are from the first one; their
-intervals are 95 % of 2,000 resamples of the split's sequences (see lib/evaluation/comparison.py). Writes a folder,
-data/scratch/compare unless --output names another: overall.csv, per_joint.csv, per_action.csv, comparison.md, and
-where there is 3D, per_joint.png and per_action.png; viewer.html shows the models beside each other.
+The models are measured with the params of `evaluation`. Differences are from the first one, with 95 % intervals from
+2,000 resamples of the split's sequences (see lib/evaluation/comparison.py). Writes to data/scratch/compare, or to
+--output: overall.csv, per_joint.csv, per_action.csv, comparison.md, viewer.html, which shows the models beside each
+other, and, if there is 3D, per_joint.png and per_action.png.
 """
 
 import argparse
@@ -145,12 +145,12 @@ def _markdown(columns: tuple[str, ...], tables: dict[str, Rows], about: str) -> 
 def _arguments() -> argparse.Namespace:
     parser = Parser(prog="python -m stages.compare", description=__doc__)
     parser.add_argument(
-        "checkpoints", nargs="+", type=named_path, metavar="CHECKPOINT", help="the first is compared with"
+        "checkpoints", nargs="+", type=named_path, metavar="CHECKPOINT", help="the others are compared with the first"
     )
     parser.add_argument("--output", type=named_path, metavar="DIR", help="the folder to write")
-    parser.add_argument("--split", default="test", choices=("validation", "test"), help="choose by validation")
+    parser.add_argument("--split", default="test", choices=("validation", "test"), help="to choose models: validation")
     parser.add_argument(
-        "--resample", default="sequences", choices=("sequences", "takes"), help="takes: all cameras of a take together"
+        "--resample", default="sequences", choices=("sequences", "takes"), help="takes: cameras of a take together"
     )
     parser.add_argument("--threads", type=positive(int), default=1, help="of the CPU, while models are timed")
     return parser.parse_args()

@@ -1,7 +1,7 @@
-"""What other processes cost training, by number of threads: python -m stages.contention.
+"""How much other processes slow training down, by number of threads: python -m stages.contention.
 
-Trains on the store of preprocess as params.yaml says, with `auto` and with each number of threads in turn: alone, then
-beside processes that each keep a core busy, then alone again. Nothing is written but logs in data/scratch.
+Trains on the store of preprocess with params.yaml, with `auto` and with each number of threads in turn: alone, then
+beside processes that each keep a core busy, then alone again. Writes only logs in data/scratch.
 """
 
 import argparse
@@ -27,7 +27,7 @@ def _arguments() -> argparse.Namespace:
     parser = Parser(prog="python -m stages.contention", description=__doc__)
     parser.add_argument("--seconds", type=positive(float), default=15.0, help="of each phase")
     parser.add_argument("--rounds", type=positive(int), default=3)
-    parser.add_argument("--processes", type=positive(int), default=1, help="that keep a core busy each")
+    parser.add_argument("--processes", type=positive(int), default=1, help="that each keep a core busy")
     return parser.parse_args()
 
 

@@ -2,8 +2,8 @@
 
 It pre-trains in data/scratch/criteria, without early stopping, and keeps the averaged weights of some epochs. It
 measures their errors on the subjects of a split and criteria that read no label, and adds a row a checkpoint to
-metrics/criteria.csv. What is there already is neither trained nor measured again. It prints how errors and criteria
-correlate over all rows of the file, and what it costs to choose by them; --table prints that alone.
+metrics/criteria.csv. What is there already is not repeated. It prints how errors and criteria correlate over
+all rows of the file, and what it costs to choose by them; --table only prints.
 """
 
 import argparse
@@ -35,10 +35,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--source", default="h36m", choices=SOURCES)
     parser.add_argument("--keypoints", default="gt")
     splits = ("train", "validation", "test")
-    parser.add_argument("--split", default="validation", choices=splits, help="choose by validation")
+    parser.add_argument("--split", default="validation", choices=splits, help="to choose models: validation")
     parser.add_argument("--seeds", type=positive(int), default=1)
     parser.add_argument("--every", type=positive(int), default=2, help="epochs between two checkpoints")
-    parser.add_argument("--table", action="store_true", help="print the tables of the rows that there are")
+    parser.add_argument("--table", action="store_true", help="only print the tables of the existing rows")
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""Do several processes learn what one does? Losses step by step: python -m stages.data_parallel.
+"""Do several processes learn the same as one? Losses step by step: python -m stages.data_parallel.
 
 Pre-trains and fine-tunes on the store of preprocess for a few steps, in one process and in several that share the same
 shards. Prints losses and the largest difference, and writes all to metrics/data_parallel.csv.

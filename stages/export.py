@@ -73,7 +73,7 @@ def _arguments() -> argparse.Namespace:
         "--flip",
         default=True,
         action=argparse.BooleanOptionalAction,
-        help="average with the mirrored view: twice as slow",
+        help="average with the mirrored view, which is twice as slow",
     )
     parser.add_argument("--benchmark", action="store_true", help="measure a call in onnxruntime and in torch")
     parser.add_argument("--seconds", type=positive(float), default=5.0, help="of measuring, for each number of windows")

@@ -1,7 +1,7 @@
 """Kill the pipeline at random moments and let it go on: python -m stages.faults.
 
-Short runs of preprocess, pretrain and finetune on the sample, under DVC, in a folder of their own that is removed; the
-stage, DVC or both get SIGKILL, many of them while a file is being written. Writes metrics/faults.csv, a row a kill.
+Runs preprocess, pretrain and finetune briefly on the sample, under DVC, in a folder of their own that is removed later.
+The stage, DVC or both get SIGKILL, often while a file is being written. Writes metrics/faults.csv, a row a kill.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> 
 
 def _arguments() -> argparse.Namespace:
     parser = Parser(prog="python -m stages.faults", description=__doc__)
-    parser.add_argument("--moments", type=positive(int), default=20, help="kills in all")
+    parser.add_argument("--moments", type=positive(int), default=20, help="number of kills")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     return parser.parse_args()
 

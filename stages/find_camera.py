@@ -1,9 +1,9 @@
-"""Find cameras from the motion before them: python -m stages.find_camera [CHECKPOINT] [--split NAME] [--write FILE].
+"""Find cameras from the motion that they see: python -m stages.find_camera [CHECKPOINT] [--split NAME] [--write FILE].
 
-Prints a row a camera of a split: the focal length that its rays were made with, the one that motion says, how far the
-camera looks down and leans, and whether motion tells the focal length (see lib/inference/camera_search.py). --write
-writes them as lib/pose/camera_files.py reads them, with the focal lengths that were found and the others as they were.
-Cameras are those of a name; they stand still.
+Prints a row for each camera of a split: the focal length of its rays, the one found from motion, elevation, roll, and
+whether the motion suffices to find the focal length (see lib/inference/camera_search.py). --write writes them as
+lib/pose/camera_files.py reads them; focal lengths that were not found stay as they were. Cameras are told apart by
+name, and stand still.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""How much the error depends on when frames are taken: python -m stages.frame_rates.
+"""How much the error depends on the frame rate: python -m stages.frame_rates.
 
 It resamples the 3D of a split to 24 to 240 frames a second and to uneven times, projects it exactly, lifts it, and
 prints P-MPJPE in mm beside that of the split's own frames at the same instants.
@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> 
 def _arguments() -> argparse.Namespace:
     parser = Parser(prog="python -m stages.frame_rates", description=__doc__)
     parser.add_argument("--split", default="test", choices=("train", "validation", "test"))
-    parser.add_argument("--checkpoint", type=named_path, help="another file than the model that is evaluated")
+    parser.add_argument("--checkpoint", type=named_path, help="instead of the model that is evaluated")
     return parser.parse_args()
 
 

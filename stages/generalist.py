@@ -1,7 +1,8 @@
 """Train the model that pre-training can start from: python -m stages.generalist [--source sample] [--show].
 
-On the prior in all layouts and a source's 2D. Writes data/starts/generalist.pt.gz, which `training.start:
-generalist.pt.gz` starts from; it holds how it came about, which --show prints, and trains nothing.
+It trains on the prior in all layouts and on a source's 2D, and writes data/starts/generalist.pt.gz, from which
+`training.start: generalist.pt.gz` starts. --show trains nothing: it prints the errors of the file that is there, and
+what it was trained with.
 """
 
 import argparse
@@ -32,8 +33,8 @@ def _arguments() -> argparse.Namespace:
     parser = Parser(prog="python -m stages.generalist", description=__doc__)
     parser.add_argument("--source", default="sample", choices=SOURCES)
     parser.add_argument("--keypoints", default="gt", help="of the source, as data.keypoints")
-    parser.add_argument("--epochs", type=positive(int), help="in place of its own")
-    parser.add_argument("--show", action="store_true", help="how the one that is there came about")
+    parser.add_argument("--epochs", type=positive(int), help="instead of its own")
+    parser.add_argument("--show", action="store_true", help="print the errors of the existing one; train nothing")
     return parser.parse_args()
 
 

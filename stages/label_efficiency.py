@@ -1,7 +1,7 @@
 """Errors against labels, pre-trained and from scratch: python -m stages.label_efficiency --source h36m.
 
-Runs are in data/scratch/label_efficiency and add a row each to metrics/label_efficiency.csv, as the benchmark's do. The
-table is drawn into plots/label_efficiency.png.
+Runs are in data/scratch/label_efficiency. Each adds a row to metrics/label_efficiency.csv. The table is drawn into
+plots/label_efficiency.png.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def _arguments() -> argparse.Namespace:
     parser = Parser(prog="python -m stages.label_efficiency", description=__doc__)
     parser.add_argument("--source", default="h36m", choices=SOURCES)
     parser.add_argument("--keypoints", default="gt")
-    parser.add_argument("--split", default="test", choices=("validation", "test"), help="choose by validation")
+    parser.add_argument("--split", default="test", choices=("validation", "test"), help="to choose models: validation")
     parser.add_argument("--fractions", nargs="+", type=_share, default=FRACTIONS, help="of the labels")
     parser.add_argument("--seeds", type=positive(int), default=1)
     return parser.parse_args()

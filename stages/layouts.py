@@ -34,7 +34,7 @@ def run(names: Sequence[str], params: dict[str, Any], paths: Paths) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = Parser(prog="python -m stages.layouts", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME or FILE.yaml", help="all that there are, unless named")
+    parser.add_argument("names", nargs="*", metavar="NAME or FILE.yaml", help="default: all")
     return parser.parse_args()
 
 

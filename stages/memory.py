@@ -1,7 +1,7 @@
 """Memory and speed with Human3.6M's frames and several times as many: python -m stages.memory --sizes 1 10.
 
-Generates motion in Human3.6M's layout in a folder of its own (17 GB at 10 times its size), runs preprocess, pretrain
-and evaluate on it, each in a process of its own, and removes all of it again.
+Generates motion in Human3.6M's layout in a folder of its own (17 GB at 10 times Human3.6M's size), runs preprocess,
+pretrain and evaluate on it, each in its own process, and removes the folder.
 """
 
 import argparse
@@ -29,7 +29,9 @@ def run(arguments: argparse.Namespace, params: dict[str, Any], paths: Paths) -> 
 
 def _arguments() -> argparse.Namespace:
     parser = Parser(prog="python -m stages.memory", description=__doc__)
-    parser.add_argument("--sizes", type=positive(float), nargs="+", default=[1.0, 10.0], help="times Human3.6M")
+    parser.add_argument(
+        "--sizes", type=positive(float), nargs="+", default=[1.0, 10.0], help="of the data, times Human3.6M"
+    )
     parser.add_argument("--steps", type=positive(int), default=400, help="of training")
     return parser.parse_args()
 

@@ -1,6 +1,6 @@
 """How long `dvc repro` takes when there is nothing to do: python -m stages.overhead.
 
-Measured in turn with a pipeline of one empty stage in a folder of its own, which is the least that DVC needs.
+Measurements alternate with a pipeline of one empty stage in a folder of its own, which is the least that DVC needs.
 """
 
 import argparse

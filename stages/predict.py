@@ -2,11 +2,11 @@
 
 INPUT is a video, a folder of pictures, a file of keypoints, or a folder of any of these. Without --checkpoint the model
 is data/models/finetuned.pt where it was trained on keypoints of the same layout, or else data/starts/generalist.pt.gz.
-Writes a file for each person and format to --output, or to data/predictions/NAME, and says which.
+Writes a file for each person and format to --output, or to data/predictions/NAME, and says where.
 
---stream lifts frame by frame: camera:0, a video, or, without INPUT, lines from standard input: what a detector writes
-of one frame in JSON, or {"keypoints": [[x, y, confidence], ...], "time": seconds}. A line of JSON a frame goes to
-standard output as soon as the frame came, and all else to standard error; --viewer shows it in a browser meanwhile.
+--stream lifts frame by frame: camera:0, a video, or, without INPUT, lines from standard input. A line is a detector's
+JSON of one frame, or {"keypoints": [[x, y, confidence], ...], "time": seconds}. Each frame gives a line of JSON on
+standard output at once; all else goes to standard error. --viewer shows the stream live in a browser.
 """
 
 import argparse
@@ -196,25 +196,31 @@ def _formats(text: str) -> list[str]:
 
 def _arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser = Parser(prog="python -m stages.predict", description=__doc__)
-    parser.add_argument("inputs", nargs="*", type=named_path, metavar="INPUT")
-    parser.add_argument("--test-data", action="store_true", help="the pipeline's test split in place of inputs")
+    parser.add_argument("inputs", nargs="*", type=named_path, metavar="INPUT", help="videos, keypoints, or folders")
+    parser.add_argument("--test-data", action="store_true", help="lift the pipeline's test split instead")
     parser.add_argument("--stream", action="store_true", help="frame by frame: camera:0, a video, or standard input")
-    parser.add_argument("--checkpoint", type=named_path)
-    parser.add_argument("--output", type=named_path, metavar="DIR")
+    parser.add_argument("--checkpoint", type=named_path, metavar="FILE", help="the model")
+    parser.add_argument("--output", type=named_path, metavar="DIR", help="the folder to write")
     parser.add_argument("--format", type=_formats, default=["json"], help=f"one or several: {','.join(FORMATS)}")
-    parser.add_argument("--viewer", action="store_true", help="a page that shows the motions, of a stream live")
-    parser.add_argument("--world", action="store_true", help="upright, with feet on the floor; else before the camera")
+    parser.add_argument("--viewer", action="store_true", help="a page that shows the motions, for a stream live")
+    parser.add_argument("--world", action="store_true", help="y up, feet on the floor; else the camera frame")
     parser.add_argument("--height", type=_height, metavar="METRES", help="how tall people are")
     parser.add_argument("--camera", type=named_path, metavar="FILE", help="a YAML file of cameras, as data.cameras")
-    parser.add_argument("--person", type=_person, metavar="N", help="a number, all, or longest")
-    parser.add_argument("--smooth", choices=get_args(Smoothing), default="default")
-    parser.add_argument("--batch-size", type=positive(int), default=4096, help="windows at once")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--fps", type=positive(float), help=f"where files say nothing; {Given().fps:g} unless named")
-    parser.add_argument("--size", type=positive(int), nargs=2, metavar=("WIDTH", "HEIGHT"), help="of the pictures")
-    parser.add_argument("--rotate", type=int, choices=(0, 90, 180, 270), help="degrees clockwise")
-    parser.add_argument("--keypoints", default="auto", help="the files' format")
-    parser.add_argument("--layout", default="auto", help="what the keypoints mark")
+    parser.add_argument("--person", type=_person, metavar="N", help="a person's number, all, or longest")
+    parser.add_argument("--smooth", choices=get_args(Smoothing), default="default", help="of noise over time")
+    parser.add_argument("--batch-size", type=positive(int), default=4096, help="windows lifted at once")
+    parser.add_argument("--device", default="auto", help="as training.device")
+    parser.add_argument("--fps", type=positive(float), help=f"if files do not say it; {Given().fps:g} unless named")
+    parser.add_argument(
+        "--size",
+        type=positive(int),
+        nargs=2,
+        metavar=("WIDTH", "HEIGHT"),
+        help="of the pictures, if files do not say it",
+    )
+    parser.add_argument("--rotate", type=int, choices=(0, 90, 180, 270), help="turn pictures, degrees clockwise")
+    parser.add_argument("--keypoints", default="auto", help="the files' format, as data.keypoints")
+    parser.add_argument("--layout", default="auto", help="what keypoints mark, as data.layout")
     arguments = parser.parse_args(words)
     _check_together(arguments, parser)
     return arguments

@@ -1,4 +1,4 @@
-"""Draw motion capture as it is understood: python -m stages.preview_mocap [FOLDER].
+"""Draw motion capture as the pipeline reads it: python -m stages.preview_mocap [FOLDER].
 
 Ten moments of each take in data/raw/bvh, or another folder of BVH files, as the first virtual camera sees them: people
 should be upright, feet down, their left in its colour. Writes data/scratch/mocap.png, and says what is left out.

@@ -1,9 +1,9 @@
-"""Measure a checkpoint on 2D as users have it: python -m stages.robustness [CHECKPOINT] [--split NAME] [--gif TEXT].
+"""Measure a checkpoint on 2D as in practice: python -m stages.robustness [CHECKPOINT] [--split NAME] [--gif TEXT].
 
 The 2D of a split with Human3.6M's 3D is changed: joints are hidden, cameras look from above, the layout is another,
-focal lengths are wrong (see lib/experiments/robustness.py). Writes metrics/robustness.csv. With --gif it writes no
-table, but GIFs of the conditions whose name has the text in it, as 'legs' or 'higher', to data/scratch/robustness: the
-first of `visualize.sequences` in motion.
+focal lengths are wrong (see lib/experiments/robustness.py). Writes metrics/robustness.csv. With --gif it
+writes no table, but GIFs of the first of `visualize.sequences` to data/scratch/robustness, for all conditions whose
+name contains the text, such as 'legs' or 'higher'.
 """
 
 import argparse
@@ -86,8 +86,8 @@ def _text(value: object) -> str:
 def _arguments() -> argparse.Namespace:
     parser = Parser(prog="python -m stages.robustness", description=__doc__)
     parser.add_argument("checkpoint", nargs="?", type=named_path, help="data/models/finetuned.pt, unless named")
-    parser.add_argument("--gif", metavar="TEXT", help="draw conditions with this in their name; no table")
-    parser.add_argument("--split", default="test", choices=("validation", "test"), help="choose by validation")
+    parser.add_argument("--gif", metavar="TEXT", help="draw conditions whose name contains this; no table")
+    parser.add_argument("--split", default="test", choices=("validation", "test"), help="to choose models: validation")
     return parser.parse_args()
 
 

@@ -1,7 +1,7 @@
 """How fast training, lifting and the metrics are on one thread of this CPU: python -m stages.speed [--to 45].
 
 Each figure is measured in turn with what bounds it, on the store of preprocess and its test subjects; --to also
-pre-trains until the validation subjects' P-MPJPE is so many mm, which needs their 3D. Nothing is written but logs in
+pre-trains until the validation subjects' P-MPJPE has fallen to so many mm, which needs their 3D. Writes only logs in
 data/scratch.
 """
 
@@ -58,8 +58,8 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--seconds", type=positive(float), default=10.0, help="of each measurement")
     parser.add_argument("--rounds", type=positive(int), default=5)
-    parser.add_argument("--poses", type=positive(int), default=1_000_000, help="whose P-MPJPE is measured")
-    parser.add_argument("--to", type=positive(float), metavar="MM", help="pre-train until P-MPJPE is no more")
+    parser.add_argument("--poses", type=positive(int), default=1_000_000, help="for timing P-MPJPE")
+    parser.add_argument("--to", type=positive(float), metavar="MM", help="pre-train until P-MPJPE is at most this")
     return parser.parse_args()
 
 

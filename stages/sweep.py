@@ -1,8 +1,8 @@
 """Tune params: python -m stages.sweep SPACE.yaml --trials N [--name NAME] [--objective STAGE.METRIC] [--maximize].
 
 SPACE.yaml has keys of params.yaml with {low, high, log}, {low, high, step} or {choices}. Each trial is an experiment of
-DVC, NAME-000 and so on, run beside the workspace (`dvc exp run --temp`). The same command goes on after whatever ended
-it, up to N trials. Writes data/scratch/sweeps/NAME.db and plots/sweep_NAME.png.
+DVC, NAME-000 and so on, run beside the workspace (`dvc exp run --temp`). However it ended, the same command
+goes on, up to N trials. Writes data/scratch/sweeps/NAME.db and plots/sweep_NAME.png.
 """
 
 import argparse
@@ -93,10 +93,10 @@ def _metric(text: str) -> tuple[str, str]:
 def _arguments() -> argparse.Namespace:
     parser = Parser(prog="python -m stages.sweep", description=__doc__)
     parser.add_argument("space", type=named_path, metavar="SPACE.yaml")
-    parser.add_argument("--trials", type=positive(int), required=True, help="in all, with those of earlier calls")
-    parser.add_argument("--name", help="of the sweep and its experiments; else the file's")
-    parser.add_argument("--objective", default=VALIDATION_LOSS, help="a metric of a stage: %(default)s")
-    parser.add_argument("--maximize", action="store_true", help="the more the better, as of evaluate.pck_150")
+    parser.add_argument("--trials", type=positive(int), required=True, help="in all, including those of earlier calls")
+    parser.add_argument("--name", help="of the sweep and its experiments; default: that of the file")
+    parser.add_argument("--objective", default=VALIDATION_LOSS, help="a metric of a stage; default: %(default)s")
+    parser.add_argument("--maximize", action="store_true", help="for metrics such as evaluate.pck_150")
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""How well people are placed before a camera and on a floor: python -m stages.trajectories [CHECKPOINT] [--split test].
+"""Errors of positions before the camera and on the floor: python -m stages.trajectories [CHECKPOINT] [--split test].
 
 Needs 3D of Human3.6M's joints. Prints a table, of live windows as well, and writes nothing.
 """

@@ -1,9 +1,9 @@
-"""A test on recordings of real people, from their videos on: python -m stages.wild [CHECKPOINT] [--prepare].
+"""Test a checkpoint on videos of real people: python -m stages.wild [CHECKPOINT] [--prepare].
 
-Prints the errors of a checkpoint by layout and condition, and writes them to metrics/wild.csv. What is missing of the
-recordings is prepared first; --prepare does that again. It fetches videos, calibration, detector and motion capture
-into data/raw/wild, detects keypoints, adjusts the cameras, triangulates a reference, and tells how well the views
-agree. Nothing that is fetched is installed.
+Prints the errors of a checkpoint by layout and condition, and writes them to metrics/wild.csv. Missing recordings
+are prepared first; --prepare prepares all again. This fetches videos, calibration, detector and motion capture into
+data/raw/wild, detects keypoints, adjusts the cameras, triangulates a reference, and prints how well the views agree.
+Nothing that is fetched is installed.
 """
 
 import argparse
@@ -90,7 +90,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("checkpoint", nargs="?", type=named_path, help="data/models/finetuned.pt, unless named")
     parser.add_argument("--prepare", action="store_true", help="fetch, detect and triangulate again")
     parser.add_argument("--model", choices=[kind for kind in LANDMARKS if kind != "lite"], default="full")
-    parser.add_argument("--packages", type=named_path, help="a folder that may have copies of the packages")
+    parser.add_argument("--packages", type=named_path, help="a folder to look for the packages in before fetching")
     return parser.parse_args()
 
 
