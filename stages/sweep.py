@@ -1,8 +1,8 @@
 """Tune params: python -m stages.sweep SPACE.yaml --trials N [--name NAME] [--objective STAGE.METRIC] [--maximize].
 
 SPACE.yaml has keys of params.yaml with {low, high, log}, {low, high, step} or {choices}. Each trial is an experiment of
-DVC, NAME-000 and so on, run beside the workspace (`dvc exp run --temp`). However it ended, the same command
-goes on, up to N trials. Writes data/scratch/sweeps/NAME.db and plots/sweep_NAME.png.
+DVC, NAME-000 and so on, run beside the workspace (`dvc exp run --temp`). The same command continues
+a sweep that was interrupted, up to N trials. Writes data/scratch/sweeps/NAME.db and plots/sweep_NAME.png.
 """
 
 import argparse
