@@ -12,6 +12,7 @@ from lib.evaluation.lifting import EvaluationParams, evaluate, mean_pose_baselin
 from lib.experiments.variants import PER_WINDOW
 from lib.inference.lifter import Lifter
 from lib.models import checkpoints
+from lib.runtime.arguments import no_options
 from lib.runtime.console import Console
 from lib.runtime.device import resolve_device
 from lib.runtime.params import section
@@ -43,4 +44,5 @@ def run(params: dict[str, Any], paths: Paths) -> None:
 
 
 if __name__ == "__main__":
+    no_options(__doc__)
     main(run)

@@ -8,6 +8,7 @@ changes with the sample's being needed alone.
 from typing import Any
 
 from lib.pipeline.sections import check_machine, check_params, sources
+from lib.runtime.arguments import no_options
 from lib.runtime.files import replacing
 from lib.runtime.paths import Paths
 from lib.runtime.stage import main
@@ -29,4 +30,5 @@ def run(params: dict[str, Any], paths: Paths) -> None:
 
 
 if __name__ == "__main__":
+    no_options(__doc__)
     main(run)

@@ -1,5 +1,6 @@
 """Print what this machine can compute with, and what `auto` would choose: python -m stages.devices."""
 
+from lib.runtime.arguments import no_options
 from lib.runtime.console import Console
 from lib.runtime.device import describe_devices, fewest_fast_threads, measure_threads, resolve_device, resolve_precision
 
@@ -28,4 +29,5 @@ def run(console: Console) -> None:
 
 
 if __name__ == "__main__":
+    no_options(__doc__)
     run(Console())

@@ -6,6 +6,7 @@ Whether it is, the stage `check` says in a file: a change of params that needs n
 from pathlib import Path
 from typing import Any
 
+from lib.runtime.arguments import no_options
 from lib.runtime.files import require_file
 from lib.runtime.paths import Paths
 from lib.runtime.stage import main
@@ -26,4 +27,5 @@ def run(_: dict[str, Any], paths: Paths, wheel: Path | None = None) -> None:
 
 
 if __name__ == "__main__":
+    no_options(__doc__)
     main(run)

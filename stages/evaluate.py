@@ -13,6 +13,7 @@ from lib.evaluation.reconstruction import COLUMNS, evaluate_reconstruction, writ
 from lib.inference.lifter import LiftedSplit, Lifter
 from lib.inference.predictions import writing_predictions
 from lib.models import checkpoints
+from lib.runtime.arguments import no_options
 from lib.runtime.device import resolve_device
 from lib.runtime.files import replacing, write_json
 from lib.runtime.logs import say
@@ -75,4 +76,5 @@ def _short(value: int | float | str) -> str:
 
 
 if __name__ == "__main__":
+    no_options(__doc__)
     main(run, lower="evaluation.batch_size")

@@ -11,9 +11,10 @@ from typing import Any
 import pandas as pd
 
 from lib.models.checkpoints import load, save
+from lib.runtime.arguments import no_options
 from lib.runtime.console import Console
 from lib.runtime.errors import UserError
-from lib.runtime.files import dispensable, replacing, sha256, write_json
+from lib.runtime.files import dispensable, replacing, require_file, sha256, write_json
 from lib.runtime.group import Group
 from lib.runtime.params import section
 from lib.runtime.paths import Paths
@@ -51,6 +52,7 @@ def _finetune(chosen: Finetuning, path: Path, inputs: Inputs, paths: Paths, pace
     if not Group.of_environment().first:
         finetune(chosen, pretrained, paths.poses, NoBoard(), Console(quiet=True))
         return
+    require_file(paths.poses, "run `dvc repro preprocess` first")
     files = {"checkpoint": sha256(path), "poses": sha256(paths.poses)}
     states, determining = paths.states("finetune"), {**chosen.run(), **files}
     with Recovery(states, determining, console.announce, pace, inputs.check) as recovery:
@@ -71,4 +73,5 @@ def _write(result: Finetuned, paths: Paths) -> None:
 
 
 if __name__ == "__main__":
+    no_options(__doc__)
     main(run, lower="finetune.batch_size")

@@ -3,6 +3,7 @@
 from typing import Any
 
 from lib.data.preprocessing import preprocess, preprocess_test
+from lib.runtime.arguments import no_options
 from lib.runtime.files import write_json
 from lib.runtime.logs import say
 from lib.runtime.params import section
@@ -37,4 +38,5 @@ def run(params: dict[str, Any], paths: Paths) -> None:
 
 
 if __name__ == "__main__":
+    no_options(__doc__)
     main(run, lower="data.virtual_cameras.count, or data.people to `longest`,")

@@ -11,8 +11,9 @@ from typing import Any
 import pandas as pd
 
 from lib.models.checkpoints import load, save
+from lib.runtime.arguments import no_options
 from lib.runtime.console import Console
-from lib.runtime.files import dispensable, replacing, sha256, write_json
+from lib.runtime.files import dispensable, replacing, require_file, sha256, write_json
 from lib.runtime.group import Group
 from lib.runtime.paths import Paths
 from lib.runtime.stage import main
@@ -66,6 +67,7 @@ def run(params: dict[str, Any], paths: Paths, pace: Pace = USUAL) -> None:
 
 def run_of(chosen: PretrainParams, paths: Paths) -> dict[str, Any]:
     """What determines the run: params, and hashes of the files that it reads."""
+    require_file(paths.poses, "run `dvc repro preprocess` first")
     training, files = chosen.training, {DATA: sha256(paths.poses)}
     if training.start != NONE:
         files[f"data/starts/{training.start}"] = sha256(paths.start(training.start))
@@ -90,4 +92,5 @@ def _resumed(chosen: PretrainParams, paths: Paths) -> TrainingState | None:
 
 
 if __name__ == "__main__":
+    no_options(__doc__)
     main(run, lower="training.batch_size, training.prior_batch_size or model.size")

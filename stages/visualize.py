@@ -44,6 +44,7 @@ from lib.plotting.skeletons import SkeletonStyle
 from lib.pose.skeleton import Skeleton
 from lib.prior.bodies import SKELETON
 from lib.prior.sampler import PriorParams
+from lib.runtime.arguments import no_options
 from lib.runtime.csv_files import read_csv
 from lib.runtime.errors import UserError
 from lib.runtime.files import temporary_beside
@@ -160,4 +161,5 @@ def _replacing_folder(path: Path) -> Iterator[Path]:
 
 
 if __name__ == "__main__":
+    no_options(__doc__)
     main(run, lower="visualize.viewer_sequences, visualize.gif_frames or visualize.dpi")

@@ -64,6 +64,9 @@ def _run(run: Callable[[Paths], None], paths: Paths, lower: str) -> None:
         sys.exit("stopped")
     except IsADirectoryError as error:
         sys.exit(f"error: {error.filename} is a folder, where a file belongs: move it elsewhere")
+    except BrokenPipeError:  # who reads the output has seen enough, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes what is left when it ends
+        sys.exit(1)
     except OSError as error:  # a folder that cannot be written, a full disk
         sys.exit(f"error: {error.filename or 'files'}: {error.strerror or error}")
     except (MemoryError, RuntimeError) as error:

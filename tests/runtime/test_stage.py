@@ -173,3 +173,14 @@ def test_too_little_memory_is_one_line_that_says_what_to_lower(kind: str) -> Non
         main(run, lower="training.batch_size")
     with pytest.raises(SystemExit, match=r"^error: there is not enough memory: end what else is running \("):
         command(lambda paths: _too_much(kind))
+
+
+def test_who_has_read_enough_of_the_output_is_told_nothing() -> None:
+    """As of `python -m stages.criteria --table | head`."""
+    code = "from lib.runtime.stage import command; command(lambda paths: [print('line') for _ in range(100_000)])"
+    words = [sys.executable, "-c", code]
+    with subprocess.Popen(words, cwd=contract.ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.readline().strip() == b"line"
+        process.stdout.close()
+        assert process.stderr.read() == b"" and process.wait() == 1
