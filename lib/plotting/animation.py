@@ -53,7 +53,7 @@ def motion_images(
         for axis in (axes.xaxis, axes.yaxis, axes.zaxis):  # texts that turn with the view are hard to read, and large
             axis.set_ticklabels([])
             axis.set_label_text("")
-        axes.text2D(0.5, 0.0, "grid: 0.5 m", transform=axes.transAxes, ha="center")
+        axes.text2D(0.5, 0.0, "grid: 50 cm", transform=axes.transAxes, ha="center")
     images = []
     for frame in range(len(keypoints)):
         move_2d(lines_2d, keypoints[frame], style.skeleton)
