@@ -22,6 +22,7 @@ from lib.experiments.criteria import ERROR
 from lib.runtime.console import Console
 from lib.runtime.errors import UserError
 from lib.runtime.paths import Paths
+from tests.param_runs import make_quick
 from tests.settings import PARAMS
 
 
@@ -87,7 +88,7 @@ def test_early_stopping_keeps_the_lowest_loss_before_its_patience_ends() -> None
 
 @pytest.fixture
 def params(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    monkeypatch.setattr("lib.objectives.plausibility.STEPS", 2)
+    make_quick(monkeypatch)
     params: dict[str, Any] = copy.deepcopy(PARAMS)
     params["data"]["split"] = {"train": ["S1"], "validation": ["S8"], "test": ["S9"]}
     params["training"] |= {"epochs": 2, "steps_per_epoch": 5, "batch_size": 16, "prior_batch_size": 16}
