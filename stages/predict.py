@@ -218,7 +218,9 @@ def _arguments(words: list[str] | None = None) -> argparse.Namespace:
         metavar=("WIDTH", "HEIGHT"),
         help="of the pictures, if files do not say it",
     )
-    parser.add_argument("--rotate", type=int, choices=(0, 90, 180, 270), help="turn pictures, degrees clockwise")
+    parser.add_argument(
+        "--rotate", type=int, choices=(0, 90, 180, 270), help="turn the keypoints of files, degrees clockwise"
+    )
     parser.add_argument("--keypoints", default="auto", help="the files' format, as data.keypoints")
     parser.add_argument("--layout", default="auto", help="what keypoints mark, as data.layout")
     arguments = parser.parse_args(words)

@@ -65,7 +65,7 @@ class _Known(NamedTuple):
 
     def lifted(self, moment: Moment) -> LivePose | None:
         if len(moment.points) != self.size:
-            raise BadFile(f"{len(moment.points)} keypoints, and {self.size} before")
+            raise BadFile(f"a frame of {len(moment.points)} keypoints, where those before have {self.size}")
         points = moment.points[self.part]
         return self.live.add(points[:, :2], points[:, 2].nan_to_num(0.0), moment.seconds)
 

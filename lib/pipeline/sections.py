@@ -161,6 +161,11 @@ def _check_combinations(params: Params) -> None:
     finetune = section(FinetuneParams, "finetune", params)
     if finetune.enabled:
         Finetuning.read(params)
+        if source.source == "keypoints":
+            raise UserError(
+                "params.yaml: finetune.enabled = true needs 3D of training subjects, and data.source = 'keypoints' has "
+                "none: say finetune.enabled=false"
+            )
         for subject in () if isinstance(source.split, AutoSplit) else finetune.subjects:
             if subject not in source.split.train:
                 raise UserError(

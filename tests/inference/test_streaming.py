@@ -54,7 +54,7 @@ def test_a_line_that_cannot_be_read_is_said_and_the_stream_goes_on() -> None:
 
 def test_other_keypoints_than_before_are_said() -> None:
     _, *frames = lines(moment(0), moment(1, "body_25"), moment(2))
-    assert frames[1]["bad"] == "25 keypoints, and 17 before"
+    assert frames[1]["bad"] == "a frame of 25 keypoints, where those before have 17"
     assert "joints" not in frames[1] and "joints" in frames[2]
 
 

@@ -170,6 +170,10 @@ def test_a_missing_section_is_said_once() -> None:
             [("finetune.enabled", True), ("finetune.freeze_encoder", True), ("finetune.from_scratch", True)],
             "finetune.freeze_encoder and finetune.from_scratch together",
         ),
+        (
+            [("finetune.enabled", True), ("data.source", "keypoints"), ("data.keypoints", "auto")],
+            "needs 3D of training subjects, and data.source = 'keypoints' has none: say finetune.enabled=false",
+        ),
         ([("finetune.enabled", True), ("training.schedule.name", "plateau")], "'plateau' would let labels"),
         ([("model.vit.large.heads", 7)], "model.vit.large: width 256 must be a multiple of heads 7"),
     ],
