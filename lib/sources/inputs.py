@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import torch
+
 from lib.detection.blazepose import BlazePose
 from lib.pose.cameras import assumption
 from lib.pose.layout import Layout
@@ -14,6 +16,7 @@ from lib.runtime.files import require_file
 from lib.runtime.params import validated
 from lib.sources.base import PoseSequence, SourceData, SourceParams
 from lib.sources.cameras import with_cameras
+from lib.sources.keypoints.directions import turned, upright
 from lib.sources.keypoints.formats import FORMATS, SUFFIXES, Unit, units
 from lib.sources.keypoints.read import LEFT_OUT, read_folder_or_file
 from lib.sources.videos import LAYOUT, find_videos, open_video, read_video
@@ -156,12 +159,23 @@ def _read_videos(
             found = read_video(video, blazepose, people, given.fps, console)
             kept, brief = _lasting(found.sequences) if given.person is None else (_chosen(found, video, given), ())
             assumed = (f"pictures are taken to be {given.fps:g} a second: say --fps if not",)
-            notes = (*(assumed if video.is_dir() and not given.fps_given else ()), *brief)
+            notes = (*(assumed if video.is_dir() and not given.fps_given else ()), *brief, *_turned(video, kept))
             yield _before_camera(Read(kept, LAYOUT, video, notes), given)
         except UserError as error:
             if len(videos) == 1:
                 raise
             yield Read((), LAYOUT, left_out=(f"{LEFT_OUT}{error}",))
+
+
+def _turned(video: Path, sequences: Sequence[PoseSequence]) -> Iterator[str]:
+    """That a video seems to be filmed sideways or upside down."""
+    for one in sequences:
+        points = torch.cat([one.keypoints, one.confidence[..., None]], -1).masked_fill(
+            one.confidence[..., None] <= 0, torch.nan
+        )
+        if what := turned(*upright(points.numpy(), LAYOUT)):
+            yield f"{video}: people are {what}, all the time: if it was filmed so, turn it upright and lift it again"
+            return
 
 
 def _wrong(video: Path, fps: float) -> UserError | None:

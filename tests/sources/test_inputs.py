@@ -146,6 +146,18 @@ def test_without_a_detector_no_video_is_said_to_be_bad(tmp_path: Path) -> None:
         [*read_input(tmp_path, Given(), missing, Console(quiet=True))]
 
 
+@pytest.mark.parametrize(
+    ("turns", "what"), [(0, None), (1, "on their sides"), (2, "upside down"), (3, "on their sides")]
+)
+def test_a_video_that_was_filmed_sideways_is_said_to_be(turns: int, what: str | None, tmp_path: Path) -> None:
+    seen = people(4)
+    for _ in range(turns):
+        seen = [one._replace(keypoints=one.keypoints[:, ::-1] * [1, -1]) for one in seen]
+    (read,) = reads(write(tmp_path / "walk.avi", 4), Seeing(seen))
+    assert ("turn it upright" in said(read)) is (what is not None)
+    assert what is None or f"walk.avi: people are {what}, all the time" in said(read)
+
+
 def test_keypoints_beside_pictures_are_not_left_aside_in_silence(tmp_path: Path) -> None:
     write_pictures(tmp_path, "1.png", "2.png")
     write_openpose(tmp_path, [[pose] for pose in prior_keypoints("body_25", 2)])

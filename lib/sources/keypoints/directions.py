@@ -15,6 +15,8 @@ from lib.sources.keypoints.detections import Array
 from lib.sources.keypoints.layout import LOOKED_AT
 
 MIRRORED = -0.4  # a chirality that no real one has
+_CONSTANT = 0.7  # length of the mean unit vector to people's heads, from which on a video has a direction of its own
+_SIDEWAYS = 0.5  # of it that points up, below which people lie
 _ACROSS = (("left_shoulder", "right_shoulder"), ("left_hip", "right_hip"))
 _FORWARD = (("left_big_toe", "left_heel"), ("right_big_toe", "right_heel"))
 _CLEAR = 10  # poses, of which fewer tell nothing
@@ -37,6 +39,13 @@ def upright(points: Float[Array, "detection keypoint 3"], layout: Layout) -> tup
         return 0.0, 0.0
     right, down = axis.mean(0)
     return float(right), -float(down)
+
+
+def turned(right: float, up: float) -> str | None:
+    """How people are whose heads are there, all the time: "on their sides" or "upside down"; None: neither."""
+    if np.hypot(right, up) < _CONSTANT or up > _SIDEWAYS:
+        return None
+    return "upside down" if up < -_SIDEWAYS else "on their sides"
 
 
 def _mean(points: Array) -> Array:

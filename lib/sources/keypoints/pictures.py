@@ -10,7 +10,7 @@ from lib.pose.cameras import UNNAMED
 from lib.runtime.errors import UserError
 from lib.sources.base import SourceParams
 from lib.sources.keypoints.detections import Array, BadFile, Detections
-from lib.sources.keypoints.directions import upright
+from lib.sources.keypoints.directions import turned, upright
 from lib.sources.keypoints.mediapipe import MEDIAPIPE
 from lib.sources.keypoints.videos import Report, Video, leave_out
 
@@ -31,8 +31,7 @@ _ALL = 0.95  # of the keypoints: when so many do, they are none of such pictures
 _MANY = 0.2  # of the keypoints: when more lie beyond the picture, its size is doubtful
 _SHARES = 1.5  # coordinates below this are no pixels
 _AROUND_ZERO = 0.3  # of x and of y: when more is negative, zero is in the body, and not at the picture's edge
-_CONSTANT = 0.7  # length of the mean unit vector to people's heads, from which on a video has a direction of its own
-_SIDEWAYS = 0.5  # of it that points up, below which people lie
+_DOUBTS = {"upside down": "is y upwards?", "on their sides": "are x and y exchanged?"}
 
 
 def described(videos: Sequence[Video], params: SourceParams, raw: Path) -> list[Video]:
@@ -137,18 +136,17 @@ def standing(videos: Sequence[Video], params: SourceParams, report: Report) -> I
         right, up = upright(video.detections.points, video.layout)
         for _ in range(0 if params.rotate == "auto" else params.rotate // 90):
             right, up = up, -right
-        if np.hypot(right, up) < _CONSTANT or up > _SIDEWAYS or params.rotate == 0:
+        if (what := turned(right, up)) is None or params.rotate == 0:
             yield video
             continue
         if params.rotate != "auto":
-            what = "upside down" if up < -_SIDEWAYS else "on their sides"
             name = f"{video.subject}/{video.action}"
             report.doubts.append(f"{name}: people are {what} after data.rotate={params.rotate}, which turns all videos")
             yield video
             continue
-        what = "upside down (is y upwards?)" if up < -_SIDEWAYS else "on their sides (are x and y exchanged?)"
         error = BadFile(
-            f"people are {what}: if the camera is mounted so, say data.rotate=90, 180 or 270, and if they lie, 0",
+            f"people are {what} ({_DOUBTS[what]}): if the camera is mounted so, say data.rotate=90, 180 or 270, and if "
+            "they lie, 0",
             "sideways",
         )
         leave_out(report, video[:2], f"{video.subject}/{video.action}", error, video.detections.length)
