@@ -5,6 +5,7 @@ import gc
 import importlib
 import json
 import os
+import select
 import signal
 import sys
 import threading
@@ -64,10 +65,10 @@ def _run(run: Callable[[Paths], None], paths: Paths, lower: str) -> None:
         sys.exit("stopped")
     except IsADirectoryError as error:
         sys.exit(f"error: {error.filename} is a folder, where a file belongs: move it elsewhere")
-    except BrokenPipeError:  # who reads the output has seen enough, such as `head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes what is left when it ends
-        sys.exit(1)
     except OSError as error:  # a folder that cannot be written, a full disk
+        if isinstance(error, BrokenPipeError) and _is_unread(sys.stdout.fileno()):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes what is left when it ends
+            sys.exit(1)
         sys.exit(f"error: {error.filename or 'files'}: {error.strerror or error}")
     except (MemoryError, RuntimeError) as error:
         if not _is_memory(error):
@@ -77,6 +78,15 @@ def _run(run: Callable[[Paths], None], paths: Paths, lower: str) -> None:
             "end what else is running"
             f" ({' '.join(str(error).split())[:160] or type(error).__name__})"
         )
+
+
+def _is_unread(output: int) -> bool:
+    """Whether an open file is a pipe that nobody reads any more, such as one to `head`, which has seen enough."""
+    if not hasattr(select, "poll"):  # on Windows
+        return False
+    poll = select.poll()
+    poll.register(output, 0)  # errors are told in any case
+    return bool(poll.poll(0))
 
 
 def _is_memory(error: Exception) -> bool:

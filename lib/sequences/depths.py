@@ -24,9 +24,7 @@ OUTLIER = 3.0  # standard deviations
 FURTHEST = 5.0  # standard deviations that a bone's depth may move, since equations are linear near the prediction alone
 STEPS = 3  # of Gauss and Newton
 CHUNK = 1 << 12  # frames at a time, whose numbers fit the cache
-FAR = (
-    5.0  # body sizes from the camera, beyond which float32 loses how far the root may move among what limbs pull at it
-)
+FAR = 5.0  # body sizes from the camera: beyond, float32 loses how far the root may move among what limbs pull at it
 LEAST_SIZE = 1e-4  # the sum of bones, in units of root depth: what is smaller, a millimetre at 10 m, is no body
 
 

@@ -147,7 +147,7 @@ def _read_videos(
         raise error
     blazepose = detector() if not all(wrong.values()) else None  # it may have to be fetched
     if path.is_dir() and (others := sum(len(unit.files) for unit in units(path))):
-        note = f"{path}: its videos or pictures are lifted; files of keypoints beside them are not, name them: {others}"
+        note = f"{path}: its videos or pictures are lifted, and not the files of keypoints ({others}): name these"
         yield Read((), LAYOUT, notes=(note,))
     people = 1 if given.person is None else MOST_PEOPLE
     for video in videos:

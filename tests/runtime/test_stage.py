@@ -175,6 +175,13 @@ def test_too_little_memory_is_one_line_that_says_what_to_lower(kind: str) -> Non
         command(lambda paths: _too_much(kind))
 
 
+def test_another_broken_pipe_than_that_of_the_output_is_said() -> None:
+    code = "import os; from lib.runtime.stage import command; r, w = os.pipe(); os.close(r); "
+    code += "command(lambda paths: os.write(w, b'x'))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=contract.ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "error: files: Broken pipe\n")
+
+
 def test_who_has_read_enough_of_the_output_is_told_nothing() -> None:
     """As of `python -m stages.criteria --table | head`."""
     code = "from lib.runtime.stage import command; command(lambda paths: [print('line') for _ in range(100_000)])"

@@ -162,7 +162,7 @@ def test_keypoints_beside_pictures_are_not_left_aside_in_silence(tmp_path: Path)
     write_pictures(tmp_path, "1.png", "2.png")
     write_openpose(tmp_path, [[pose] for pose in prior_keypoints("body_25", 2)])
     first, second = reads(tmp_path, Seeing(people(2)))
-    assert "files of keypoints beside them are not, name them: 2" in said(first) and not first.sequences
+    assert "and not the files of keypoints (2): name these" in said(first) and not first.sequences
     assert len(second.sequences) == 1
 
 
